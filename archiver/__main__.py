@@ -1,0 +1,5 @@
+"""`python -m archiver` is `archiver`."""
+
+from archiver.cli.main import main
+
+main()

@@ -1,0 +1,174 @@
+"""Adopt logs that newsyslog or logrotate left: plain, gzip, bzip2, xz or zstd.
+
+A file takes the same way as a rotated segment, from its own place instead of the spool, and
+is never changed. Adopting the same lines twice stores them once: a segment is known by the
+SHA-256 of its bytes.
+"""
+
+import bz2
+import gzip
+import lzma
+import os
+import stat
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import zstandard
+
+from archiver.archive import sealed_documents
+from archiver.config import Source
+from archiver.errors import (
+    DamagedInputError,
+    NotFoundError,
+    UsageError,
+    WorkKeptError,
+    explained,
+)
+from archiver.frames import Readable
+from archiver.journal import Intent, Journal
+from archiver.manifest import Manifest, decode
+from archiver.nightly import Run
+
+MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError, gzip.BadGzipFile)
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """What became of one file. known: its lines were archived before. removed: it is gone."""
+
+    path: Path
+    manifests: tuple[Manifest, ...]
+    known: bool = False
+    removed: bool = False
+
+
+def oldest_first(paths: Sequence[Path]) -> list[Path]:
+    """Sort files by when they were last written, so that the chain follows time."""
+    return sorted(paths, key=lambda path: (path.stat().st_mtime if path.exists() else 0.0, path))
+
+
+def adopt(run: Run, source: Source, path: Path, *, remove: bool) -> Adopted:
+    """Archive one file's lines as this source's.
+
+    remove: afterwards delete the file, once the required copies of its lines were read back.
+    Raises: NotFoundError. UsageError: it is no plain file, or a live log. DamagedInputError:
+    it cannot be read to its end; nothing of it is stored then. WorkKeptError: it changed.
+    """
+    with explained(f"importing {path}"), _opened(run, path) as file:
+        before = os.fstat(file.fileno())
+        journal = Journal(run.config.host.spool_dir, source.name)
+        journal.prepare()
+        for left in journal.entries():
+            if left.sealed.exists() or left.intent.origin != "run":
+                run.finish(source, journal, left)
+        entry = journal.begin(Intent("import", str(path.absolute()), int(before.st_mtime)))
+        try:
+            with _decompressed(path, file) as log:
+                run.seal(source, entry, file, log)
+            _check_unchanged(path, before)
+        except BaseException:
+            journal.end(entry)
+            raise
+        sealed = tuple(decode(document) for document in sealed_documents(entry))
+        stored = run.finish(source, journal, entry)
+        if remove:
+            _check_unchanged(path, before)
+            path.unlink()
+        return Adopted(path, sealed, known=bool(sealed) and not stored, removed=remove)
+
+
+@contextmanager
+def _opened(run: Run, path: Path) -> Iterator[BinaryIO]:
+    try:
+        # O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{path} does not exist", hint="check the name") from error
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(f"{path} is not a plain file", hint="give files, not directories")
+        for source in run.config.sources:
+            if source.path.exists() and os.path.samestat(status, source.path.stat()):
+                raise UsageError(
+                    f"{path} is the live log of source {source.name!r}",
+                    hint=f"use `archiver run --force --source {source.name}`",
+                )
+        yield file
+
+
+def _check_unchanged(path: Path, before: os.stat_result) -> None:
+    after = path.stat()
+    same = os.path.samestat(before, after)
+    if not same or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise WorkKeptError(
+            f"{path} changed while it was being imported",
+            hint="something still writes to it; import it when that has ended",
+        )
+
+
+@contextmanager
+def _decompressed(path: Path, file: BinaryIO) -> Iterator[Readable]:
+    start = file.read(8)
+    file.seek(0)
+    kind = next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), "plain")
+    try:
+        yield OPENERS[kind](file)
+    except DAMAGE as error:
+        raise DamagedInputError(
+            f"{path} is damaged: {error} ({kind}); nothing of it was stored",
+            hint="look for another copy of it; what is readable can be saved with the "
+            "compressor's own tools and imported",
+        ) from error
+
+
+class _ZstdFile:
+    """The content of any number of zstd frames; EOFError where the last one is cut short.
+
+    zstandard's own stream reader takes a cut for an end.
+    """
+
+    # At most 32,768 bytes come out for one that goes in: this bounds memory.
+    CHUNK = 4096
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._input = b""
+        self._ready = bytearray()
+
+    def read(self, size: int, /) -> bytes:
+        while len(self._ready) < size:
+            self._input = self._input or self._file.read(self.CHUNK)
+            if not self._input:
+                if self._frame:
+                    raise EOFError("the file ends in the middle of a frame")
+                break
+            self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._ready += self._frame.decompress(self._input)
+            self._input = b""
+            if self._frame.eof:
+                self._input = self._frame.unused_data
+                self._frame = None
+        data = bytes(self._ready[:size])
+        del self._ready[:size]
+        return data
+
+
+OPENERS: dict[str, Callable[[BinaryIO], Readable]] = {
+    "plain": lambda file: file,
+    "gzip": lambda file: gzip.GzipFile(fileobj=file, mode="rb"),
+    "bzip2": bz2.BZ2File,
+    "xz": lzma.LZMAFile,
+    "zstd": _ZstdFile,
+}

@@ -1,0 +1,168 @@
+"""Stage 3: turn a closed segment into verified archives and their manifests.
+
+One pass over the segment, however large:
+
+    segment → frames → dated and cut by day → an archive per day, verified as it is written
+
+Only when all of a segment's archives have given back the segment's own bytes are the
+manifests written, and the directory renamed from NAME.sealing to NAME.sealed.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from archiver import __version__
+from archiver.config import Compress
+from archiver.durable import fsync_directory, remove_tree
+from archiver.frames import Readable, cut
+from archiver.journal import Entry
+from archiver.maillog.clock import Clock
+from archiver.maillog.days import DayCutter
+from archiver.manifest import (
+    EMPTY_SHA256,
+    MANIFEST_SUFFIX,
+    Head,
+    Manifest,
+    Segment,
+    digest,
+    encode,
+)
+from archiver.seekable import ArchiveWriter, Sealed, Workers
+from archiver.zone import day_start
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Whose log it is: host, source, and the zone of its clock."""
+
+    host: str
+    source: str
+    zone: ZoneInfo
+
+
+def seal(
+    entry: Entry, stream: Readable, *, origin: Origin, compress: Compress, head: Head, now: int
+) -> tuple[Manifest, ...]:
+    """Archive the segment that `stream` gives, one archive per log date, oldest first.
+
+    Afterwards the entry's sealed directory holds them and their manifests, durably.
+    now: the instant noted as time of sealing.
+    Raises: IntegrityError: what was written does not give back what was read.
+    """
+    remove_tree(entry.sealing)
+    entry.sealing.mkdir(0o700)
+    written = entry.intent.written
+    cutter = DayCutter(Clock(origin.zone, written=written), written=written)
+    finished: list[tuple[date, Sealed]] = []
+    # The digest of the segment. That of its first archive, until there is a second one.
+    whole: hashlib._Hash | None = None
+    with ExitStack() as stack:
+        workers = stack.enter_context(Workers(compress.level))
+        current: ArchiveWriter | None = None
+        for frame in cut(stream, compress.frame_size):
+            for stretch in cutter.cut(frame):
+                if current is None or stretch.day != current.day:
+                    if current:
+                        finished.append((current.day, current.finish()))
+                        whole = whole or current.raw.copy()
+                    path = entry.sealing / f"{len(finished) + 1}.archive"
+                    current = stack.enter_context(ArchiveWriter(path, stretch.day, workers))
+                current.add(stretch)
+                if whole:
+                    whole.update(stretch.data)
+        if current:
+            finished.append((current.day, current.finish()))
+    first_sha256 = finished[0][1].raw_sha256 if finished else EMPTY_SHA256
+    segment = Segment(
+        name=entry.name,
+        origin=entry.intent.origin,
+        path=entry.intent.path,
+        written=entry.intent.written,
+        sha256=whole.hexdigest() if whole else first_sha256,
+        parts=len(finished),
+    )
+    manifests = _manifests(finished, origin, compress, head, segment, now)
+    for part, manifest in enumerate(manifests, start=1):
+        os.rename(
+            entry.sealing / f"{part}.archive",
+            entry.sealing / os.path.basename(manifest.archive_key),
+        )
+    _publish(entry, manifests)
+    return manifests
+
+
+def seal_empty_days(
+    entry: Entry, days: Sequence[date], *, origin: Origin, head: Head, now: int
+) -> tuple[Manifest, ...]:
+    """Seal one manifest without an archive for each of `days`, oldest first."""
+    remove_tree(entry.sealing)
+    entry.sealing.mkdir(0o700)
+    nothing = Sealed(None, 0, EMPTY_SHA256, 0, EMPTY_SHA256, 0, ())
+    finished = [(day, nothing) for day in days]
+    manifests = _manifests(finished, origin, Compress(), head, None, now)
+    _publish(entry, manifests)
+    return manifests
+
+
+def sealed_documents(entry: Entry) -> list[bytes]:
+    """Return the manifests, as stored, of what has been sealed, in the order of the chain."""
+    names = [name for name in os.listdir(entry.sealed) if name.endswith(MANIFEST_SUFFIX)]
+    # A name ends in "-<sequence>", of a fixed width.
+    ordered = sorted(names, key=lambda name: name.removesuffix(MANIFEST_SUFFIX).rsplit("-", 1)[1])
+    return [(entry.sealed / name).read_bytes() for name in ordered]
+
+
+def _manifests(
+    finished: Sequence[tuple[date, Sealed]],
+    origin: Origin,
+    compress: Compress,
+    head: Head,
+    segment: Segment | None,
+    now: int,
+) -> tuple[Manifest, ...]:
+    """Chain the manifests of one segment's archives, or of empty days, to the head."""
+    manifests = []
+    for part, (day, sealed) in enumerate(finished, start=1):
+        start = day_start(day, origin.zone)
+        manifest = Manifest(
+            host=origin.host,
+            source=origin.source,
+            date=day,
+            timezone=origin.zone.key,
+            sequence=head.sequence + 1,
+            previous=head.digest,
+            first_line=start if sealed.first_line is None else sealed.first_line,
+            earliest=min((frame.first for frame in sealed.frames), default=start),
+            latest=max((frame.last for frame in sealed.frames), default=start),
+            lines=sealed.lines,
+            raw_size=sealed.raw_size,
+            raw_sha256=sealed.raw_sha256,
+            size=sealed.size,
+            sha256=sealed.sha256,
+            level=compress.level if segment else 0,
+            frames=sealed.frames,
+            segment=replace(segment, part=part) if segment else None,
+            sealed_at=now,
+            tool_version=__version__,
+        )
+        head = Head(manifest.sequence, digest(encode(manifest)))
+        manifests.append(manifest)
+    return tuple(manifests)
+
+
+def _publish(entry: Entry, manifests: Sequence[Manifest]) -> None:
+    """Write the manifests beside their archives, and give the whole its name."""
+    for manifest in manifests:
+        path = entry.sealing / os.path.basename(manifest.manifest_key)
+        with open(path, "xb") as file:
+            file.write(encode(manifest))
+            file.flush()
+            os.fsync(file.fileno())
+    fsync_directory(entry.sealing)
+    os.rename(entry.sealing, entry.sealed)
+    fsync_directory(entry.directory)

@@ -1,0 +1,153 @@
+"""What every verb gets and gives: one invocation in, one answer out.
+
+The answer becomes text for people, or one JSON document on stdout, on failure too:
+
+    {"schema", "command", "ok", "exit_code", "host", "started_at", "finished_at",
+     "data", "warnings": [{code, message, hint}], "error": null | {code, message, hint, retryable}}
+
+Keys are only ever added. Times are RFC 3339 in UTC, sizes are bytes.
+"""
+
+import functools
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from archiver.config import Config, load
+from archiver.errors import ArchiverError
+from archiver.progress import Advance
+from archiver.zone import rfc3339
+
+SCHEMA = 1
+
+
+@dataclass
+class Invocation:
+    """How the command was called. The clock is read once, here, for everything beneath."""
+
+    config_path: Path
+    quiet: bool = False
+    verbose: int = 0
+    json: bool = False
+    progress: bool = True
+    command: str = ""
+    host: str | None = None
+    now: int = field(default_factory=lambda: int(time.time()))
+
+    def config(self) -> Config:
+        config = load(self.config_path)
+        self.host = config.host.name
+        return config
+
+    @contextmanager
+    def meter(self, label: str, total: int) -> Iterator[Advance]:
+        """Show a bar on a terminal, and nothing elsewhere: cron mails whatever is printed."""
+        if not self.progress or self.quiet or self.json or not sys.stderr.isatty():
+            yield lambda _bytes: None
+            return
+        with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
+            yield bar.update
+
+
+@dataclass
+class Answer:
+    """data: for the document. text: for people. failures: told on stderr, worst first.
+
+    exit_status: None takes the first failure's. chatty: the text is left out where nobody
+    watches, as under cron.
+    """
+
+    data: Any = None
+    text: str = ""
+    failures: Sequence[ArchiverError] = ()
+    exit_status: int | None = None
+    chatty: bool = False
+
+    @property
+    def status(self) -> int:
+        if self.exit_status is not None:
+            return self.exit_status
+        return self.failures[0].exit_status if self.failures else 0
+
+
+def verb(function: Callable[..., Answer]) -> Callable[..., None]:
+    """Make a function of (Invocation, options) that returns an Answer a click callback."""
+
+    @functools.wraps(function)
+    def callback(context: click.Context, /, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+        invocation: Invocation = context.obj
+        invocation.json = invocation.json or as_json
+        invocation.command = context.command_path.split(" ", 1)[-1]
+        answer = function(invocation, **options)
+        give(invocation, answer)
+        context.exit(answer.status)
+
+    option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
+    return option(click.pass_context(callback))
+
+
+def give(invocation: Invocation, answer: Answer) -> None:
+    """Print an answer, as text or as the document."""
+    if invocation.json:
+        click.echo(json.dumps(document(invocation, answer), indent=1))
+        return
+    watched = sys.stdout.isatty() or invocation.verbose
+    if answer.text and not invocation.quiet and (watched or not answer.chatty):
+        click.echo(answer.text)
+    for failure in answer.failures:
+        tell(failure)
+
+
+def tell(failure: ArchiverError) -> None:
+    """Say on stderr what went wrong and what to try."""
+    click.echo(click.style("archiver: ", fg="red") + failure.message, err=True)
+    if failure.hint:
+        click.echo(f"  try: {failure.hint}", err=True)
+
+
+def document(invocation: Invocation, answer: Answer) -> dict[str, Any]:
+    error = answer.failures[0] if answer.failures and answer.status else None
+    warnings = [failure for failure in answer.failures if failure is not error]
+    return {
+        "schema": SCHEMA,
+        "command": invocation.command,
+        "ok": answer.status == 0,
+        "exit_code": answer.status,
+        "host": invocation.host,
+        "started_at": rfc3339(invocation.now),
+        "finished_at": rfc3339(int(time.time())),
+        "data": answer.data,
+        "warnings": [_said(warning) for warning in warnings],
+        "error": {**_said(error), "retryable": error.retryable} if error else None,
+    }
+
+
+def _said(failure: ArchiverError) -> dict[str, str]:
+    return {"code": failure.code, "message": failure.message, "hint": failure.hint}
+
+
+def human_size(size: int) -> str:
+    """Write a number of bytes as people read it: 1.5 MB."""
+    amount = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out rows under a header, numbers and all, as wide as they need."""
+    every = [list(header), *map(list, rows)]
+    widths = [max(len(row[column]) for row in every) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in every
+    )

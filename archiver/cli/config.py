@@ -1,0 +1,86 @@
+"""`archiver config`."""
+
+import dataclasses
+import importlib.resources
+import os
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from archiver.cli.answer import Answer, Invocation, verb
+from archiver.durable import make_directory
+from archiver.errors import UsageError, explained
+
+
+@click.group(short_help="Write, check and show the configuration.")
+def config() -> None:
+    """The configuration file is named by `archiver -c FILE`."""
+
+
+@config.command(short_help="Write a commented configuration to start from.")
+@verb
+def init(invocation: Invocation) -> Answer:
+    """Write a commented configuration to the file of -c, which must not exist yet."""
+    path = invocation.config_path
+    text = importlib.resources.files("archiver").joinpath("default.toml").read_text("utf-8")
+    with explained(f"writing {path}"):
+        make_directory(path.absolute().parent, 0o755)
+        try:
+            with open(path, "x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError as error:
+            raise UsageError(
+                f"{path} exists already", hint="name another file with -c, or edit that one"
+            ) from error
+    return Answer(
+        data={"path": str(path)},
+        text=f"wrote {path}; edit it, then: archiver -c {path} config validate",
+    )
+
+
+@config.command(short_help="Check the configuration; name every problem.")
+@verb
+def validate(invocation: Invocation) -> Answer:
+    """Check the file of -c. Every problem is named at once, with file and line."""
+    loaded = invocation.config()
+    return Answer(
+        data={"path": str(loaded.path), "sources": [source.name for source in loaded.sources]},
+        text=f"{loaded.path}: ok; no retention rule: everything is kept",
+    )
+
+
+@config.command(short_help="Show what is in force, defaults included.")
+@verb
+def show(invocation: Invocation) -> Answer:
+    """Show every setting in force, defaults and absolute paths included."""
+    loaded = invocation.config()
+    settings = _plain(loaded)
+    return Answer(data=settings, text="\n".join(_lines("", settings)))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 (whatever a configuration holds)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, ZoneInfo):
+        return value.key
+    return str(value) if isinstance(value, Path) else value
+
+
+def _lines(name: str, value: Any) -> list[str]:  # noqa: ANN401
+    if isinstance(value, dict):
+        return [
+            line
+            for key, item in value.items()
+            for line in _lines(f"{name}.{key}" if name else key, item)
+        ]
+    if isinstance(value, list):
+        return [line for n, item in enumerate(value) for line in _lines(f"{name}[{n}]", item)]
+    if name.endswith(".mode") and value is not None:
+        return [f"{name} = 0o{value:o}"]
+    return [f"{name} = {'(as the log has it)' if value is None else value}"]

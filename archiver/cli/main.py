@@ -1,0 +1,140 @@
+"""The command line: `archiver -c FILE VERB …`.
+
+Each verb's module is imported when it is called, so that `archiver --help` is instant.
+"""
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from archiver import __version__
+from archiver.cli.answer import Answer, Invocation, give
+from archiver.errors import ArchiverError, InterruptedRunError, UsageError, from_os_error
+
+VERBS = {
+    "run": ("archiver.cli.run:run", "Rotate, archive and copy what is due."),
+    "fetch": ("archiver.cli.fetch:fetch", "Give back lines, by date and time."),
+    "list": ("archiver.cli.show:list_archives", "What is archived, and where."),
+    "status": ("archiver.cli.show:status", "Whether all is well, for people and monitoring."),
+    "import": ("archiver.cli.adopt:import_files", "Adopt logs that others rotated."),
+    "catalog": ("archiver.cli.catalog:catalog", "Rebuild the catalog from the stores."),
+    "config": ("archiver.cli.config:config", "Write, check and show the configuration."),
+    "demo": ("archiver.cli.demo:demo", "See it work: 30 days, a live log, a flipped byte."),
+}
+DEFAULT_CONFIG = (
+    "/usr/local/etc/archiver/archiver.toml"
+    if sys.platform.startswith("freebsd")
+    else "/etc/archiver/archiver.toml"
+)
+# What a shell reports of a program that SIGPIPE ended: `archiver fetch … | head` is no failure.
+BROKEN_PIPE = 128 + signal.SIGPIPE
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are found by name, and imported when called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, help_) for name, (_, help_) in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-c",
+    "--config",
+    "config_path",
+    envvar="ARCHIVER_CONFIG",
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    help="The configuration file.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but failures.")
+@click.option("-v", "--verbose", count=True, help="Say more; a failure of ours with its traceback.")
+@click.option("--no-color", is_flag=True, help="No colours (as with NO_COLOR set).")
+@click.option("--no-progress", is_flag=True, help="No progress bars.")
+@click.version_option(__version__, prog_name="archiver")
+@click.pass_context
+def cli(
+    context: click.Context,
+    config_path: str,
+    as_json: bool,
+    quiet: bool,
+    verbose: int,
+    no_color: bool,
+    no_progress: bool,
+) -> None:
+    """Every line your mail server logged: in exactly one archive, found in a second."""
+    context.color = False if no_color or os.environ.get("NO_COLOR") else None
+    context.obj.config_path = Path(config_path)
+    context.obj.quiet = quiet
+    context.obj.verbose = verbose
+    context.obj.json = as_json
+    context.obj.progress = not no_progress
+
+
+def main() -> None:
+    """Run the command line, and end the process with the exit status of what happened."""
+    signal.signal(signal.SIGTERM, _terminate)
+    invocation = Invocation(Path(DEFAULT_CONFIG))
+    # Options after `--` are names; and a usage error comes before click has parsed --json.
+    words = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
+    try:
+        status = cli.main(prog_name="archiver", standalone_mode=False, obj=invocation)
+    except BrokenPipeError:
+        # Nobody reads any more: let nothing be flushed at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 (the last resort: a traceback is a bug)
+        if invocation.verbose:
+            traceback.print_exc()
+        invocation.json = invocation.json or "--json" in words
+        failure = explain(error)
+        status = failure.exit_status
+        give(invocation, Answer(failures=[failure]))
+    except KeyboardInterrupt:
+        failure = InterruptedRunError(
+            "interrupted", hint="nothing is lost; the next run goes on from here"
+        )
+        status = failure.exit_status
+        give(invocation, Answer(failures=[failure]))
+    sys.exit(status)
+
+
+def explain(error: Exception) -> ArchiverError:
+    """Return the error of ours that says what an exception means to an operator."""
+    if isinstance(error, ArchiverError):
+        return error
+    if isinstance(error, click.Abort):
+        return InterruptedRunError("interrupted", hint="nothing is lost; run again to go on")
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "archiver"
+        return UsageError(error.format_message(), hint=f"{path} --help")
+    if isinstance(error, OSError):
+        return from_os_error(error, "working")
+    return ArchiverError(
+        f"unexpected: {type(error).__name__}: {error}",
+        hint="this is a mistake in archiver; nothing was deleted. Please report it with what "
+        "`archiver -v` prints for the same command",
+    )
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

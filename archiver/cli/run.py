@@ -1,0 +1,84 @@
+"""`archiver run`."""
+
+from typing import Any
+
+import click
+
+from archiver.cli.answer import Answer, Invocation, human_size, verb
+from archiver.cli.sources import named
+from archiver.manifest import Manifest
+from archiver.nightly import Report, SourceReport
+from archiver.nightly import plan as plan_
+from archiver.nightly import run as run_
+
+
+@click.command(short_help="Rotate, archive and copy what is due.")
+@click.option("-n", "--dry-run", is_flag=True, help="Tell what would be done; touch nothing.")
+@click.option("--force", is_flag=True, help="Rotate now, whatever the time.")
+@click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
+@verb
+def run(invocation: Invocation, dry_run: bool, force: bool, names: tuple[str, ...]) -> Answer:
+    """Rotate what is due, make its writer let go, archive, verify, copy and catalogue it.
+
+    First finishes what an earlier run left. Running it again does nothing twice, so it can
+    stand in cron, nightly or hourly. Says nothing unless something fails or a terminal
+    watches.
+    """
+    config = invocation.config()
+    chosen = [source.name for source in named(config, names)]
+    if dry_run:
+        report = plan_(config, chosen, now=invocation.now, force=force)
+    else:
+        report = run_(config, chosen, now=invocation.now, force=force, meter=invocation.meter)
+    return Answer(
+        data={"dry_run": dry_run, "sources": [_data(each) for each in report.sources]},
+        text="\n".join(_text(each, dry=dry_run) for each in report.sources),
+        failures=report.failures,
+        exit_status=report.exit_status,
+        chatty=not dry_run,
+    )
+
+
+def _data(each: SourceReport) -> dict[str, Any]:
+    return {
+        "source": each.source,
+        "rotated": each.rotated,
+        "reason": each.reason,
+        "pending": each.pending,
+        "archived": [summary(manifest) for manifest in each.archived],
+        "failed": each.failure.code if each.failure else None,
+    }
+
+
+def summary(manifest: Manifest) -> dict[str, Any]:
+    """Return what JSON documents tell of an archive."""
+    return {
+        "key": manifest.manifest_key if manifest.is_empty_day else manifest.archive_key,
+        "date": manifest.date.isoformat(),
+        "lines": manifest.lines,
+        "raw_size": manifest.raw_size,
+        "size": manifest.size,
+        "sha256": manifest.sha256,
+        "sequence": manifest.sequence,
+    }
+
+
+def _text(each: SourceReport, *, dry: bool) -> str:
+    would = "would be " if dry else ""
+    lines = [f"{each.source}: {would}{'rotated' if each.rotated else 'left alone'}"]
+    if each.reason:
+        lines[0] += f" ({each.reason})"
+    lines += [f"  would be finished: {name}" for name in each.pending]
+    lines += [f"  {line(manifest)}" for manifest in each.archived]
+    return "\n".join(lines)
+
+
+def line(manifest: Manifest) -> str:
+    """Say in one line what an archive holds."""
+    if manifest.is_empty_day:
+        return f"{manifest.date}  a day without lines, recorded"
+    saved = f"{human_size(manifest.raw_size)} in {human_size(manifest.size)}"
+    return f"{manifest.date}  {manifest.lines} lines, {saved}  {manifest.archive_key}"
+
+
+__all__ = ["Report", "line", "run", "summary"]

@@ -1,0 +1,158 @@
+"""`archiver list` and `archiver status`."""
+
+from typing import Any
+
+import click
+
+from archiver.catalog import Archived
+from archiver.cli.answer import Answer, Invocation, human_size, table, verb
+from archiver.cli.dates import days
+from archiver.cli.run import summary
+from archiver.cli.sources import named
+from archiver.config import duration_in_seconds
+from archiver.errors import ArchiverError, UsageError, WorkKeptError
+from archiver.overview import Status, archived, nagios, worst
+from archiver.overview import status as status_
+from archiver.query import catalogued
+from archiver.zone import rfc3339
+
+KEPT = "no retention rule: everything is kept"
+
+
+@click.command("list", short_help="What is archived, and where.")
+@click.option("--date", "day", metavar="D|D..D", help="Only these log dates.")
+@click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
+@verb
+def list_archives(invocation: Invocation, day: str | None, names: tuple[str, ...]) -> Answer:
+    """List the archives and the days recorded as empty, oldest first."""
+    config = invocation.config()
+    first, last = days(day, config.host.zone, invocation.now) if day else (None, None)
+    problems: list[ArchiverError] = []
+    with catalogued(config, problems) as catalog:
+        found = archived(catalog, named(config, names), first, last)
+    rows = [
+        (
+            str(each.manifest.date),
+            each.manifest.source,
+            str(each.manifest.lines),
+            human_size(each.manifest.raw_size),
+            human_size(each.manifest.size),
+            " ".join(each.copies) or "none",
+            each.manifest.archive_key.rsplit("/", 1)[1]
+            if not each.manifest.is_empty_day
+            else "(a day without lines)",
+        )
+        for each in found
+    ]
+    header = ("DATE", "SOURCE", "LINES", "RAW", "STORED", "COPIES", "ARCHIVE")
+    return Answer(
+        data={"archives": [_data(each) for each in found]},
+        text=table(header, rows) if rows else "nothing is archived of those days",
+        failures=problems,
+        exit_status=worst(problems),
+    )
+
+
+def _data(each: Archived) -> dict[str, Any]:
+    manifest = each.manifest
+    return {
+        **summary(manifest),
+        "source": manifest.source,
+        "kind": "empty-day" if manifest.is_empty_day else "archive",
+        "earliest": rfc3339(manifest.earliest),
+        "latest": rfc3339(manifest.latest),
+        "copies": list(each.copies),
+    }
+
+
+@click.command(short_help="Whether all is well, for people and monitoring.")
+@click.option("--max-age", metavar="AGE", help="Complain if no run succeeded for this long: 26h.")
+@click.option("--nagios", "as_nagios", is_flag=True, help="One line, and exit status 0 to 3.")
+@verb
+def status(invocation: Invocation, max_age: str | None, as_nagios: bool) -> Answer:
+    """Tell what waits, what is archived and how the last run ended. Exit status 3: look at it."""
+    try:
+        age = duration_in_seconds(max_age) if max_age else None
+    except ValueError as error:
+        raise UsageError(f"--max-age: {error}", hint="--max-age 26h") from error
+    problems: list[ArchiverError] = []
+    try:
+        config = invocation.config()
+        with catalogued(config, problems) as catalog:
+            found = status_(config, catalog, now=invocation.now, max_age=age)
+    except ArchiverError as error:
+        if not as_nagios:
+            raise
+        return Answer(text=f"UNKNOWN: {error.message}", exit_status=3)
+    if as_nagios:
+        code, line = nagios(found)
+        return Answer(data=_status_data(found), text=line, exit_status=code)
+    failures = [
+        *problems,
+        *(WorkKeptError(problem, hint="archiver run") for problem in found.problems),
+    ]
+    return Answer(
+        data=_status_data(found),
+        text=_status_text(found),
+        failures=failures,
+        exit_status=worst(failures),
+    )
+
+
+def _status_data(found: Status) -> dict[str, Any]:
+    last = found.last
+    return {
+        "problems": list(found.problems),
+        "retention": KEPT,
+        "last_run": {
+            "finished_at": rfc3339(last.finished) if last.finished else None,
+            "exit_code": last.exit_status,
+            "succeeded_at": rfc3339(last.succeeded) if last.succeeded else None,
+        },
+        "sources": [
+            {
+                "source": each.source,
+                "path": each.path,
+                "live_size": each.live_size,
+                "waiting": [
+                    {
+                        "name": waiting.name,
+                        "stage": waiting.stage,
+                        "size": waiting.size,
+                        "written": rfc3339(waiting.written),
+                    }
+                    for waiting in each.waiting
+                ],
+                "archives": each.archives,
+                "empty_days": each.empty_days,
+                "lines": each.lines,
+                "raw_size": each.raw_size,
+                "size": each.size,
+                "first_day": each.first_day and each.first_day.isoformat(),
+                "last_day": each.last_day and each.last_day.isoformat(),
+            }
+            for each in found.sources
+        ],
+    }
+
+
+def _status_text(found: Status) -> str:
+    lines = []
+    for each in found.sources:
+        live = "missing" if each.live_size is None else human_size(each.live_size)
+        lines.append(f"{each.source}  {each.path} ({live})")
+        span = f"{each.first_day} to {each.last_day}" if each.first_day else "nothing yet"
+        lines.append(
+            f"  archived: {span}: {each.archives} archives, {each.lines} lines, "
+            f"{human_size(each.raw_size)} in {human_size(each.size)}, "
+            f"{each.empty_days} days without lines"
+        )
+        lines += [
+            f"  waiting:  {waiting.name} ({waiting.stage}, {human_size(waiting.size)})"
+            for waiting in each.waiting
+        ]
+    last = found.last
+    if last.finished:
+        lines.append(f"last run: {rfc3339(last.finished)}, exit status {last.exit_status}")
+    lines.append(KEPT)
+    return "\n".join(lines)

@@ -1,0 +1,370 @@
+"""The configuration: TOML in, frozen dataclasses out, every problem at once.
+
+Relative paths are relative to the configuration file. Unknown keys are errors, because
+a misspelt `max_size` that is silently passed over is found when the disk is full.
+"""
+
+import difflib
+import os
+import re
+import shlex
+import socket
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from archiver.errors import ConfigError
+from archiver.zone import zone_named
+
+SCHEMA = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|kB|KB|MB|GB)?")
+UNITS = {
+    None: 1,
+    "B": 1,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "kB": 10**3,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+}
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+REOPEN_KINDS = ("pidfile", "systemctl", "command", "none")
+
+
+@dataclass(frozen=True)
+class Host:
+    name: str
+    zone: ZoneInfo
+    state_dir: Path
+    spool_dir: Path
+
+    @property
+    def catalog(self) -> Path:
+        return self.state_dir / "catalog.sqlite3"
+
+
+@dataclass(frozen=True)
+class Reopen:
+    """How the log's writer is told to let go of it: a kind and its argument."""
+
+    kind: str
+    argument: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One log. mode, owner, group: None keeps what the log has. Sizes in bytes."""
+
+    name: str
+    path: Path
+    reopen: Reopen
+    reopen_timeout: float = 30.0
+    mode: int | None = None
+    owner: str | None = None
+    group: str | None = None
+    min_size: int = 0
+    max_size: int = 0
+
+
+@dataclass(frozen=True)
+class Compress:
+    level: int = 10
+    frame_size: int = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class Target:
+    name: str
+    type: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Storage:
+    targets: tuple[Target, ...]
+    required: int
+
+
+@dataclass(frozen=True)
+class Config:
+    path: Path
+    host: Host
+    sources: tuple[Source, ...]
+    compress: Compress
+    storage: Storage
+
+
+@dataclass(frozen=True)
+class Problem:
+    line: int
+    message: str
+
+
+def load(path: Path) -> Config:
+    """Read and check a configuration file.
+
+    Raises: ConfigError: it cannot be read, or has problems: its message names each
+    of them with file and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"no configuration at {path}",
+            hint=f"write one with `archiver -c {path} config init`",
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}", hint="check the file") from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """Check a configuration that stands in `path`. Raises: ConfigError."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}", hint="mend that line") from error
+    reader = _Reader(_lines_of_keys(text), path.absolute().parent)
+    config = reader.config(document, path)
+    if reader.problems or config is None:
+        problems = sorted(reader.problems, key=lambda problem: problem.line)
+        raise ConfigError(
+            "\n".join(f"{path}:{problem.line}: {problem.message}" for problem in problems),
+            hint=f"mend {'that line' if len(problems) == 1 else 'those lines'}, "
+            f"then check with `archiver -c {path} config validate`",
+        )
+    return config
+
+
+def size_in_bytes(text: object) -> int:
+    """Read "4MiB", "500 MB" or a plain number of bytes. Raises: ValueError."""
+    match = SIZE.fullmatch(str(text))
+    if match is None or isinstance(text, (bool, float)):
+        raise ValueError(f"{text!r} is not a size such as 64KiB, 4MiB or 1GiB")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def duration_in_seconds(text: object) -> float:
+    """Read "30s", "10m", "26h" or a plain number of seconds. Raises: ValueError."""
+    match = DURATION.fullmatch(str(text))
+    if match is None or isinstance(text, bool):
+        raise ValueError(f"{text!r} is not a duration such as 30s, 10m or 26h")
+    return float(match[1]) * SECONDS[match[2]]
+
+
+Place = tuple[str | int, ...]
+
+
+class _Reader:
+    """Walks the document, notes every problem, and never stops at the first."""
+
+    def __init__(self, lines: Mapping[Place, int], base: Path) -> None:
+        self.lines = lines
+        self.base = base
+        self.problems: list[Problem] = []
+
+    def problem(self, place: Place, message: str) -> None:
+        known = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in self.lines), ())
+        self.problems.append(Problem(self.lines.get(known, 1), message))
+
+    def config(self, document: dict[str, Any], path: Path) -> Config | None:
+        top = _Table(self, (), document)
+        schema = top.take("schema", int, None)
+        if schema != SCHEMA:
+            self.problem(("schema",), f"`schema = {SCHEMA}` is needed, not {schema!r}")
+        host = self.host(top.table("host"))
+        sources = tuple(self.source(table) for table in top.tables("source"))
+        names = [source.name for source in sources]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                self.problem(("source", number, "name"), f"source {name!r} is there twice")
+        compress = self.compress(top.table("compress", optional=True))
+        storage = self.storage(top.table("storage"))
+        top.finish()
+        if self.problems:
+            return None
+        return Config(path.absolute(), host, sources, compress, storage)
+
+    def host(self, table: "_Table") -> Host:
+        name = table.name("name", socket.getfqdn())
+        zone = table.checked("timezone", "system", zone_named)
+        state_dir = table.path("state_dir")
+        spool_dir = table.path("spool_dir")
+        table.finish()
+        return Host(name, zone or ZoneInfo("UTC"), state_dir, spool_dir)
+
+    def source(self, table: "_Table") -> Source:
+        source = Source(
+            name=table.name("name", None),
+            path=table.path("path"),
+            reopen=table.checked("reopen", None, self.reopen) or Reopen("none"),
+            reopen_timeout=table.checked("reopen_timeout", "30s", duration_in_seconds) or 0.0,
+            mode=table.take("mode", int, None, optional=True),
+            owner=table.take("owner", str, None, optional=True),
+            group=table.take("group", str, None, optional=True),
+            min_size=table.checked("min_size", "0B", size_in_bytes) or 0,
+            max_size=table.checked("max_size", "0B", size_in_bytes) or 0,
+        )
+        if source.mode is not None and not 0o200 <= source.mode <= 0o777:
+            table.problem("mode", f"{source.mode:#o} is not a mode for a log, such as 0o640")
+        if source.max_size and source.min_size > source.max_size:
+            table.problem("min_size", "min_size is greater than max_size: it would never rotate")
+        table.finish()
+        return source
+
+    def reopen(self, text: str) -> Reopen:
+        kind, _, argument = text.partition(":")
+        if kind not in REOPEN_KINDS or (kind == "none") != (argument == ""):
+            raise ValueError(
+                f"{text!r} is none of pidfile:PATH, systemctl:UNIT, command:COMMAND, none"
+            )
+        if kind == "pidfile":
+            argument = str(self.base / argument)
+        if kind == "command" and not shlex.split(argument):
+            raise ValueError("command: needs a command")
+        return Reopen(kind, argument)
+
+    def compress(self, table: "_Table") -> Compress:
+        level = table.take("level", int, 10)
+        frame_size = table.checked("frame_size", "4MiB", size_in_bytes) or 0
+        if not 1 <= level <= 19:
+            table.problem("level", f"level {level} is not between 1 and 19")
+        if not 2**14 <= frame_size <= 2**24:
+            table.problem("frame_size", "frame_size must lie between 16KiB and 16MiB")
+        table.finish()
+        return Compress(level, frame_size)
+
+    def storage(self, table: "_Table") -> Storage:
+        required = table.take("required", int, 1)
+        named = table.table("target")
+        targets = tuple(self.target(named.table(name), name) for name in list(named.rest))
+        table.finish()
+        if not 1 <= required <= max(len(targets), 1):
+            table.problem(
+                "required", f"required = {required}, but there are {len(targets)} targets"
+            )
+        if not targets:
+            table.problem("target", "no [storage.target.NAME]: nothing could be stored")
+        return Storage(targets, required)
+
+    def target(self, table: "_Table", name: str) -> Target:
+        if not NAME.fullmatch(name):
+            table.problem("type", f"target name {name!r} is not letters, digits, '.', '_', '-'")
+        kind = table.take("type", str, None)
+        if kind is not None and kind != "local":
+            table.problem("type", f'type {kind!r} is not known; there is "local"')
+        path = table.path("path")
+        table.finish()
+        return Target(name, kind or "local", path)
+
+
+class _Table:
+    """One table of the document: keys are taken out, what is left over is unknown."""
+
+    def __init__(self, reader: _Reader, place: Place, rest: dict[str, Any]) -> None:
+        self.reader = reader
+        self.place = place
+        self.rest = dict(rest)
+        self.known: list[str] = []
+
+    def problem(self, key: str, message: str) -> None:
+        self.reader.problem((*self.place, key), message)
+
+    def take(self, key: str, kind: type, default: Any, *, optional: bool = False) -> Any:
+        self.known.append(key)
+        if key not in self.rest:
+            if default is None and not optional:
+                self.problem(key, f"`{self._full(key)}` is missing")
+            return default if default is not None or kind is not int or optional else 0
+        value = self.rest.pop(key)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            names = {str: "text", int: "a whole number", dict: "a table", list: "tables"}
+            self.problem(key, f"`{self._full(key)}` must be {names[kind]}, not {value!r}")
+            return default
+        return value
+
+    def checked(self, key: str, default: Any, read: Callable[[Any], Any]) -> Any:
+        value = self.rest.get(key, default)
+        if isinstance(value, int) and not isinstance(value, bool):
+            self.known.append(key)
+            self.rest.pop(key, None)
+        else:
+            value = self.take(key, str, default)
+        if value is None:
+            return None
+        try:
+            return read(value)
+        except ValueError as error:
+            self.problem(key, f"`{self._full(key)}`: {error}")
+            return None
+
+    def name(self, key: str, default: str | None) -> str:
+        value = self.take(key, str, default)
+        if value is not None and not NAME.fullmatch(value):
+            self.problem(key, f"{value!r} must be letters, digits, '.', '_', '-', at most 64")
+        return str(value)
+
+    def path(self, key: str) -> Path:
+        value = self.take(key, str, None)
+        if value is not None and (not value or "\0" in value):
+            self.problem(key, f"`{self._full(key)}` is not a path")
+        return Path(os.path.normpath(self.reader.base / (value or "").replace("\0", "")))
+
+    def table(self, key: str, *, optional: bool = False) -> "_Table":
+        return _Table(
+            self.reader, (*self.place, key), self.take(key, dict, {} if optional else None) or {}
+        )
+
+    def tables(self, key: str) -> list["_Table"]:
+        items = self.take(key, list, None) or []
+        if not all(isinstance(item, dict) for item in items):
+            self.problem(key, f"`{self._full(key)}` must be written [[{key}]]")
+            return []
+        return [_Table(self.reader, (*self.place, key, n), item) for n, item in enumerate(items)]
+
+    def finish(self) -> None:
+        """Note what is left over, with the known key it looks most like."""
+        for key in self.rest:
+            if key in self.known:
+                continue
+            near = difflib.get_close_matches(key, self.known, n=1)
+            meant = f"; did you mean `{near[0]}`?" if near else ""
+            self.problem(key, f"unknown key `{self._full(key)}`{meant}")
+
+    def _full(self, key: str) -> str:
+        return ".".join(str(part) for part in (*self.place, key) if not isinstance(part, int))
+
+
+HEADER = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?\s*(?:#.*)?$")
+KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+
+
+def _lines_of_keys(text: str) -> dict[Place, int]:
+    """Where each table and key stands. tomllib keeps no lines, so they are looked up here;
+    a key in a form not met (an inline table's) is reported at its table's line.
+    """
+    lines: dict[Place, int] = {}
+    here: Place = ()
+    counts: dict[Place, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := HEADER.match(line):
+            here = _parts(header[2])
+            if header[1] == "[[":
+                lines.setdefault(here, number)
+                counts[here] = counts.get(here, -1) + 1
+                here = (*here, counts[here])
+            lines[here] = number
+        elif key := KEY.match(line):
+            lines.setdefault((*here, *_parts(key[1])), number)
+    return lines
+
+
+def _parts(dotted: str) -> Place:
+    return tuple(part.strip().strip("\"'") for part in dotted.split("."))

@@ -1,0 +1,56 @@
+"""Stage 4: bring what was sealed to the stores, and read every copy back.
+
+A copy counts once its SHA-256, computed from bytes read back, is that of the manifest.
+The manifest goes last: where it stands, its archive is complete.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver.errors import ArchiverError, IntegrityError
+from archiver.journal import Entry
+from archiver.manifest import Manifest, digest
+from archiver.stores import Store
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Where one manifest and its archive are now, and which stores failed, and how."""
+
+    stores: tuple[str, ...]
+    failures: tuple[ArchiverError, ...]
+
+
+def copy(entry: Entry, manifest: Manifest, document: bytes, stores: Sequence[Store]) -> Copies:
+    """Bring one manifest (its stored bytes: `document`) and its archive to every store.
+
+    A store that fails does not keep the others from getting theirs.
+    """
+    done, failures = [], []
+    for store in stores:
+        try:
+            if not manifest.is_empty_day:
+                archive = entry.sealed / os.path.basename(manifest.archive_key)
+                _put(store, manifest.archive_key, archive, manifest.sha256)
+            path = entry.sealed / os.path.basename(manifest.manifest_key)
+            _put(store, manifest.manifest_key, path, digest(document))
+        except ArchiverError as failure:
+            failures.append(failure)
+        else:
+            done.append(store.name)
+    return Copies(tuple(done), tuple(failures))
+
+
+def _put(store: Store, key: str, path: Path, sha256: str) -> None:
+    store.put(key, path)
+    found = hashlib.sha256()
+    for chunk in store.stream(key):
+        found.update(chunk)
+    if found.hexdigest() != sha256:
+        raise IntegrityError(
+            f"store {store.name!r} gives back something else for {key} than it was given",
+            hint="the segment is kept: suspect the store's disk, memory or connection",
+        )

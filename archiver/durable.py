@@ -1,0 +1,88 @@
+"""File operations that hold after a crash.
+
+POSIX promises that link(2), rename(2) and open(O_EXCL) happen wholly or not at all; it
+does not promise that they survive a power cut before the file *and the directory that
+names it* have been fsynced. Everything here does both, data before name.
+"""
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from archiver.errors import LockHeldError
+
+TEMPORARY = ".tmp"
+
+
+def fsync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(path: Path, mode: int = 0o750) -> None:
+    """Create a directory and its missing parents, each durably named by its parent."""
+    if path.is_dir():
+        return
+    make_directory(path.parent, mode)
+    with suppress(FileExistsError):
+        path.mkdir(mode)
+    fsync_directory(path.parent)
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o640) -> None:
+    """Make `path` hold `data`, replacing what was there: old or new, never half."""
+    temporary = path.with_name(path.name + TEMPORARY)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, path)
+    fsync_directory(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Unlink a file if it is there. The caller makes it durable where that matters."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory that only this program writes to, if it is there."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(path)
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file, or raise LockHeldError at once.
+
+    flock(2) ends with its holder, however that dies, so there is no stale lock to clear.
+    The file lies in a directory of our own: elsewhere others could hold it for ever
+    (CVE-2022-1348).
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
+                raise
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            raise LockHeldError(
+                f"another archiver is at work (process {holder}, lock {path})",
+                hint="let it finish; if it hangs, look at what that process waits for",
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,173 @@
+"""What can go wrong, what it means for the log, and what to try.
+
+    ArchiverError            1  unexpected
+    ├── UsageError           2  the command line cannot be carried out
+    ├── WorkKeptError        3  a step failed; everything is kept, the next run goes on
+    │   ├── DiskError        3  the system refused a file operation
+    │   └── MovedAsideError  3  the log was taken away while it was being rotated
+    ├── NotFoundError        4  nothing is stored for what was asked
+    │   └── LogMissingError  4  a configured log does not exist
+    ├── IntegrityError       5  stored bytes are not what was stored; never retried
+    │   ├── ChainError       5  a manifest that the chain needs cannot be read
+    │   └── DamagedInputError 5 a file to import cannot be read to its end
+    ├── ConfigError         10  the configuration cannot be used (every problem at once)
+    │   └── UnsafeLogError  10  the log, or the directory it lies in, could be a trap
+    ├── LockHeldError       11  another archiver is at work
+    ├── StoreError          12  a store could not be reached; retried by the next run
+    ├── ReopenError         13  the writer could not be told to reopen its log
+    │   └── WriterHoldsError 13 the writer was told, and still holds the old file
+    ├── NoSpaceError        14  a disk is full
+    └── InterruptedRunError 130 a person or the system stopped the command
+
+Each class is one kind of failure with one exit status, so that a script can tell
+them apart. Every error carries a `hint`: the operator's next step.
+"""
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class ArchiverError(Exception):
+    """A failure that an operator can meet.
+
+    message: what happened, and to what. hint: what to try.
+    """
+
+    exit_status = 1
+    code = "unexpected"
+    retryable = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(ArchiverError):
+    exit_status = 2
+    code = "usage"
+
+
+class WorkKeptError(ArchiverError):
+    exit_status = 3
+    code = "work_kept"
+    retryable = True
+
+
+class DiskError(WorkKeptError):
+    code = "disk"
+
+
+class MovedAsideError(WorkKeptError):
+    code = "moved_aside"
+
+
+class NotFoundError(ArchiverError):
+    exit_status = 4
+    code = "not_found"
+
+
+class LogMissingError(NotFoundError):
+    code = "log_missing"
+
+
+class IntegrityError(ArchiverError):
+    exit_status = 5
+    code = "integrity"
+
+
+class ChainError(IntegrityError):
+    """key: of the manifest, on the store."""
+
+    code = "chain"
+
+    def __init__(self, message: str, *, hint: str, key: str) -> None:
+        super().__init__(message, hint=hint)
+        self.key = key
+
+
+class DamagedInputError(IntegrityError):
+    code = "damaged_input"
+
+
+class ConfigError(ArchiverError):
+    exit_status = 10
+    code = "config"
+
+
+class UnsafeLogError(ConfigError):
+    code = "unsafe_log"
+
+
+class LockHeldError(ArchiverError):
+    exit_status = 11
+    code = "lock_held"
+    retryable = True
+
+
+class StoreError(ArchiverError):
+    exit_status = 12
+    code = "store"
+    retryable = True
+
+
+class ReopenError(ArchiverError):
+    exit_status = 13
+    code = "reopen"
+    retryable = True
+
+
+class WriterHoldsError(ReopenError):
+    code = "writer_holds"
+
+
+class NoSpaceError(ArchiverError):
+    exit_status = 14
+    code = "no_space"
+    retryable = True
+
+
+class InterruptedRunError(ArchiverError):
+    exit_status = 130
+    code = "interrupted"
+    retryable = True
+
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def from_os_error(error: OSError, doing: str) -> ArchiverError:
+    """Return the error of our own that says what `error` means to an operator."""
+    path = f" {error.filename}" if error.filename else ""
+    reason = error.strerror or str(error)
+    if error.errno in FULL:
+        return NoSpaceError(
+            f"no space left while {doing}{path}",
+            hint="free some space on that file system; the next run goes on where this one stopped",
+        )
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        hint = "run as the user who owns the log, the spool and the store (usually root)"
+    else:
+        hint = "look at the system log for that disk; nothing was deleted, the next run tries again"
+    return DiskError(f"{reason} while {doing}{path}", hint=hint)
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turn a bare OSError or SQLite error raised inside into an ArchiverError.
+
+    doing: a phrase such as "archiving maillog", which completes "no space left while …".
+    """
+    try:
+        yield
+    except OSError as error:
+        raise from_os_error(error, doing) from error
+    except sqlite3.Error as error:
+        if "full" in str(error):
+            raise from_os_error(OSError(errno.ENOSPC, str(error)), doing) from error
+        raise DiskError(
+            f"the catalog failed while {doing}: {error}",
+            hint="it is derived data: `archiver catalog rebuild` makes it anew from the store",
+        ) from error

@@ -1,0 +1,48 @@
+"""Cut a stream of log bytes into frames that end where lines end."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def cut(stream: Readable, frame_size: int) -> Iterator[bytes]:
+    """Yield the stream's bytes in frames of at most `frame_size` bytes, none empty.
+
+    A frame ends after a newline, unless a single line is longer than a frame:
+    such a line runs on in the next one. So memory stays bounded by the frame,
+    whatever the log holds. Only the last frame may end without a newline for
+    another reason: the stream did.
+    """
+    rest = b""
+    while True:
+        block = _read(stream, frame_size - len(rest))
+        if not block:
+            if rest:
+                yield rest
+            return
+        frame = rest + block
+        end = frame.rfind(b"\n") + 1 if len(frame) == frame_size else 0
+        if end:
+            rest = frame[end:]
+            yield frame[:end] if rest else frame
+        elif len(frame) == frame_size:
+            rest = b""
+            yield frame
+        else:
+            rest = frame
+
+
+def _read(stream: Readable, size: int) -> bytes:
+    """Read `size` bytes, or fewer at the end only: decompressors return what they have."""
+    block = stream.read(size)
+    if len(block) == size or not block:
+        return block
+    blocks = [block]
+    missing = size - len(block)
+    while missing and (block := stream.read(missing)):
+        blocks.append(block)
+        missing -= len(block)
+    return b"".join(blocks)

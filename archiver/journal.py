@@ -1,0 +1,170 @@
+"""The spool of one source: what was begun, and how far it came.
+
+The state can be read off the directory, and restart is the normal path:
+
+    NAME.intent     written and fsynced before anything is touched
+    NAME.open       a second name of the log: it has been, or is being, rotated
+    NAME.log        the same file, after its writer was proven to have let go
+    NAME.sealing/   archives in the making; thrown away by the next run
+    NAME.sealed/    verified archives and manifests, ready for the stores
+    NAME.done/      delivered; being removed
+
+An entry is over when its intent is gone. Names sort in the order of their making.
+"""
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from archiver.durable import (
+    TEMPORARY,
+    fsync_directory,
+    make_directory,
+    remove,
+    remove_tree,
+    write_whole,
+)
+from archiver.errors import IntegrityError
+from archiver.zone import compact
+
+INTENT, OPEN, LOG = ".intent", ".open", ".log"
+SEALING, SEALED, DONE = ".sealing", ".sealed", ".done"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is about to be done. origin: "run", "import" or "empty-days".
+
+    path: the log. device, inode: which file that was. mode, uid, gid: what the new log
+    gets. written: the instant of rotation, or of a file's last change.
+    """
+
+    origin: str
+    path: str
+    written: int
+    device: int = 0
+    inode: int = 0
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One segment on its way through the spool."""
+
+    name: str
+    directory: Path
+    intent: Intent
+
+    def at(self, suffix: str) -> Path:
+        return self.directory / (self.name + suffix)
+
+    @property
+    def intent_file(self) -> Path:
+        return self.at(INTENT)
+
+    @property
+    def open_segment(self) -> Path:
+        return self.at(OPEN)
+
+    @property
+    def segment(self) -> Path:
+        return self.at(LOG)
+
+    @property
+    def sealing(self) -> Path:
+        return self.at(SEALING)
+
+    @property
+    def sealed(self) -> Path:
+        return self.at(SEALED)
+
+    @property
+    def done(self) -> Path:
+        return self.at(DONE)
+
+    def has_anything(self) -> bool:
+        return any(path.exists() for path in (self.open_segment, self.segment, self.sealed))
+
+
+class Journal:
+    """The entries of one source, oldest first."""
+
+    def __init__(self, spool_dir: Path, source: str) -> None:
+        self.directory = spool_dir / source
+
+    def prepare(self) -> None:
+        """Make the directory, and throw away what an interrupted run cannot have finished."""
+        make_directory(self.directory, 0o700)
+        for path in sorted(self.directory.iterdir()):
+            if path.name.endswith((SEALING, DONE)):
+                remove_tree(path)
+            elif path.name.endswith(TEMPORARY):
+                remove(path)
+
+    def entries(self) -> list[Entry]:
+        """Return what is under way. Raises: IntegrityError: an intent cannot be read."""
+        if not self.directory.is_dir():
+            return []
+        names = sorted(name for name in os.listdir(self.directory) if name.endswith(INTENT))
+        return [self._read(name.removesuffix(INTENT)) for name in names]
+
+    def orphans(self) -> list[Path]:
+        """Return segments and sealed archives that no intent speaks of: made by hand."""
+        known = {entry.name for entry in self.entries()}
+        return [
+            path
+            for path in sorted(self.directory.iterdir())
+            if path.suffix in {OPEN, LOG, SEALED} and path.stem not in known
+        ]
+
+    def begin(self, intent: Intent) -> Entry:
+        """Write a new intent, durably, and return its entry."""
+        entry = Entry(self._new_name(intent.written), self.directory, intent)
+        write_whole(
+            entry.intent_file, (json.dumps(asdict(intent), indent=1) + "\n").encode(), 0o600
+        )
+        return entry
+
+    def end(self, entry: Entry) -> None:
+        """Forget an entry whose archives are safe: the segment, what was sealed, the intent.
+
+        In this order, each step leaves something that the next run understands.
+        """
+        remove(entry.segment)
+        fsync_directory(self.directory)
+        self.unseal(entry)
+        remove_tree(entry.sealing)
+        remove(entry.intent_file)
+        fsync_directory(self.directory)
+
+    def unseal(self, entry: Entry) -> None:
+        """Throw away what was sealed: renamed first, so that half of it is never taken for all."""
+        if entry.sealed.exists():
+            os.rename(entry.sealed, entry.done)
+            remove_tree(entry.done)
+
+    def _new_name(self, written: int) -> str:
+        """A name that sorts behind every other, even if the clock was set back, and that no
+        other segment ever had: 20040816T135325Z-000-1b2c3d.
+        """
+        length = len("20040816T135325Z-000")
+        taken = sorted(path.name[:length] for path in self.directory.iterdir())
+        stamp, number = compact(written), 0
+        if taken and taken[-1] >= stamp:
+            stamp, number = taken[-1][:-4], int(taken[-1][-3:]) + 1
+        return f"{stamp}-{number:03d}-{secrets.token_hex(3)}"
+
+    def _read(self, name: str) -> Entry:
+        path = self.directory / (name + INTENT)
+        try:
+            return Entry(name, self.directory, Intent(**json.loads(path.read_bytes())))
+        except (ValueError, TypeError) as error:
+            raise IntegrityError(
+                f"cannot understand {path}: {error}",
+                hint=f"move {path} away and keep {name}.* beside it; `archiver import` "
+                "archives such a segment",
+            ) from error

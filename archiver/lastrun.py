@@ -1,0 +1,49 @@
+"""How the last run ended, for `status` and monitoring: one small file in the state directory.
+
+Nothing depends on it but what is told to people; lost or damaged, it counts as empty.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from archiver.durable import write_whole
+
+FILE = "last-run.json"
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """finished, succeeded: instants, None where there was none yet.
+
+    watched_since: for each source the day (YYYY-MM-DD) of its first run: only days after
+    it can be called empty.
+    """
+
+    finished: int | None = None
+    exit_status: int | None = None
+    succeeded: int | None = None
+    watched_since: Mapping[str, str] = field(default_factory=dict)
+
+    def after(self, now: int, exit_status: int, *, watched_since: Mapping[str, str]) -> "LastRun":
+        return replace(
+            self,
+            finished=now,
+            exit_status=exit_status,
+            succeeded=now if exit_status == 0 else self.succeeded,
+            watched_since={**self.watched_since, **watched_since},
+        )
+
+
+def load(state_dir: Path) -> LastRun:
+    try:
+        last = LastRun(**json.loads((state_dir / FILE).read_bytes()))
+        dict(last.watched_since)
+    except (OSError, ValueError, TypeError):
+        return LastRun()
+    return last
+
+
+def save(state_dir: Path, last: LastRun) -> None:
+    write_whole(state_dir / FILE, (json.dumps(asdict(last), indent=1) + "\n").encode())

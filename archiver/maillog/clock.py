@@ -1,0 +1,301 @@
+"""Tell when a line was logged.
+
+Pure. Understands the stamps that mail logs begin with:
+
+    RFC 3164     Aug 16 15:53:25             no year, no zone
+    ISO 8601     2026-11-23T08:46:46.12+01:00, and RFC 5424's <22>1 before it
+    Exim         2026-11-23 08:46:46         in the host's zone unless an offset follows
+    TAI64N       @400000004120bc1f1ee2e234   multilog's label
+
+A wall clock without a year takes the year that brings it near the newest line so
+far; the first one takes it from the segment's first splogger stamp (seconds since
+1970, which no year can hide in), or else from the time the segment was written.
+The *newest* line counts, not the last: one line from a machine whose clock had
+fallen back to January must not drag the rest of December into another year.
+
+A line without a readable time belongs to the time of the line before.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+MONTHS = {
+    name: number
+    for number, name in enumerate(
+        (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun")
+        + (b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"),
+        start=1,
+    )
+}
+BSD = rb"[A-Z][a-z][a-z] [ \d]?\d \d\d:\d\d:\d\d(?= )"
+ISO = rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?[+-]\d\d:?\d\d|Z)?(?![\d:])"
+TAI = rb"@[0-9a-f]{24}(?= )"
+PRIORITY = rb"<\d{1,3}>(?:1 )?"
+PLAIN_LINES = re.compile(rb"\n(" + BSD + rb")")
+ANY = BSD + rb"|" + ISO + rb"|" + TAI
+OTHER_LINES = re.compile(rb"\n(?:" + PRIORITY + rb")?(" + ANY + rb")")
+HEADER = re.compile(rb"(?:" + PRIORITY + rb")?(" + ANY + rb")")
+ISO_PARTS = re.compile(rb"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)?(.*)", re.DOTALL)
+SPLOGGER = re.compile(rb"\n(" + BSD + rb") [^ \n]{1,255} [^ \n]{1,64}: (\d{9,10})\.\d{6}[ +]")
+
+DAY = 86_400
+NEAR = 31 * DAY
+# A segment may hold a line dated tomorrow (a clock ahead, a zone mistaken), not next month.
+AHEAD = 2 * DAY
+# How far lines of one log may stand out of order around a change of clocks.
+DISORDER = 600
+# How much of each frame is searched for a splogger stamp.
+LOOK_AHEAD = 256 * 1024
+# djb's labels count TAI seconds from 2^62; tai64nlocal(8) takes 10 of them as the offset to UTC.
+TAI_EPOCH = 2**62 + 10
+FIRST_YEAR, LAST_YEAR = 1970, 2199
+
+
+@dataclass(frozen=True)
+class State:
+    """What must be known to go on reading in the middle of a log.
+
+    now: the time in force, that of the line before. newest: the newest time so far.
+    Both are instants (seconds since 1970 UTC).
+    """
+
+    now: int
+    newest: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """The earliest and the latest time in force anywhere in a stretch of log."""
+
+    first: int
+    last: int
+
+
+class Clock:
+    """Reads a log from its start, or from a State, and keeps the time in force.
+
+    written: the instant at which the log's last line was written, or somewhat later.
+    """
+
+    def __init__(self, zone: ZoneInfo, *, written: int, state: State | None = None) -> None:
+        self.zone = zone
+        self.ceiling = written + AHEAD
+        self._written = written
+        self._now = state.now if state else None
+        self._newest = state.newest if state else None
+
+    @property
+    def state(self) -> State | None:
+        """Where the clock stands; None before the first frame."""
+        if self._now is None or self._newest is None:
+            return None
+        return State(self._now, self._newest)
+
+    def again(self, state: State) -> "Clock":
+        """Return a clock for the same log that stands at `state`."""
+        return Clock(self.zone, written=self._written, state=state)
+
+    def enter(self, frame: bytes, *, continues: bool = False) -> State:
+        """Return the state before the first line of `frame`, which comes next.
+
+        continues: the frame begins in the middle of a line.
+        """
+        text = _line_starts(frame, continues=continues)
+        for found in SPLOGGER.finditer(text, 0, LOOK_AHEAD):
+            if _agree(found[1], stamp := int(found[2])) and stamp <= self.ceiling:
+                if self._newest is None or abs(stamp - self._newest) > 180 * DAY:
+                    self._newest = stamp
+                break
+        if self._now is None:
+            first = self.first_time(frame, continues=continues)
+            self._now = self._written if first is None else first
+        if self._newest is None:
+            self._newest = min(self._now, self.ceiling)
+        return State(self._now, self._newest)
+
+    def first_time(self, frame: bytes, *, continues: bool = False) -> int | None:
+        """Return the time of the first line that has one, which also serves those before it."""
+        for stamp in OTHER_LINES.finditer(_line_starts(frame, continues=continues)):
+            if (time := self._time(stamp[1])) is not None:
+                return time
+        return None
+
+    def lines(self, frame: bytes, *, continues: bool = False) -> Iterator[tuple[bytes, int]]:
+        """Yield each line of the next frame with the instant it belongs to."""
+        now = self.enter(frame, continues=continues).now
+        for line in io.BytesIO(frame):
+            if continues:
+                continues = False
+            elif (header := HEADER.match(line)) and (time := self._time(header[1])) is not None:
+                now = time
+                self._move(time)
+            yield line, now
+
+    def survey(self, frame: bytes, *, continues: bool = False) -> Span:
+        """Return the span of the next frame, as reading all its `lines` would.
+
+        Nearly every frame lies within one day of a steady clock: then its stamps
+        sort as text, and two comparisons over all of them, in C, replace a loop
+        over a hundred thousand lines.
+        """
+        before = self.enter(frame, continues=continues)
+        text = _line_starts(frame, continues=continues)
+        stamps = PLAIN_LINES.findall(text)
+        if len(stamps) < text.count(b"\n") - text.endswith(b"\n"):
+            stamps = OTHER_LINES.findall(text)
+        if not stamps:
+            return Span(before.now, before.now)
+        low, high = min(stamps), max(stamps)
+        times = [self._time(stamp) for stamp in (low, high, stamps[-1])]
+        first, last, final = times
+        if first is None or last is None or final is None:
+            return self._survey_slowly(frame, continues=continues)
+        far = max(abs(first - before.newest), abs(last - before.newest)) > NEAR // 2
+        if far or not self._sort_as_text(stamps, low, high):
+            return self._survey_slowly(frame, continues=continues)
+        self._move(last)
+        self._now = final
+        header = None if continues else HEADER.match(frame)
+        if header is None or self._time(header[1]) is None:
+            return Span(min(first, before.now), max(last, before.now))
+        return Span(first, last)
+
+    def _survey_slowly(self, frame: bytes, *, continues: bool) -> Span:
+        times = [time for _, time in self.lines(frame, continues=continues)]
+        return Span(min(times), max(times))
+
+    def _move(self, time: int) -> None:
+        self._now = time
+        if self._newest is None or self._newest < time <= self.ceiling:
+            self._newest = time
+
+    def _time(self, stamp: bytes) -> int | None:
+        """The instant a stamp names, as things stand; None where it names none."""
+        try:
+            if stamp.startswith(b"@"):
+                return _plausible(int(stamp[1:17], 16) - TAI_EPOCH)
+            if stamp[:1].isdigit():
+                return self._iso(stamp)
+            return self._bsd(stamp)
+        except (ValueError, OverflowError, KeyError):
+            return None
+
+    def _iso(self, stamp: bytes) -> int | None:
+        parts = ISO_PARTS.fullmatch(stamp)
+        if parts is None:
+            return None
+        wall = datetime.fromisoformat(f"{parts[1].decode()}T{parts[2].decode()}")
+        offset = parts[3].strip()
+        if not offset:
+            return _plausible(self._instant(wall))
+        if offset == b"Z":
+            return _plausible(int(wall.replace(tzinfo=UTC).timestamp()))
+        east = timedelta(hours=int(offset[1:3]), minutes=int(offset[-2:]))
+        zone = timezone(-east if offset[:1] == b"-" else east)
+        return _plausible(int(wall.replace(tzinfo=zone).timestamp()))
+
+    def _bsd(self, stamp: bytes) -> int | None:
+        wall = (MONTHS[stamp[:3]], int(stamp[3:-9]), int(stamp[-8:-6]), int(stamp[-5:-3]))
+        second = int(stamp[-2:])
+        if self._newest is not None:
+            year = _local_year(self._newest, self.zone)
+            for candidate in (year, year - 1, year + 1):
+                time = self._in_year(candidate, wall, second)
+                if time is not None and abs(time - self._newest) <= NEAR and time <= self.ceiling:
+                    return time
+        else:
+            year = _local_year(self.ceiling, self.zone)
+        # Far from every other line: the year stays, or the latest possible before it
+        # (eight back, for 29 February: 1896 and 1904 are the widest gap).
+        for candidate in range(year, year - 9, -1):
+            time = self._in_year(candidate, wall, second)
+            if time is not None and time <= self.ceiling:
+                return _plausible(time)
+        return None
+
+    def _in_year(self, year: int, wall: tuple[int, int, int, int], second: int) -> int | None:
+        month, day, hour, minute = wall
+        if minute > 59 or second > 60:
+            return None
+        base, steady = _hour(year, month, day, hour, self.zone)
+        if base is None:
+            return None
+        if steady:
+            return base + minute * 60 + second
+        return self._instant(datetime(year, month, day, hour, minute, min(second, 59)))  # noqa: DTZ001
+
+    def _instant(self, wall: datetime) -> int:
+        """The instant of a wall clock; of two (clocks set back) the one that goes on from now."""
+        early = int(wall.replace(tzinfo=self.zone, fold=0).timestamp())
+        late = int(wall.replace(tzinfo=self.zone, fold=1).timestamp())
+        going_on = self._now is None or early >= self._now - DISORDER
+        # In a gap (clocks set forward) fold=1 names the earlier instant: PEP 495.
+        return early if going_on or late < early else late
+
+    def _sort_as_text(self, stamps: list[bytes], low: bytes, high: bytes) -> bool:
+        """Whether the order of these stamps as bytes is the order of the times they name.
+
+        Enough to know of the lowest and the highest: what they begin with, all do.
+        """
+        if low.startswith(b"@"):
+            return True
+        if low[:1].isdigit():
+            offsets = {stamp[19:].lstrip(b".,0123456789") for stamp in stamps}
+            return low[:11] == high[:11] and len(offsets) == 1 and offsets != {b""}
+        if low[:7] != high[:7] or len(low) != len(high):
+            return False
+        first = self._time(low)
+        if first is None:
+            return False
+        day = datetime.fromtimestamp(first, self.zone)
+        hours = range(int(low[7:9]), int(high[7:9]) + 1)
+        bases = [_hour(day.year, day.month, day.day, hour, self.zone) for hour in hours]
+        return (
+            all(steady for _, steady in bases)
+            and len(
+                {base - 3600 * hour for hour, (base, _) in zip(hours, bases, strict=True) if base}
+            )
+            <= 1
+        )
+
+
+def _line_starts(frame: bytes, *, continues: bool) -> bytes:
+    """The frame with a newline before each of its lines, the first included."""
+    return frame if continues else b"\n" + frame
+
+
+def _plausible(time: int) -> int | None:
+    year = datetime.fromtimestamp(time, UTC).year
+    return time if FIRST_YEAR <= year <= LAST_YEAR else None
+
+
+def _agree(header: bytes, stamp: int) -> bool:
+    """Whether a splogger stamp is the header's own time, in whatever zone.
+
+    Zones differ by quarters of an hour, so minutes and seconds must agree; text that
+    merely looks like a stamp does not.
+    """
+    clock = int(header[-5:-3]) * 60 + int(header[-2:])
+    return (stamp - clock + 60) % 900 <= 120
+
+
+@lru_cache(maxsize=4096)
+def _hour(year: int, month: int, day: int, hour: int, zone: ZoneInfo) -> tuple[int | None, bool]:
+    """The instant a wall-clock hour begins, and whether no clock is changed within it."""
+    try:
+        start = datetime(year, month, day, hour, tzinfo=zone)
+    except ValueError:
+        return None, False
+    end = start.replace(minute=59, second=59)
+    offsets = {moment.replace(fold=fold).utcoffset() for moment in (start, end) for fold in (0, 1)}
+    return int(start.timestamp()), len(offsets) == 1
+
+
+@lru_cache(maxsize=64)
+def _local_year(instant: int, zone: ZoneInfo) -> int:
+    return datetime.fromtimestamp(instant, zone).year

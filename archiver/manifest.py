@@ -1,0 +1,272 @@
+"""The manifest: what an archive holds, its digests, and the link to the manifest before it.
+
+Pure. One JSON document per archive, and per day without lines; docs/format.md
+specifies every field. The SHA-256 of a manifest's bytes is what the next one of the
+same host and source carries as `previous`, so from any manifest back to the first
+nothing can be taken out or changed unseen.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from archiver.zone import compact, parse_rfc3339, rfc3339
+
+SCHEMA = 1
+TOOL = "maillog-archiver"
+ARCHIVE_SUFFIX = ".log.zst"
+MANIFEST_SUFFIX = ".manifest.json"
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of an archive.
+
+    offset, size: bytes in the archive. raw_size: bytes of log. lines: how many lines end in
+    it. first, last: the earliest and latest instant in force in it. before, newest: the
+    clock's state on entry. continues: it begins in the middle of a line.
+    """
+
+    offset: int
+    size: int
+    raw_size: int
+    lines: int
+    first: int
+    last: int
+    before: int
+    newest: int
+    continues: bool = False
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The closed piece of log that an archive was made from.
+
+    name: unique for its host and source. written: the instant it was rotated, or its file
+    last written. origin: "run" or "import". path: where the log lay. part/parts: which of
+    the segment's archives (one per log date) this is, from 1.
+    """
+
+    name: str
+    origin: str
+    path: str
+    written: int
+    sha256: str
+    part: int = 1
+    parts: int = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What one archive holds, or that one day had no lines (archive size 0, no segment).
+
+    first_line: the instant of the first line, from which the archive is named. earliest,
+    latest: of any line; they differ from it where lines stand out of order.
+    All instants are whole seconds since 1970 UTC; all sizes are bytes.
+    """
+
+    host: str
+    source: str
+    date: date
+    timezone: str
+    sequence: int
+    previous: str | None
+    first_line: int
+    earliest: int
+    latest: int
+    lines: int
+    raw_size: int
+    raw_sha256: str
+    size: int
+    sha256: str
+    level: int
+    frames: tuple[Frame, ...]
+    segment: Segment | None
+    sealed_at: int
+    tool_version: str
+
+    @property
+    def is_empty_day(self) -> bool:
+        return self.segment is None
+
+    @property
+    def stem(self) -> str:
+        """The key of the archive and its companions, without their suffixes."""
+        name = f"{self.source}-{compact(self.first_line)}-{self.sequence:06d}"
+        return f"{date_prefix(self.host, self.source, self.date)}{name}"
+
+    @property
+    def archive_key(self) -> str:
+        return self.stem + ARCHIVE_SUFFIX
+
+    @property
+    def manifest_key(self) -> str:
+        return self.stem + MANIFEST_SUFFIX
+
+
+@dataclass(frozen=True)
+class Head:
+    """The newest manifest of a host's source, which the next one is chained to."""
+
+    sequence: int = 0
+    digest: str | None = None
+
+
+def host_prefix(host: str) -> str:
+    return f"host={host}/"
+
+
+def source_prefix(host: str, source: str) -> str:
+    return f"{host_prefix(host)}source={source}/"
+
+
+def date_prefix(host: str, source: str, day: date) -> str:
+    return f"{source_prefix(host, source)}date={day.isoformat()}/"
+
+
+def digest(document: bytes) -> str:
+    """Return what the next manifest of the chain carries as `previous`."""
+    return hashlib.sha256(document).hexdigest()
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Return the manifest as the JSON document that is stored."""
+    segment = manifest.segment
+    document = {
+        "schema": SCHEMA,
+        "kind": "empty-day" if segment is None else "archive",
+        "host": manifest.host,
+        "source": manifest.source,
+        "date": manifest.date.isoformat(),
+        "timezone": manifest.timezone,
+        "sequence": manifest.sequence,
+        "previous": manifest.previous,
+        "first_line": rfc3339(manifest.first_line),
+        "earliest": rfc3339(manifest.earliest),
+        "latest": rfc3339(manifest.latest),
+        "lines": manifest.lines,
+        "raw": {"size": manifest.raw_size, "sha256": manifest.raw_sha256},
+        "archive": segment
+        and {"size": manifest.size, "sha256": manifest.sha256, "level": manifest.level},
+        "segment": segment
+        and {
+            "name": segment.name,
+            "origin": segment.origin,
+            "path": segment.path,
+            "written": rfc3339(segment.written),
+            "sha256": segment.sha256,
+            "part": segment.part,
+            "parts": segment.parts,
+        },
+        "frames": [
+            {
+                "offset": frame.offset,
+                "size": frame.size,
+                "raw_size": frame.raw_size,
+                "lines": frame.lines,
+                "first": rfc3339(frame.first),
+                "last": rfc3339(frame.last),
+                "before": rfc3339(frame.before),
+                "newest": rfc3339(frame.newest),
+                "continues": frame.continues,
+            }
+            for frame in manifest.frames
+        ],
+        "sealed_at": rfc3339(manifest.sealed_at),
+        "tool": {"name": TOOL, "version": manifest.tool_version},
+    }
+    return (json.dumps(document, indent=1) + "\n").encode()
+
+
+def decode(document: bytes) -> Manifest:
+    """Read what `encode` wrote; fields it does not know are passed over.
+
+    Raises: ValueError: not a manifest, or one that contradicts itself.
+    """
+    try:
+        fields = json.loads(document)
+        if fields["schema"] != SCHEMA:
+            raise ValueError(f"schema {fields['schema']!r} is not {SCHEMA}")
+        manifest = _decode(fields)
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not a manifest: {error!r}") from error
+    _check(manifest)
+    return manifest
+
+
+def _decode(fields: Mapping[str, Any]) -> Manifest:
+    segment, archive = fields["segment"], fields["archive"]
+    return Manifest(
+        host=_text(fields["host"]),
+        source=_text(fields["source"]),
+        date=date.fromisoformat(fields["date"]),
+        timezone=_text(fields["timezone"]),
+        sequence=_count(fields["sequence"]),
+        previous=fields["previous"] and _text(fields["previous"]),
+        first_line=parse_rfc3339(fields["first_line"]),
+        earliest=parse_rfc3339(fields["earliest"]),
+        latest=parse_rfc3339(fields["latest"]),
+        lines=_count(fields["lines"]),
+        raw_size=_count(fields["raw"]["size"]),
+        raw_sha256=_text(fields["raw"]["sha256"]),
+        size=_count(archive["size"]) if archive else 0,
+        sha256=_text(archive["sha256"]) if archive else EMPTY_SHA256,
+        level=_count(archive["level"]) if archive else 0,
+        frames=tuple(_decode_frame(frame) for frame in fields["frames"]),
+        segment=_decode_segment(segment) if segment else None,
+        sealed_at=parse_rfc3339(fields["sealed_at"]),
+        tool_version=_text(fields["tool"]["version"]),
+    )
+
+
+def _decode_frame(frame: Mapping[str, Any]) -> Frame:
+    return Frame(
+        offset=_count(frame["offset"]),
+        size=_count(frame["size"]),
+        raw_size=_count(frame["raw_size"]),
+        lines=_count(frame["lines"]),
+        first=parse_rfc3339(frame["first"]),
+        last=parse_rfc3339(frame["last"]),
+        before=parse_rfc3339(frame["before"]),
+        newest=parse_rfc3339(frame["newest"]),
+        continues=bool(frame["continues"]),
+    )
+
+
+def _decode_segment(segment: Mapping[str, Any]) -> Segment:
+    return Segment(
+        name=_text(segment["name"]),
+        origin=_text(segment["origin"]),
+        path=_text(segment["path"]),
+        written=parse_rfc3339(segment["written"]),
+        sha256=_text(segment["sha256"]),
+        part=_count(segment["part"]),
+        parts=_count(segment["parts"]),
+    )
+
+
+def _check(manifest: Manifest) -> None:
+    """Raise ValueError unless the frames follow each other and add up."""
+    offset = 0
+    for frame in manifest.frames:
+        if frame.offset != offset:
+            raise ValueError(f"a frame starts at {frame.offset} instead of {offset}")
+        offset += frame.size
+    if offset > manifest.size or sum(f.raw_size for f in manifest.frames) != manifest.raw_size:
+        raise ValueError("the frames do not add up to the archive")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{value!r} is not a count")
+    return value

@@ -1,0 +1,323 @@
+"""The nightly run: every log rotated, archived, copied, and nothing lost in between.
+
+    lock → finish what the journal left → rotate → signal → prove release → archive → verify
+    → copy → read back → catalog → release the segment → record the empty days
+
+Each stage recognises its own finished output, so running again is the recovery. A failing
+stage leaves the segment in the spool, and the next night's rotation unharmed.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import BinaryIO
+
+from archiver import archive, copy, due, lastrun, rotate, syslogd
+from archiver.catalog import Catalog, is_sound, nowhere, opened, rebuild
+from archiver.config import Config, Source
+from archiver.durable import exclusive, make_directory
+from archiver.errors import ArchiverError, ChainError, WorkKeptError, explained
+from archiver.frames import Readable
+from archiver.journal import Entry, Intent, Journal
+from archiver.maillog.clock import Clock
+from archiver.manifest import Head, Manifest, decode, digest
+from archiver.progress import Meter, Metered, unwatched
+from archiver.stores import Store, open_stores
+from archiver.zone import local_date
+
+# How much of a live log is read to tell when it begins.
+FIRST_LOOK = 64 * 1024
+
+
+@dataclass
+class SourceReport:
+    """What a run did, or would do, for one source. pending: entries it would finish."""
+
+    source: str
+    rotated: bool = False
+    reason: str = ""
+    archived: list[Manifest] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
+    failure: ArchiverError | None = None
+
+
+@dataclass
+class Report:
+    """What a run did. problems: what it noticed about stores and copies."""
+
+    sources: list[SourceReport] = field(default_factory=list)
+    problems: list[ArchiverError] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[ArchiverError]:
+        return [each.failure for each in self.sources if each.failure] + self.problems
+
+    @property
+    def exit_status(self) -> int:
+        """0, the status that all failures share, or 3: of several kinds."""
+        statuses = {failure.exit_status for failure in self.failures}
+        return min(statuses, default=0) if len(statuses) < 2 else WorkKeptError.exit_status
+
+
+@dataclass
+class Run:
+    """One run over a host's logs, with catalog and stores open.
+
+    problems: noticed so far. unchained: why nothing can be chained to what is stored, if so;
+    logs are rotated all the same.
+    """
+
+    config: Config
+    catalog: Catalog
+    stores: Sequence[Store]
+    now: int
+    problems: list[ArchiverError] = field(default_factory=list)
+    unchained: ArchiverError | None = None
+    meter: Meter = unwatched
+
+    def nightly(self, source: Source, *, force: bool, watched_since: date | None) -> SourceReport:
+        """Take one log through all the stages; a failure ends it and is part of the report.
+
+        watched_since: the day this source was first seen to, which may have been incomplete.
+        """
+        report = SourceReport(source.name)
+        journal = Journal(self.config.host.spool_dir, source.name)
+        try:
+            with explained(f"rotating {source.path}"):
+                journal.prepare()
+                for entry in journal.entries():
+                    rotate.complete(entry)
+                live = rotate.inspect(source)
+                verdict = self.judge(source, live, journal, force=force)
+                report.reason = verdict.reason
+                if verdict.rotate:
+                    syslogd.check(source.reopen)
+                    rotate.rotate(source, live, journal, now=self.now)
+                    report.rotated = True
+            with explained(f"archiving {source.path}"):
+                for entry in journal.entries():
+                    report.archived += self.finish(source, journal, entry)
+                report.archived += self.record_empty_days(source, journal, watched_since)
+        except ArchiverError as failure:
+            report.failure = failure
+        return report
+
+    def judge(
+        self, source: Source, live: rotate.LiveLog, journal: Journal, *, force: bool
+    ) -> due.Verdict:
+        rotations = [e.intent.written for e in journal.entries() if e.has_anything()]
+        catalogued = self.catalog.last_rotation(source.name)
+        return due.decide(
+            now=self.now,
+            zone=self.config.host.zone,
+            size=live.size,
+            first_line=self.begins(live),
+            last_rotation=max([*rotations, *filter(None, [catalogued])], default=None),
+            criteria=due.Criteria(source.min_size, source.max_size),
+            force=force,
+        )
+
+    def begins(self, live: rotate.LiveLog) -> int | None:
+        """The instant of the live log's first line that tells one."""
+        with open(live.path, "rb") as log:
+            return Clock(self.config.host.zone, written=self.now).first_time(log.read(FIRST_LOOK))
+
+    def finish(self, source: Source, journal: Journal, entry: Entry) -> list[Manifest]:
+        """Bring one entry of the spool to its end, from wherever it is."""
+        if entry.open_segment.exists():
+            syslogd.tell(source.reopen, timeout=source.reopen_timeout)
+            syslogd.release(entry, timeout=source.reopen_timeout)
+        archived: list[Manifest] = []
+        if not self.is_delivered(source, entry):
+            if entry.sealed.exists() and not self.continues_chain(source, entry):
+                journal.unseal(entry)
+            if entry.segment.exists() and not entry.sealed.exists():
+                with open(entry.segment, "rb") as segment:
+                    self.seal(source, entry, segment, segment)
+            if entry.sealed.exists():
+                archived = self.deliver(entry)
+        journal.end(entry)
+        return archived
+
+    def seal(self, source: Source, entry: Entry, file: BinaryIO, log: Readable) -> None:
+        """Archive what `log` gives, showing how far `file`, which it comes from, was read."""
+        with self.meter(f"archiving {source.name}", os.fstat(file.fileno()).st_size) as advance:
+            archive.seal(
+                entry,
+                Metered(log, file, advance),
+                origin=self.origin(source),
+                compress=self.config.compress,
+                head=self.head(source),
+                now=self.now,
+            )
+
+    def deliver(self, entry: Entry) -> list[Manifest]:
+        """Copy what was sealed, and catalogue it once enough stores gave it back.
+
+        Raises: the first store's failure, if too few did; everything is kept then.
+        """
+        delivered = []
+        for document in archive.sealed_documents(entry):
+            manifest = decode(document)
+            copies = copy.copy(entry, manifest, document, self.stores)
+            if len(copies.stores) < self.config.storage.required:
+                raise copies.failures[0]
+            self.problems += copies.failures
+            self.catalog.add(document, copies.stores)
+            delivered.append(manifest)
+        return delivered
+
+    def record_empty_days(
+        self, source: Source, journal: Journal, watched_since: date | None
+    ) -> list[Manifest]:
+        """Record the days that passed without a line, so that none of them looks forgotten."""
+        live = rotate.inspect(source)
+        today = local_date(self.now, self.config.host.zone)
+        if live.size:
+            begins = self.begins(live)
+            if begins is None:
+                return []
+            today = min(today, local_date(begins, self.config.host.zone))
+        since = max(
+            filter(None, [watched_since, self.catalog.last_watched(source.name)]), default=None
+        )
+        covered = self.catalog.days(source.name, self.config.host.zone)
+        days = due.empty_days(since=since, today=today, covered=covered)
+        if not days:
+            return []
+        entry = journal.begin(Intent("empty-days", str(source.path), self.now))
+        archive.seal_empty_days(
+            entry, days, origin=self.origin(source), head=self.head(source), now=self.now
+        )
+        return self.finish(source, journal, entry)
+
+    def head(self, source: Source) -> Head:
+        """The end of the chain. Where it cannot be known, sealing would fork it: refused."""
+        for problem in self.problems:
+            if isinstance(problem, ChainError) and self.catalog.digest_of(problem.key) is None:
+                raise problem
+        if self.unchained:
+            raise self.unchained
+        return self.catalog.head(source.name)
+
+    def origin(self, source: Source) -> archive.Origin:
+        return archive.Origin(self.config.host.name, source.name, self.config.host.zone)
+
+    def is_delivered(self, source: Source, entry: Entry) -> bool:
+        """Whether the stores have these very bytes already, in archives other than the sealed.
+
+        A file may be imported twice; and what was sealed may have been removed by hand.
+        """
+        own: set[str] = set()
+        if entry.sealed.exists():
+            manifests = [decode(document) for document in archive.sealed_documents(entry)]
+            if entry.intent.origin != "import" or not manifests or not manifests[0].segment:
+                return False
+            sha256 = manifests[0].segment.sha256
+            own = {manifest.manifest_key for manifest in manifests}
+        elif entry.segment.exists() and self.catalog.has_segment_named(source.name, entry.name):
+            with open(entry.segment, "rb") as segment:
+                sha256 = hashlib.file_digest(segment, "sha256").hexdigest()
+        else:
+            return False
+        known = [
+            manifest.segment
+            for manifest in self.catalog.of_segment(source.name, sha256=sha256)
+            if manifest.segment and manifest.manifest_key not in own
+        ]
+        return bool(known) and {each.part for each in known} == set(range(1, known[0].parts + 1))
+
+    def continues_chain(self, source: Source, entry: Entry) -> bool:
+        """Whether what was sealed still fits the chain; the catalog may have been an old one.
+
+        What cannot be sealed again, because its segment was released, always counts as fitting.
+        """
+        if entry.intent.origin == "run" and not entry.segment.exists():
+            return True
+        head = self.catalog.head(source.name)
+        for document in archive.sealed_documents(entry):
+            manifest = decode(document)
+            if self.catalog.digest_of(manifest.manifest_key) != digest(document):
+                return (manifest.sequence, manifest.previous) == (head.sequence + 1, head.digest)
+        return True
+
+
+@contextmanager
+def started(config: Config, *, now: int, meter: Meter = unwatched) -> Iterator[Run]:
+    """Take the lock, open stores and catalog, and bring the catalog level with the stores.
+
+    Raises: LockHeldError.
+    """
+    with explained("preparing the run"):
+        make_directory(config.host.state_dir)
+        lock = exclusive(config.host.state_dir / "lock")
+    with lock, ExitStack() as stack:
+        stores = open_stores(config.storage)
+        path = config.host.catalog
+        unchained = None
+        with explained("opening the catalog"):
+            sound = is_sound(path)
+            try:
+                problems = [] if sound else rebuild(path, config.host.name, stores)
+                catalog = stack.enter_context(opened(path, config.host.name))
+            except ArchiverError as problem:
+                problems, unchained = [], problem
+                catalog = stack.enter_context(nowhere(config.host.name))
+            if sound:
+                problems = catalog.catch_up(stores)
+        yield Run(config, catalog, stores, now, problems, unchained, meter)
+
+
+def run(
+    config: Config, names: Sequence[str], *, now: int, force: bool, meter: Meter = unwatched
+) -> Report:
+    """Take the named sources through the night, one after the other; one failing does not
+    keep the others from their turn.
+
+    now: the instant, seconds since 1970 UTC. Raises: LockHeldError: another one is at work.
+    """
+    with started(config, now=now, meter=meter) as under_way:
+        last = lastrun.load(config.host.state_dir)
+        today = local_date(now, config.host.zone).isoformat()
+        since = {name: last.watched_since.get(name, today) for name in names}
+        report = Report(problems=under_way.problems)
+        for source in config.sources:
+            if source.name in names:
+                watched = date.fromisoformat(since[source.name])
+                report.sources.append(under_way.nightly(source, force=force, watched_since=watched))
+        with explained("noting how the run ended"):
+            lastrun.save(
+                config.host.state_dir,
+                last.after(now, report.exit_status, watched_since=since),
+            )
+    return report
+
+
+def plan(config: Config, names: Sequence[str], *, now: int, force: bool) -> Report:
+    """Tell what `run` would do now, and touch nothing."""
+    report = Report()
+    with ExitStack() as stack:
+        try:
+            catalog = stack.enter_context(opened(config.host.catalog, config.host.name))
+        except ArchiverError:
+            catalog = stack.enter_context(nowhere(config.host.name))
+        would = Run(config, catalog, (), now)
+        for source in config.sources:
+            if source.name not in names:
+                continue
+            each = SourceReport(source.name)
+            report.sources.append(each)
+            journal = Journal(config.host.spool_dir, source.name)
+            try:
+                with explained(f"looking at {source.path}"):
+                    each.pending = [entry.name for entry in journal.entries()]
+                    verdict = would.judge(source, rotate.inspect(source), journal, force=force)
+                    each.rotated, each.reason = verdict.rotate, verdict.reason
+                    if verdict.rotate:
+                        syslogd.check(source.reopen)
+            except ArchiverError as failure:
+                each.failure = failure
+    return report

@@ -1,0 +1,270 @@
+"""Give logs back: from the archives, the spool and the live log, each line once.
+
+A run may be under way meanwhile, moving lines from one to the next. So a look is taken at
+all three, everything is opened, and the look is repeated: if nothing moved in between, what
+is open is consistent, and stays so (archives do not change, open files do not go away).
+"""
+
+import hashlib
+import io
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import BinaryIO
+from zoneinfo import ZoneInfo
+
+from archiver.catalog import Archived, Catalog, nowhere, opened
+from archiver.config import Config, Source
+from archiver.errors import ArchiverError, IntegrityError, NotFoundError, WorkKeptError, explained
+from archiver.frames import cut
+from archiver.journal import Journal
+from archiver.maillog.clock import Clock, State
+from archiver.manifest import Manifest
+from archiver.progress import Advance
+from archiver.reading import frames
+from archiver.stores import Store, open_stores
+from archiver.zone import day_end, day_start
+
+FRAME_SIZE = 2**20
+TRIES = 100
+
+
+@dataclass(frozen=True)
+class Window:
+    """Instants: start <= time < end."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class RawLog:
+    """An open log that is not archived yet, as long as it was when it was opened."""
+
+    file: BinaryIO
+    size: int
+    written: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All there is of one source at one moment, in the order in which it was logged."""
+
+    archived: tuple[Archived, ...]
+    raw: tuple[RawLog, ...]
+
+
+@contextmanager
+def catalogued(config: Config, problems: list[ArchiverError]) -> Iterator[Catalog]:
+    """Open the catalog to read; if it cannot be, read every manifest from the stores instead.
+
+    Either way the answers are right; `problems` tells why the second way was taken.
+    """
+    with ExitStack() as stack:
+        try:
+            catalog = stack.enter_context(opened(config.host.catalog, config.host.name))
+            catalog.count()
+        except (ArchiverError, sqlite3.Error) as error:
+            if config.host.catalog.exists():
+                problems.append(
+                    error
+                    if isinstance(error, ArchiverError)
+                    else IntegrityError(f"{config.host.catalog}: {error}", hint="may you read it?")
+                )
+            catalog = stack.enter_context(nowhere(config.host.name))
+            problems += catalog.catch_up(open_stores(config.storage))
+        yield catalog
+
+
+def day_window(first: date, last: date, zone: ZoneInfo) -> Window:
+    """Return the window of whole days, both included."""
+    return Window(day_start(first, zone), day_end(last, zone))
+
+
+@contextmanager
+def snapshot(
+    config: Config, catalog: Catalog, source: Source, window: Window, *, now: int, archived: bool
+) -> Iterator[Snapshot]:
+    """Take a consistent look at what may hold lines of the window.
+
+    archived: only at the archives. Raises: WorkKeptError: things kept moving.
+    """
+    if archived:
+        found = catalog.between(source.name, window.start, window.end)
+        yield Snapshot(tuple(each for each in found if each.manifest.segment), ())
+        return
+    for _ in range(TRIES):
+        with ExitStack() as stack, explained(f"reading the log of {source.name}"):
+            before = _look(config, catalog, source)
+            raw, names = _open_raw(stack, config, source, now)
+            # A segment still in the spool is read there; its archives may not all be ready.
+            found = [
+                each
+                for each in catalog.between(source.name, window.start, window.end)
+                if each.manifest.segment and each.manifest.segment.name not in names
+            ]
+            if _look(config, catalog, source) == before:
+                yield Snapshot(tuple(found), tuple(raw))
+                return
+    raise WorkKeptError(
+        f"the logs of {source.name} are being moved all the time",
+        hint="ask again when the run under way has ended, or use --archived",
+    )
+
+
+def _look(config: Config, catalog: Catalog, source: Source) -> object:
+    """What would be different if a run had moved anything."""
+    try:
+        log = os.stat(source.path).st_ino
+    except FileNotFoundError:
+        log = None
+    spool = config.host.spool_dir / source.name
+    entries = sorted(os.listdir(spool)) if spool.is_dir() else []
+    return log, entries, catalog.count()
+
+
+def _open_raw(
+    stack: ExitStack, config: Config, source: Source, now: int
+) -> tuple[list[RawLog], set[str]]:
+    raw: list[RawLog] = []
+    seen: set[int] = set()
+    names: set[str] = set()
+    candidates = [
+        (path, entry.intent.written, entry.name)
+        for entry in Journal(config.host.spool_dir, source.name).entries()
+        for path in (entry.open_segment, entry.segment)
+    ]
+    for path, written, name in [*candidates, (source.path, now, "")]:
+        try:
+            file = stack.enter_context(open(path, "rb"))  # noqa: SIM115 (the stack closes it)
+        except FileNotFoundError:
+            continue
+        status = os.fstat(file.fileno())
+        # Between link and rename the log has two names.
+        if status.st_ino not in seen:
+            raw.append(RawLog(file, status.st_size, written))
+            seen.add(status.st_ino)
+        names |= {name} - {""}
+    return raw, names
+
+
+def lines(
+    snapshot: Snapshot,
+    window: Window,
+    *,
+    zone: ZoneInfo,
+    stores: Sequence[Store],
+    problems: list[ArchiverError],
+    advance: Advance = lambda _bytes: None,
+) -> Iterator[bytes]:
+    """Yield the window's lines, as logged, in large pieces that end where lines end.
+
+    advance: is told the bytes of log looked through. problems: gets what was damaged.
+    """
+    for each in snapshot.archived:
+        yield from _archived_lines(each, window, stores, problems, advance)
+    for log in snapshot.raw:
+        yield from _raw_lines(log, window, zone, advance)
+
+
+def looked_through(snapshot: Snapshot, window: Window) -> int:
+    """Return how many bytes of log `lines` will look through."""
+    return sum(log.size for log in snapshot.raw) + sum(
+        frame.raw_size
+        for each in snapshot.archived
+        for frame in each.manifest.frames
+        if frame.last >= window.start and frame.first < window.end
+    )
+
+
+def nearest(each: Archived, stores: Sequence[Store]) -> list[Store]:
+    """Return the stores to ask for an archive: those that have a copy, as configured."""
+    return [store for store in stores if store.name in each.copies]
+
+
+def _archived_lines(
+    each: Archived,
+    window: Window,
+    stores: Sequence[Store],
+    problems: list[ArchiverError],
+    advance: Advance,
+) -> Iterator[bytes]:
+    manifest = each.manifest
+    zone = ZoneInfo(manifest.timezone)
+    wanted = [f for f in manifest.frames if f.last >= window.start and f.first < window.end]
+    for frame, data in frames(manifest, wanted, nearest(each, stores), problems):
+        advance(len(data))
+        if window.start <= frame.first and frame.last < window.end:
+            yield data
+        else:
+            state = State(frame.before, frame.newest)
+            clock = Clock(zone, written=_written(manifest), state=state)
+            yield from _within(clock, data, window, continues=frame.continues)
+
+
+def _written(manifest: Manifest) -> int:
+    return manifest.segment.written if manifest.segment else manifest.latest
+
+
+def _raw_lines(log: RawLog, window: Window, zone: ZoneInfo, advance: Advance) -> Iterator[bytes]:
+    clock = Clock(zone, written=log.written)
+    continues = False
+    for frame in cut(_Limited(log.file, log.size), FRAME_SIZE):
+        advance(len(frame))
+        before = clock.enter(frame, continues=continues)
+        span = clock.survey(frame, continues=continues)
+        if window.start <= span.first and span.last < window.end:
+            yield frame
+        elif span.last >= window.start and span.first < window.end:
+            yield from _within(clock.again(before), frame, window, continues=continues)
+        continues = not frame.endswith(b"\n")
+
+
+def _within(clock: Clock, frame: bytes, window: Window, *, continues: bool) -> Iterator[bytes]:
+    yield b"".join(
+        line
+        for line, time in clock.lines(frame, continues=continues)
+        if window.start <= time < window.end
+    )
+
+
+class _Limited(io.RawIOBase):
+    """A growing file, as long as it was when it was looked at."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._file.read(min(size, self._left) if size >= 0 else self._left)
+        self._left -= len(data)
+        return data
+
+
+def sound_copy(each: Archived, stores: Sequence[Store]) -> Store:
+    """Return a store whose copy of an archive has the manifest's digest.
+
+    Raises: NotFoundError or IntegrityError: no store has a sound copy.
+    """
+    failure: ArchiverError = NotFoundError(
+        f"{each.manifest.archive_key} is in no store", hint="see `archiver list`"
+    )
+    for store in nearest(each, stores):
+        found = hashlib.sha256()
+        try:
+            for chunk in store.stream(each.manifest.archive_key):
+                found.update(chunk)
+        except ArchiverError as error:
+            failure = error
+            continue
+        if found.hexdigest() == each.manifest.sha256:
+            return store
+        failure = IntegrityError(
+            f"store {store.name!r}: {each.manifest.archive_key} is damaged: its SHA-256 is not "
+            "the manifest's",
+            hint="bring it back from another copy",
+        )
+    raise failure

@@ -1,0 +1,210 @@
+"""Write one archive in the seekable format, and read it back while it is written.
+
+Frames are compressed by two workers, written in their order, then read back from the file,
+decompressed and hashed by a third thread: an archive that does not give back its log's
+own bytes is never finished. Memory: a handful of frames.
+"""
+
+import hashlib
+import os
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import zstandard
+
+from archiver.errors import IntegrityError
+from archiver.format import FrameSize, decode_seek_table, encode_seek_table
+from archiver.maillog.days import Stretch
+from archiver.manifest import Frame
+
+COMPRESSORS = 2
+# Frames compressed ahead of the writer: enough to keep both compressors busy.
+AHEAD = 3
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A finished archive: the instant of its first line, sizes in bytes, digests in hex."""
+
+    first_line: int | None
+    raw_size: int
+    raw_sha256: str
+    size: int
+    sha256: str
+    lines: int
+    frames: tuple[Frame, ...]
+
+
+class Workers:
+    """The threads of one pass. zstd and hashlib let go of the interpreter's lock."""
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+        self._compressors = ThreadPoolExecutor(COMPRESSORS, "compress")
+        self._hashers = ThreadPoolExecutor(1, "hash")
+        self._readers = ThreadPoolExecutor(1, "verify")
+        self._own = threading.local()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for pool in (self._compressors, self._hashers, self._readers):
+            pool.shutdown(cancel_futures=True)
+
+    def compress(self, data: bytes) -> Future[bytes]:
+        return self._compressors.submit(self._compress, data)
+
+    def hash_into(self, running: "hashlib._Hash", data: bytes) -> Future[None]:
+        return self._hashers.submit(running.update, data)
+
+    def verify(self, readback: "Readback", offset: int, size: int) -> Future[None]:
+        """One thread only: frames are hashed in the order of the file."""
+        return self._readers.submit(readback.frame, offset, size)
+
+    def _compress(self, data: bytes) -> bytes:
+        # A compressor must not be used by two threads at once, and is dear to make.
+        if not hasattr(self._own, "compressor"):
+            self._own.compressor = zstandard.ZstdCompressor(
+                level=self.level, write_checksum=True, write_content_size=True
+            )
+        frame: bytes = self._own.compressor.compress(data)
+        return frame
+
+
+class Readback:
+    """Reads an archive back from its file, and hashes what it is and what it holds."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.stored = hashlib.sha256()
+        self.raw = hashlib.sha256()
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self._decompressor = zstandard.ZstdDecompressor()
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def frame(self, offset: int, size: int) -> None:
+        data = os.pread(self._descriptor, size, offset)
+        self.stored.update(data)
+        try:
+            self.raw.update(self._decompressor.decompress(data))
+        except zstandard.ZstdError as error:
+            raise _unequal(self.path) from error
+
+    def table(self, frames: Sequence[FrameSize], offset: int, size: int) -> None:
+        data = os.pread(self._descriptor, size, offset)
+        self.stored.update(data)
+        if decode_seek_table(data) != tuple(frames):
+            raise _unequal(self.path)
+
+
+class ArchiveWriter:
+    """One archive in the making: frames go in, compressed ahead, written in order."""
+
+    def __init__(self, path: Path, day: date, workers: Workers) -> None:
+        self.day = day
+        self._workers = workers
+        self._file = open(path, "xb")  # noqa: SIM115 (closed by __exit__)
+        self._readback = Readback(path)
+        self._ahead: deque[tuple[Stretch, Future[bytes], Future[None]]] = deque()
+        self._checks: deque[Future[None]] = deque()
+        self.raw = hashlib.sha256()
+        self._frames: list[Frame] = []
+        self._sizes: list[FrameSize] = []
+        self._offset = 0
+        self._ends_with_newline = True
+        self._first_line: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        self._readback.close()
+
+    def add(self, stretch: Stretch) -> None:
+        if self._first_line is None:
+            self._first_line = stretch.first_line
+        hashed = self._workers.hash_into(self.raw, stretch.data)
+        self._ahead.append((stretch, self._workers.compress(stretch.data), hashed))
+        while len(self._ahead) > AHEAD:
+            self._write_next()
+
+    def finish(self) -> Sealed:
+        """Write what is left and the seek table; fsync; compare digests."""
+        while self._ahead:
+            self._write_next()
+        table = encode_seek_table(self._sizes)
+        self._file.write(table)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        while self._checks:
+            self._checks.popleft().result()
+        self._readback.table(self._sizes, self._offset, len(table))
+        if self._readback.raw.digest() != self.raw.digest():
+            raise _unequal(self._readback.path)
+        if self._frames and not self._ends_with_newline:
+            last = self._frames[-1]
+            self._frames[-1] = replace(last, lines=last.lines + 1)
+        return Sealed(
+            first_line=self._first_line,
+            raw_size=sum(frame.raw for frame in self._sizes),
+            raw_sha256=self.raw.hexdigest(),
+            size=self._offset + len(table),
+            sha256=self._readback.stored.hexdigest(),
+            lines=sum(frame.lines for frame in self._frames),
+            frames=tuple(self._frames),
+        )
+
+    def _write_next(self) -> None:
+        stretch, compressing, hashing = self._ahead.popleft()
+        data = compressing.result()
+        hashing.result()
+        self._file.write(data)
+        self._file.flush()
+        self._frames.append(
+            Frame(
+                offset=self._offset,
+                size=len(data),
+                raw_size=len(stretch.data),
+                lines=stretch.data.count(b"\n"),
+                first=stretch.span.first,
+                last=stretch.span.last,
+                before=stretch.before.now,
+                newest=stretch.before.newest,
+                continues=stretch.continues,
+            )
+        )
+        self._ends_with_newline = stretch.data.endswith(b"\n")
+        self._sizes.append(FrameSize(len(data), len(stretch.data)))
+        self._checks.append(self._workers.verify(self._readback, self._offset, len(data)))
+        while len(self._checks) > AHEAD:
+            self._checks.popleft().result()
+        self._offset += len(data)
+
+
+def _unequal(path: Path) -> IntegrityError:
+    return IntegrityError(
+        f"{path} does not give back what was archived",
+        hint="nothing was published and the segment is kept: suspect memory or disk, then "
+        "run again",
+    )

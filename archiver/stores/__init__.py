@@ -1,0 +1,61 @@
+"""Stores: where archives are kept. One contract, one conformance suite for all of them.
+
+    put      create once: whole or not at all, never over something else
+    size     what is there, if anything
+    stream   the bytes, from anywhere
+    keys     what there is, in order
+
+A store promises nothing that is not read back (stage `copy` does), and holds nothing but
+what it was given: everything else this program knows can be rebuilt from it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from archiver.config import Storage, Target
+from archiver.manifest import Manifest
+from archiver.stores.local import LocalStore
+
+
+class Store(Protocol):
+    """A place for immutable objects, named by keys such as `host=mx1/source=maillog/…`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def put(self, key: str, source: Path) -> None:
+        """Store the file's bytes under a key.
+
+        If the key holds the same bytes already, nothing happens.
+        Raises: IntegrityError: it holds others; they are left alone. StoreError: the
+        store failed, and the key is as it was.
+        """
+
+    def size(self, key: str) -> int | None:
+        """Return how many bytes a key holds, None if there is no such key."""
+
+    def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes from `start` on, all or `length` of them.
+
+        Raises: NotFoundError: there is no such key. IntegrityError: fewer bytes are there.
+        """
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Yield the complete objects' keys that start with `prefix`, sorted."""
+
+
+def open_store(target: Target) -> Store:
+    """Return the store that a target of the configuration names."""
+    return LocalStore(target.name, target.path)
+
+
+def open_stores(storage: Storage) -> tuple[Store, ...]:
+    return tuple(open_store(target) for target in storage.targets)
+
+
+def holds(store: Store, manifest: Manifest) -> bool:
+    """Whether a store has a manifest's archive, by its size. Reading it is another matter."""
+    if manifest.is_empty_day:
+        return store.size(manifest.manifest_key) is not None
+    return store.size(manifest.archive_key) == manifest.size

@@ -1,0 +1,264 @@
+"""Stage 2: make the log's writer let go of the old file, and prove that it has.
+
+A sleep proves nothing (a stopped syslogd still held the file after ten seconds), nor
+does a new file (rsyslog opens it with the next message). What proves it:
+
+    Linux    a read lease (fcntl(2), F_SETLEASE): the kernel grants it only while nobody
+             has the file open for writing. Where a lease cannot be had (NFS, somebody
+             else's file), /proc/*/fd tells who has it open.
+    FreeBSD  fstat(1) names the processes that have the file open, and how.
+"""
+
+import errno
+import fcntl
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver.config import Reopen
+from archiver.durable import fsync_directory
+from archiver.errors import ReopenError, WriterHoldsError
+from archiver.journal import Entry
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.0005, 0.1
+STOP_HINT = "the log is safe: nothing was archived or deleted; the next run goes on from here"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that has the segment open for writing."""
+
+    pid: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name}[{self.pid}]"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What could be found out. proven: nobody holds it. holders: who does, if that is known."""
+
+    proven: bool
+    holders: tuple[Holder, ...] = ()
+    unknown: str = ""
+
+
+# -- telling it ---------------------------------------------------------------------------
+
+
+def check(reopen: Reopen) -> None:
+    """Make sure that the writer could be told, before anything is touched.
+
+    Raises: ReopenError: no pid file, a stale one, or a process that is no syslogd.
+    """
+    if reopen.kind == "pidfile":
+        _syslogd_of(Path(reopen.argument))
+    elif reopen.kind in {"command", "systemctl"}:
+        program = shlex.split(reopen.argument)[0] if reopen.kind == "command" else "systemctl"
+        if shutil.which(program) is None:
+            raise ReopenError(f"reopen: no program {program!r}", hint="check `reopen`")
+
+
+def tell(reopen: Reopen, *, timeout: float) -> None:
+    """Make the writer open its log anew. timeout: seconds for a command.
+
+    Raises: ReopenError: it could not be told; that it needs no telling is never assumed.
+    """
+    if reopen.kind == "pidfile":
+        pid = _syslogd_of(Path(reopen.argument))
+        try:
+            os.kill(pid, signal.SIGHUP)
+        except OSError as error:
+            raise ReopenError(
+                f"cannot send HUP to process {pid}: {error.strerror}", hint=STOP_HINT
+            ) from error
+    elif reopen.kind == "systemctl":
+        # --kill-who is understood by every systemd; since 252 it is spelt --kill-whom.
+        _command(["systemctl", "kill", "--kill-who=main", "--signal=HUP", reopen.argument], timeout)
+    elif reopen.kind == "command":
+        _command(shlex.split(reopen.argument), timeout)
+
+
+def _command(argv: list[str], timeout: float) -> None:
+    try:
+        done = subprocess.run(
+            argv,
+            timeout=timeout,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ReopenError(f"reopen: {shlex.join(argv)}: {error}", hint=STOP_HINT) from error
+    if done.returncode:
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()[-500:]
+        raise ReopenError(
+            f"reopen: {shlex.join(argv)} ended with status {done.returncode}: {said}",
+            hint=STOP_HINT,
+        )
+
+
+def _syslogd_of(pidfile: Path) -> int:
+    """The pid in the file, if the process is a syslogd now: pids are used again."""
+    hint = f"is syslogd running, and is {pidfile} its pid file? The log was left as it is"
+    try:
+        text = pidfile.read_text(encoding="ascii", errors="replace")[:64].strip()
+    except OSError as error:
+        raise ReopenError(f"cannot read {pidfile}: {error.strerror}", hint=hint) from error
+    if not text.isdecimal() or int(text) < 2:
+        raise ReopenError(f"{pidfile} holds no process id: {text!r}", hint=hint)
+    pid = int(text)
+    names = _names_of(pid)
+    if not names:
+        raise ReopenError(f"{pidfile} names process {pid}, which does not exist", hint=hint)
+    # Linux cuts a name to 15 characters: "inetutils-syslo".
+    if not any("syslo" in name for name in names):
+        raise ReopenError(f"{pidfile} names process {pid}, but that is {names[0]}", hint=hint)
+    return pid
+
+
+def _names_of(pid: int) -> tuple[str, ...]:
+    """What the process is called, in as many ways as the system tells; none: no process."""
+    if not sys.platform.startswith("linux"):
+        return tuple(_output(["ps", "-o", "comm=", "-p", str(pid)]).split())
+    names = []
+    try:
+        names.append(
+            Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+        )
+        names.append(os.path.basename(os.readlink(f"/proc/{pid}/exe")))
+    except OSError:
+        pass
+    return tuple(names)
+
+
+# -- proving it ---------------------------------------------------------------------------
+
+
+def release(entry: Entry, *, timeout: float) -> None:
+    """Wait until nobody can write into the segment any more, then call it closed.
+
+    timeout: seconds. Raises: WriterHoldsError: somebody still holds it; the segment stays
+    as it is, and the next run signals and asks again.
+    """
+    path = entry.open_segment
+    deadline = time.monotonic() + timeout
+    pause = FIRST_PAUSE
+    while not (finding := look(path)).proven:
+        if time.monotonic() >= deadline:
+            _raise_held(path, timeout, finding)
+        time.sleep(min(pause, max(deadline - time.monotonic(), 0)))
+        pause = min(pause * 2, LONGEST_PAUSE)
+    os.rename(path, entry.segment)
+    fsync_directory(entry.directory)
+
+
+def _raise_held(path: Path, timeout: float, finding: Finding) -> None:
+    holders = finding.holders or who_writes(path).holders
+    who = ", ".join(str(holder) for holder in holders)
+    what = (
+        f"held for writing by {who}"
+        if who
+        else f"not proven closed ({finding.unknown or 'lease refused'})"
+    )
+    raise WriterHoldsError(
+        f"{path} is still {what} after {timeout:g} s",
+        hint=f"see whether that process answers to its reopen signal; {STOP_HINT}",
+    )
+
+
+def look(path: Path) -> Finding:
+    """Find out whether anybody has the file open for writing."""
+    if hasattr(fcntl, "F_SETLEASE"):
+        finding = _by_lease(path)
+        if finding is not None:
+            return finding
+    return who_writes(path)
+
+
+def _by_lease(path: Path) -> Finding | None:
+    """Ask the kernel; None where it cannot answer for this file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        # If somebody opens the file while we hold the lease, the kernel sends a signal.
+        # SIGIO, the default, would kill us; SIGURG is ignored unless asked for.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        if error.errno in {errno.EAGAIN, errno.EACCES} and _may_lease(descriptor):
+            return Finding(proven=False)
+        return None
+    finally:
+        os.close(descriptor)
+    return Finding(proven=True)
+
+
+def _may_lease(descriptor: int) -> bool:
+    """fcntl(2): a lease needs the file's owner or CAP_LEASE, and EACCES says it was neither."""
+    return os.geteuid() in {0, os.fstat(descriptor).st_uid}
+
+
+def who_writes(path: Path) -> Finding:
+    """Name the processes that have the file open for writing, by looking at all of them."""
+    if sys.platform.startswith("linux"):
+        return _by_proc(path)
+    return read_fstat(_output(["fstat", str(path)]))
+
+
+def _by_proc(path: Path) -> Finding:
+    wanted = os.lstat(path)
+    holders = []
+    hidden = 0
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal()):
+        try:
+            descriptors = os.listdir(f"/proc/{pid}/fd")
+        except PermissionError:
+            hidden += 1
+            continue
+        except OSError:
+            continue
+        if any(_writes(pid, descriptor, wanted) for descriptor in descriptors):
+            holders.append(Holder(pid, (_names_of(pid) or ("?",))[0]))
+    unknown = f"{hidden} processes cannot be looked into: run as root" if hidden else ""
+    return Finding(not holders and not hidden, tuple(holders), unknown)
+
+
+def _writes(pid: int, descriptor: str, wanted: os.stat_result) -> bool:
+    try:
+        if not os.path.samestat(os.stat(f"/proc/{pid}/fd/{descriptor}"), wanted):
+            return False
+        fdinfo = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text(encoding="ascii")
+    except OSError:
+        return False
+    flags = next(line for line in fdinfo.splitlines() if line.startswith("flags:"))
+    return int(flags.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
+
+
+def read_fstat(output: str) -> Finding:
+    """Read what FreeBSD's fstat(1) says of one file.
+
+    USER     CMD          PID   FD MOUNT      INUM MODE         SZ|DV R/W NAME
+    root     syslogd      731   12 /var/log   8231 -rw-r-----   18273  w  /var/log/maillog
+    """
+    lines = output.splitlines()
+    if not lines or not lines[0].startswith("USER"):
+        return Finding(proven=False, unknown="fstat gave no answer")
+    rows = [line.split() for line in lines[1:]]
+    holders = tuple(Holder(int(row[2]), row[1]) for row in rows if len(row) > 8 and "w" in row[8])
+    return Finding(not holders, holders)
+
+
+def _output(argv: list[str]) -> str:
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout

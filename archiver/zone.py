@@ -1,0 +1,77 @@
+"""Dates, instants and the host's zone.
+
+Pure, but for `zone_named`, which reads the system's zone files.
+An instant is an int: whole seconds since 1970-01-01T00:00:00Z. A log names no finer time.
+"""
+
+import os
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+DAY = timedelta(days=1)
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """Return the zone of an IANA name, or the machine's own for "system".
+
+    Raises: ValueError: there is no such zone, or the machine's own has no name
+    that a manifest could carry.
+    """
+    wanted = _system_zone() if name == "system" else name
+    try:
+        return ZoneInfo(wanted)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"no time zone named {wanted!r}") from error
+
+
+def _system_zone() -> str:
+    """The name behind /etc/localtime: FreeBSD writes it to /var/db/zoneinfo, Debian to
+    /etc/timezone, and elsewhere the link itself tells (localtime(5)).
+    """
+    link = os.path.realpath("/etc/localtime")
+    if (at := link.find("/zoneinfo/")) >= 0:
+        return re.sub(r"^(posix|right)/", "", link[at + len("/zoneinfo/") :])
+    for path in ("/var/db/zoneinfo", "/etc/timezone"):
+        if os.path.exists(path):
+            with open(path, encoding="ascii") as file:
+                return file.read().strip()
+    if not os.path.exists("/etc/localtime"):
+        return "UTC"
+    raise ValueError("the machine's zone has no name: give one, such as Europe/Rome")
+
+
+def day_start(day: date, zone: ZoneInfo) -> int:
+    """Return the instant at which `day` begins in `zone`.
+
+    Where a change of clocks leaves out midnight, the day begins with the change;
+    where it repeats midnight, with the first one (PEP 495, fold=0).
+    """
+    return int(datetime.combine(day, time.min, tzinfo=zone).timestamp())
+
+
+def day_end(day: date, zone: ZoneInfo) -> int:
+    """Return the first instant after `day` in `zone`."""
+    return 2**62 if day == date.max else day_start(day + DAY, zone)
+
+
+def local_date(instant: int, zone: ZoneInfo) -> date:
+    return datetime.fromtimestamp(instant, zone).date()
+
+
+def rfc3339(instant: int) -> str:
+    """Write an instant as RFC 3339 in UTC: 2004-08-16T13:53:25Z."""
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_rfc3339(text: str) -> int:
+    """Read what `rfc3339` wrote. Raises: ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} names no zone")
+    return int(moment.timestamp())
+
+
+def compact(instant: int) -> str:
+    """Write an instant as it stands in file names: 20040816T135325Z."""
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y%m%dT%H%M%SZ")
