@@ -155,7 +155,7 @@ def _qmail(s: _Server, sender: str, to: list[str], qp: int, *, remote: bool = Fa
         yield "qmail", f"bounce msg {msg} qp {bounce}", s.gap(80)
     yield "qmail", f"end msg {msg}", s.gap(400)
     s.free.append(msg)
-    if failed and not sender:
+    if failed and sender:
         s.start(_qmail(s, "", [sender], bounce, remote=not remote))
     elif failed:  # a bounce that cannot be delivered either
         s.start(_qmail(s, "#@[]", [f"postmaster@{s.name}"], bounce))

@@ -186,7 +186,7 @@ class ArchiveWriter:
                 offset=self._offset,
                 size=len(data),
                 raw_size=len(stretch.data),
-                lines=stretch.data.count(b"\n"),
+                lines=stretch.span.newlines,
                 first=stretch.span.first,
                 last=stretch.span.last,
                 before=stretch.before.now,

@@ -70,10 +70,11 @@ class State:
 
 @dataclass(frozen=True)
 class Span:
-    """The earliest and the latest time in force anywhere in a stretch of log."""
+    """The earliest and the latest time in force anywhere in a stretch of log, and its newlines."""
 
     first: int
     last: int
+    newlines: int
 
 
 class Clock:
@@ -146,10 +147,11 @@ class Clock:
         before = self.enter(frame, continues=continues)
         text = _line_starts(frame, continues=continues)
         stamps = PLAIN_LINES.findall(text)
-        if len(stamps) < text.count(b"\n") - text.endswith(b"\n"):
+        newlines = frame.count(b"\n")
+        if len(stamps) < newlines + (not continues) - text.endswith(b"\n"):
             stamps = OTHER_LINES.findall(text)
         if not stamps:
-            return Span(before.now, before.now)
+            return Span(before.now, before.now, newlines)
         low, high = min(stamps), max(stamps)
         times = [self._time(stamp) for stamp in (low, high, stamps[-1])]
         first, last, final = times
@@ -162,12 +164,12 @@ class Clock:
         self._now = final
         header = None if continues else HEADER.match(frame)
         if header is None or self._time(header[1]) is None:
-            return Span(min(first, before.now), max(last, before.now))
-        return Span(first, last)
+            return Span(min(first, before.now), max(last, before.now), newlines)
+        return Span(first, last, newlines)
 
     def _survey_slowly(self, frame: bytes, *, continues: bool) -> Span:
         times = [time for _, time in self.lines(frame, continues=continues)]
-        return Span(min(times), max(times))
+        return Span(min(times), max(times), frame.count(b"\n"))
 
     def _move(self, time: int) -> None:
         self._now = time
