@@ -1,0 +1,41 @@
+# For GNU make and BSD make alike.
+#   make demo         see it work                      make test-crash   kill it at every system call
+#   make test         the tests                        make test-live    1000 rotations of real syslogds
+#   make check        types, lint, layers              make bench        side by side with zstd, logrotate
+PYTHON = python3
+BIN = .venv/bin
+PIP = $(BIN)/pip --disable-pip-version-check --quiet
+
+.PHONY: demo test check test-crash test-live bench clean
+
+demo: .venv/ready
+	$(BIN)/archiver demo demo
+
+test: .venv/ready
+	$(BIN)/pytest -n 2 --dist loadfile
+
+check: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-crash: .venv/ready
+	$(BIN)/python -m tests.crash.sweep --full --jobs 2
+	$(BIN)/python -m tests.crash.sweep --full --errors --jobs 2
+
+test-live: .venv/ready
+	ARCHIVER_ROTATIONS=1000 $(BIN)/pytest tests/live
+
+bench: .venv/ready
+	$(BIN)/python benchmarks/nightly.py
+
+# The pins make every machine test the same thing; the package itself asks for less.
+.venv/ready: requirements-ci.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(PIP) install -r requirements-ci.txt
+	$(PIP) install --no-build-isolation --no-deps --editable .
+	touch .venv/ready
+
+clean:
+	rm -rf .venv demo build .mypy_cache .pytest_cache .ruff_cache .hypothesis
