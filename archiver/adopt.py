@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 import zstandard
 
-from archiver.archive import sealed_documents
+from archiver.archive import sealed
 from archiver.config import Source
 from archiver.errors import (
     DamagedInputError,
@@ -30,7 +30,7 @@ from archiver.errors import (
 )
 from archiver.frames import Readable
 from archiver.journal import Intent, Journal
-from archiver.manifest import Manifest, decode
+from archiver.manifest import Manifest
 from archiver.nightly import Run
 
 MAGIC = {
@@ -79,12 +79,12 @@ def adopt(run: Run, source: Source, path: Path, *, remove: bool) -> Adopted:
         except BaseException:
             journal.end(entry)
             raise
-        sealed = tuple(decode(document) for document in sealed_documents(entry))
+        manifests = tuple(manifest for manifest, _ in sealed(entry))
         stored = run.finish(source, journal, entry)
         if remove:
             _check_unchanged(path, before)
             path.unlink()
-        return Adopted(path, sealed, known=bool(sealed) and not stored, removed=remove)
+        return Adopted(path, manifests, known=bool(manifests) and not stored, removed=remove)
 
 
 @contextmanager

@@ -10,8 +10,8 @@ manifests written, and the directory renamed from NAME.sealing to NAME.sealed.
 
 import hashlib
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from archiver import __version__
 from archiver.config import Compress
 from archiver.durable import fsync_directory, remove_tree
+from archiver.errors import IntegrityError, SpoolDamagedError
 from archiver.frames import Readable, cut
 from archiver.journal import Entry
 from archiver.maillog.clock import Clock
@@ -29,6 +30,7 @@ from archiver.manifest import (
     Head,
     Manifest,
     Segment,
+    decode,
     digest,
     encode,
 )
@@ -54,9 +56,14 @@ def seal(
     now: the instant noted as time of sealing.
     Raises: IntegrityError: what was written does not give back what was read.
     """
-    remove_tree(entry.sealing)
-    entry.sealing.mkdir(0o700)
-    written = entry.intent.written
+    with _sealing(entry):
+        return _seal(entry, stream, origin, compress, head, now)
+
+
+def _seal(
+    entry: Entry, stream: Readable, origin: Origin, compress: Compress, head: Head, now: int
+) -> tuple[Manifest, ...]:
+    written = entry.last_written
     cutter = DayCutter(Clock(origin.zone, written=written), written=written)
     finished: list[tuple[date, Sealed]] = []
     # The digest of the segment. That of its first archive, until there is a second one.
@@ -82,7 +89,7 @@ def seal(
         name=entry.name,
         origin=entry.intent.origin,
         path=entry.intent.path,
-        written=entry.intent.written,
+        written=written,
         sha256=whole.hexdigest() if whole else first_sha256,
         parts=len(finished),
     )
@@ -100,21 +107,55 @@ def seal_empty_days(
     entry: Entry, days: Sequence[date], *, origin: Origin, head: Head, now: int
 ) -> tuple[Manifest, ...]:
     """Seal one manifest without an archive for each of `days`, oldest first."""
-    remove_tree(entry.sealing)
-    entry.sealing.mkdir(0o700)
     nothing = Sealed(None, 0, EMPTY_SHA256, 0, EMPTY_SHA256, 0, ())
     finished = [(day, nothing) for day in days]
     manifests = _manifests(finished, origin, Compress(), head, None, now)
-    _publish(entry, manifests)
+    with _sealing(entry):
+        _publish(entry, manifests)
     return manifests
 
 
-def sealed_documents(entry: Entry) -> list[bytes]:
-    """Return the manifests, as stored, of what has been sealed, in the order of the chain."""
+@contextmanager
+def _sealing(entry: Entry) -> Iterator[None]:
+    """Have a directory to build in, and leave none behind on a disk that may be full."""
+    remove_tree(entry.sealing)
+    entry.sealing.mkdir(0o700)
+    try:
+        yield
+    except BaseException:
+        remove_tree(entry.sealing)
+        raise
+
+
+def sealed(entry: Entry) -> list[tuple[Manifest, bytes]]:
+    """Return the manifests of what has been sealed, and their bytes, in the chain's order.
+
+    Raises: IntegrityError: one was damaged since.
+    """
     names = [name for name in os.listdir(entry.sealed) if name.endswith(MANIFEST_SUFFIX)]
     # A name ends in "-<sequence>", of a fixed width.
     ordered = sorted(names, key=lambda name: name.removesuffix(MANIFEST_SUFFIX).rsplit("-", 1)[1])
-    return [(entry.sealed / name).read_bytes() for name in ordered]
+    documents = [(entry.sealed / name).read_bytes() for name in ordered]
+    try:
+        return [(decode(document), document) for document in documents]
+    except ValueError as error:
+        raise IntegrityError(
+            f"{entry.sealed}: {error}",
+            hint=f"remove that directory: {entry.segment} is archived again by the next run",
+        ) from error
+
+
+def check_sealed(entry: Entry, manifest: Manifest) -> None:
+    """Raise SpoolDamagedError unless a sealed archive is still what its manifest says."""
+    if manifest.is_empty_day:
+        return
+    path = entry.sealed / os.path.basename(manifest.archive_key)
+    with open(path, "rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != manifest.sha256:
+            raise SpoolDamagedError(
+                f"{path} has changed since it was sealed",
+                hint="suspect the disk; it is made again from its segment by the next run",
+            )
 
 
 def _manifests(

@@ -16,7 +16,15 @@ from zoneinfo import ZoneInfo
 
 from archiver.durable import fsync_directory, remove
 from archiver.errors import ArchiverError, ChainError, IntegrityError
-from archiver.manifest import MANIFEST_SUFFIX, Head, Manifest, decode, digest, host_prefix
+from archiver.manifest import (
+    ARCHIVE_SUFFIX,
+    MANIFEST_SUFFIX,
+    Head,
+    Manifest,
+    decode,
+    digest,
+    host_prefix,
+)
 from archiver.stores import Store, holds
 from archiver.zone import local_date
 
@@ -36,6 +44,10 @@ CREATE TABLE manifest (
     origin   TEXT,              -- run, import; NULL likewise
     written  INTEGER,           -- when the segment was rotated; NULL likewise
     segment_sha256 TEXT,
+    lines    INTEGER NOT NULL,
+    raw_size INTEGER NOT NULL,  -- bytes of log
+    size     INTEGER NOT NULL,  -- bytes of archive; 0: a day without lines
+    sha256   TEXT NOT NULL,     -- of the archive
     document BLOB NOT NULL      -- the manifest, as stored
 ) STRICT;
 CREATE INDEX manifest_by_chain ON manifest (host, source, sequence);
@@ -55,6 +67,28 @@ class Archived:
 
     manifest: Manifest
     copies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a list tells of a manifest: instants, sizes in bytes, targets with a copy."""
+
+    key: str
+    source: str
+    date: date
+    sequence: int
+    earliest: int
+    latest: int
+    lines: int
+    raw_size: int
+    size: int
+    sha256: str
+    is_empty_day: bool
+    copies: tuple[str, ...]
+
+    @property
+    def archive_key(self) -> str:
+        return self.key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX
 
 
 class Catalog:
@@ -90,8 +124,20 @@ class Catalog:
         """Return what may hold lines of start <= time < end, in the order of their names."""
         return self._archived("earliest < ? AND latest >= ?", source, end, start)
 
-    def of_source(self, source: str) -> list[Archived]:
-        return self._archived("TRUE", source)
+    def summaries(self, source: str) -> list[Summary]:
+        """Return what there is of a source, in the order of the names."""
+        rows = self._sql.execute(
+            "SELECT key, source, date, sequence, earliest, latest, lines, raw_size, size, sha256,"
+            " segment IS NULL, (SELECT group_concat(target, char(10)) FROM copy"
+            " WHERE copy.key = manifest.key) FROM manifest WHERE host = ? AND source = ?"
+            " ORDER BY key",
+            (self.host, source),
+        )
+        summaries = []
+        for key, name, day, *figures, empty, copies in rows:
+            every = (key, name, date.fromisoformat(day), *figures, bool(empty), _targets(copies))
+            summaries.append(Summary(*every))
+        return summaries
 
     def digest_of(self, key: str) -> str | None:
         """Return the digest of a catalogued manifest."""
@@ -143,10 +189,7 @@ class Catalog:
             (self.host, source, *values),
         )
         try:
-            return [
-                Archived(decode(document), tuple(sorted((copies or "").split())))
-                for document, copies in rows
-            ]
+            return [Archived(decode(document), _targets(copies)) for document, copies in rows]
         except ValueError as error:
             raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
 
@@ -165,7 +208,7 @@ class Catalog:
     def _add(self, manifest: Manifest, document: bytes) -> None:
         segment = manifest.segment
         self._sql.execute(
-            "INSERT OR IGNORE INTO manifest VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT OR IGNORE INTO manifest VALUES ({', '.join('?' * 17)})",  # noqa: S608
             (
                 manifest.manifest_key,
                 manifest.host,
@@ -179,6 +222,10 @@ class Catalog:
                 segment and segment.origin,
                 segment and segment.written,
                 segment and segment.sha256,
+                manifest.lines,
+                manifest.raw_size,
+                manifest.size,
+                manifest.sha256,
                 document,
             ),
         )
@@ -230,6 +277,10 @@ class Catalog:
                     hint="somebody removed it behind our back; bring it back from another copy",
                 )
             )
+
+
+def _targets(joined: str | None) -> tuple[str, ...]:
+    return tuple(sorted((joined or "").split()))
 
 
 def _decode_as(key: str, document: bytes) -> Manifest:

@@ -45,7 +45,7 @@ def copy(entry: Entry, manifest: Manifest, document: bytes, stores: Sequence[Sto
 
 
 def _put(store: Store, key: str, path: Path, sha256: str) -> None:
-    store.put(key, path)
+    store.put(key, path, sha256)
     found = hashlib.sha256()
     for chunk in store.stream(key):
         found.update(chunk)

@@ -8,6 +8,7 @@
     ├── NotFoundError        4  nothing is stored for what was asked
     │   └── LogMissingError  4  a configured log does not exist
     ├── IntegrityError       5  stored bytes are not what was stored; never retried
+    │   ├── SpoolDamagedError 5 what was sealed in the spool has changed since
     │   ├── ChainError       5  a manifest that the chain needs cannot be read
     │   └── DamagedInputError 5 a file to import cannot be read to its end
     ├── ConfigError         10  the configuration cannot be used (every problem at once)
@@ -76,6 +77,10 @@ class LogMissingError(NotFoundError):
 class IntegrityError(ArchiverError):
     exit_status = 5
     code = "integrity"
+
+
+class SpoolDamagedError(IntegrityError):
+    code = "spool_damaged"
 
 
 class ChainError(IntegrityError):
@@ -158,10 +163,14 @@ def from_os_error(error: OSError, doing: str) -> ArchiverError:
 def explained(doing: str) -> Iterator[None]:
     """Turn a bare OSError or SQLite error raised inside into an ArchiverError.
 
+    But for a broken pipe: that is no failure, only a reader who has seen enough.
+
     doing: a phrase such as "archiving maillog", which completes "no space left while …".
     """
     try:
         yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise from_os_error(error, doing) from error
     except sqlite3.Error as error:

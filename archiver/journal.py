@@ -14,7 +14,9 @@ An entry is over when its intent is gone. Names sort in the order of their makin
 
 import json
 import os
+import re
 import secrets
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from archiver.zone import compact
 
 INTENT, OPEN, LOG = ".intent", ".open", ".log"
 SEALING, SEALED, DONE = ".sealing", ".sealed", ".done"
+NUMBERED = re.compile(r"\d{8}T\d{6}Z-\d{3}")
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,14 @@ class Entry:
     def done(self) -> Path:
         return self.at(DONE)
 
+    @property
+    def last_written(self) -> int:
+        """When the segment was last written to: after its rotation, if its writer kept it."""
+        for path in (self.open_segment, self.segment):
+            with suppress(FileNotFoundError):
+                return max(self.intent.written, int(path.stat().st_mtime))
+        return self.intent.written
+
     def has_anything(self) -> bool:
         return any(path.exists() for path in (self.open_segment, self.segment, self.sealed))
 
@@ -114,6 +125,8 @@ class Journal:
 
     def orphans(self) -> list[Path]:
         """Return segments and sealed archives that no intent speaks of: made by hand."""
+        if not self.directory.is_dir():
+            return []
         known = {entry.name for entry in self.entries()}
         return [
             path
@@ -151,8 +164,8 @@ class Journal:
         """A name that sorts behind every other, even if the clock was set back, and that no
         other segment ever had: 20040816T135325Z-000-1b2c3d.
         """
-        length = len("20040816T135325Z-000")
-        taken = sorted(path.name[:length] for path in self.directory.iterdir())
+        found = (NUMBERED.match(name) for name in os.listdir(self.directory))
+        taken = sorted(match[0] for match in found if match)
         stamp, number = compact(written), 0
         if taken and taken[-1] >= stamp:
             stamp, number = taken[-1][:-4], int(taken[-1][-3:]) + 1

@@ -15,13 +15,14 @@ FILE = "last-run.json"
 
 @dataclass(frozen=True)
 class LastRun:
-    """finished, succeeded: instants, None where there was none yet.
+    """started: the instant the last run began. succeeded: the last that ended with 0 began.
+    None where there was none yet.
 
     watched_since: for each source the day (YYYY-MM-DD) of its first run: only days after
     it can be called empty.
     """
 
-    finished: int | None = None
+    started: int | None = None
     exit_status: int | None = None
     succeeded: int | None = None
     watched_since: Mapping[str, str] = field(default_factory=dict)
@@ -29,7 +30,7 @@ class LastRun:
     def after(self, now: int, exit_status: int, *, watched_since: Mapping[str, str]) -> "LastRun":
         return replace(
             self,
-            finished=now,
+            started=now,
             exit_status=exit_status,
             succeeded=now if exit_status == 0 else self.succeeded,
             watched_since={**self.watched_since, **watched_since},

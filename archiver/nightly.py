@@ -19,11 +19,11 @@ from archiver import archive, copy, due, lastrun, rotate, syslogd
 from archiver.catalog import Catalog, is_sound, nowhere, opened, rebuild
 from archiver.config import Config, Source
 from archiver.durable import exclusive, make_directory
-from archiver.errors import ArchiverError, ChainError, WorkKeptError, explained
+from archiver.errors import ArchiverError, ChainError, IntegrityError, WorkKeptError, explained
 from archiver.frames import Readable
 from archiver.journal import Entry, Intent, Journal
 from archiver.maillog.clock import Clock
-from archiver.manifest import Head, Manifest, decode, digest
+from archiver.manifest import Head, Manifest, digest
 from archiver.progress import Meter, Metered, unwatched
 from archiver.stores import Store, open_stores
 from archiver.zone import local_date
@@ -101,6 +101,14 @@ class Run:
                 for entry in journal.entries():
                     report.archived += self.finish(source, journal, entry)
                 report.archived += self.record_empty_days(source, journal, watched_since)
+            self.problems += [
+                WorkKeptError(
+                    f"{path} is in the spool, but no journal entry speaks of it",
+                    hint="somebody put it there or removed its .intent; `archiver import` "
+                    "archives a segment, then remove it",
+                )
+                for path in journal.orphans()
+            ]
         except ArchiverError as failure:
             report.failure = failure
         return report
@@ -160,8 +168,7 @@ class Run:
         Raises: the first store's failure, if too few did; everything is kept then.
         """
         delivered = []
-        for document in archive.sealed_documents(entry):
-            manifest = decode(document)
+        for manifest, document in archive.sealed(entry):
             copies = copy.copy(entry, manifest, document, self.stores)
             if len(copies.stores) < self.config.storage.required:
                 raise copies.failures[0]
@@ -213,8 +220,13 @@ class Run:
         """
         own: set[str] = set()
         if entry.sealed.exists():
-            manifests = [decode(document) for document in archive.sealed_documents(entry)]
-            if entry.intent.origin != "import" or not manifests or not manifests[0].segment:
+            if entry.intent.origin != "import":
+                return False
+            try:
+                manifests = [manifest for manifest, _ in archive.sealed(entry)]
+            except IntegrityError:
+                return False
+            if not manifests or not manifests[0].segment:
                 return False
             sha256 = manifests[0].segment.sha256
             own = {manifest.manifest_key for manifest in manifests}
@@ -231,18 +243,27 @@ class Run:
         return bool(known) and {each.part for each in known} == set(range(1, known[0].parts + 1))
 
     def continues_chain(self, source: Source, entry: Entry) -> bool:
-        """Whether what was sealed still fits the chain; the catalog may have been an old one.
+        """Whether what was sealed is sound, and still fits the end of the chain.
 
-        What cannot be sealed again, because its segment was released, always counts as fitting.
+        The catalog may have been an old one then. What cannot be made again, because its
+        segment was released, and what has been catalogued in part always counts as fitting.
         """
         if entry.intent.origin == "run" and not entry.segment.exists():
             return True
+        try:
+            sealed = archive.sealed(entry)
+            for manifest, _ in sealed:
+                archive.check_sealed(entry, manifest)
+        except IntegrityError:
+            return False
         head = self.catalog.head(source.name)
-        for document in archive.sealed_documents(entry):
-            manifest = decode(document)
-            if self.catalog.digest_of(manifest.manifest_key) != digest(document):
-                return (manifest.sequence, manifest.previous) == (head.sequence + 1, head.digest)
-        return True
+        if not sealed or any(
+            self.catalog.digest_of(manifest.manifest_key) == digest(document)
+            for manifest, document in sealed
+        ):
+            return True
+        first, _ = sealed[0]
+        return (first.sequence, first.previous) == (head.sequence + 1, head.digest)
 
 
 @contextmanager

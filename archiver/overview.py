@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from archiver import lastrun
-from archiver.catalog import Archived, Catalog
+from archiver.catalog import Catalog, Summary
 from archiver.config import Config, Source
 from archiver.errors import ArchiverError
 from archiver.journal import Journal
@@ -67,9 +67,14 @@ def status(config: Config, catalog: Catalog, *, now: int, max_age: float | None)
         for each in sources
         if each.too_few_copies
     ]
+    problems += [
+        f"{source.name}: {path} is in the spool, but no journal entry speaks of it"
+        for source in config.sources
+        for path in Journal(config.host.spool_dir, source.name).orphans()
+    ]
     if last.exit_status:
         problems.append(f"the last run ended with exit status {last.exit_status}")
-    if last.finished is None:
+    if last.started is None:
         problems.append("no run has been made yet")
     if stale:
         problems.append("no run has succeeded for too long")
@@ -77,22 +82,21 @@ def status(config: Config, catalog: Catalog, *, now: int, max_age: float | None)
 
 
 def _source(config: Config, catalog: Catalog, source: Source) -> SourceStatus:
-    archived = catalog.of_source(source.name)
-    manifests = [each.manifest for each in archived]
-    days = [manifest.date for manifest in manifests]
+    found = catalog.summaries(source.name)
+    days = [each.date for each in found]
     return SourceStatus(
         source=source.name,
         path=str(source.path),
         live_size=source.path.stat().st_size if source.path.exists() else None,
         waiting=tuple(_waiting(Journal(config.host.spool_dir, source.name))),
-        archives=sum(not manifest.is_empty_day for manifest in manifests),
-        empty_days=sum(manifest.is_empty_day for manifest in manifests),
-        lines=sum(manifest.lines for manifest in manifests),
-        raw_size=sum(manifest.raw_size for manifest in manifests),
-        size=sum(manifest.size for manifest in manifests),
+        archives=sum(not each.is_empty_day for each in found),
+        empty_days=sum(each.is_empty_day for each in found),
+        lines=sum(each.lines for each in found),
+        raw_size=sum(each.raw_size for each in found),
+        size=sum(each.size for each in found),
         first_day=min(days, default=None),
         last_day=max(days, default=None),
-        too_few_copies=sum(len(each.copies) < config.storage.required for each in archived),
+        too_few_copies=sum(len(each.copies) < config.storage.required for each in found),
     )
 
 
@@ -112,20 +116,19 @@ def _waiting(journal: Journal) -> list[Waiting]:
 
 def archived(
     catalog: Catalog, sources: Sequence[Source], first: date | None, last: date | None
-) -> list[Archived]:
+) -> list[Summary]:
     """Return what is archived of some log dates, oldest first; None: no bound."""
     return [
         each
         for source in sources
-        for each in catalog.of_source(source.name)
-        if (first is None or each.manifest.date >= first)
-        and (last is None or each.manifest.date <= last)
+        for each in catalog.summaries(source.name)
+        if (first is None or each.date >= first) and (last is None or each.date <= last)
     ]
 
 
 def nagios(found: Status) -> tuple[int, str]:
     """Return the plugin's status (0-3) and its line, as monitoring-plugins.org wants them."""
-    if found.last.finished is None:
+    if found.last.started is None:
         return 3, "UNKNOWN: no run has been made yet"
     text = "; ".join(found.problems) or "all logs archived"
     if found.stale or found.last.exit_status:

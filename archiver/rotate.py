@@ -126,6 +126,8 @@ def rotate(source: Source, live: LiveLog, journal: Journal, *, now: int) -> Entr
 
 def complete(entry: Entry) -> None:
     """Finish a rotation that was interrupted, so that the log has its new file."""
+    if entry.intent.origin != "run":
+        return
     path = Path(entry.intent.path)
     remove(_new_log(path))
     if not entry.open_segment.exists():

@@ -10,6 +10,8 @@ Keys are only ever added. Times are RFC 3339 in UTC, sizes are bytes.
 
 import functools
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +28,8 @@ from archiver.progress import Advance
 from archiver.zone import rfc3339
 
 SCHEMA = 1
+# What a shell reports of a program that SIGPIPE ended: `archiver fetch … | head` is no failure.
+BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
 @dataclass
@@ -85,8 +89,14 @@ def verb(function: Callable[..., Answer]) -> Callable[..., None]:
         invocation: Invocation = context.obj
         invocation.json = invocation.json or as_json
         invocation.command = context.command_path.split(" ", 1)[-1]
-        answer = function(invocation, **options)
-        give(invocation, answer)
+        try:
+            answer = function(invocation, **options)
+            give(invocation, answer)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Nobody reads any more: let nothing be flushed at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(BROKEN_PIPE)
         context.exit(answer.status)
 
     option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")

@@ -32,8 +32,6 @@ DEFAULT_CONFIG = (
     if sys.platform.startswith("freebsd")
     else "/etc/archiver/archiver.toml"
 )
-# What a shell reports of a program that SIGPIPE ended: `archiver fetch … | head` is no failure.
-BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
 class LazyGroup(click.Group):
@@ -97,10 +95,6 @@ def main() -> None:
     words = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
     try:
         status = cli.main(prog_name="archiver", standalone_mode=False, obj=invocation)
-    except BrokenPipeError:
-        # Nobody reads any more: let nothing be flushed at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 (the last resort: a traceback is a bug)
         if invocation.verbose:
             traceback.print_exc()

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from archiver.catalog import Summary
 from archiver.cli.answer import Answer, Invocation, human_size, verb
 from archiver.cli.sources import named
 from archiver.manifest import Manifest
@@ -50,10 +51,10 @@ def _data(each: SourceReport) -> dict[str, Any]:
     }
 
 
-def summary(manifest: Manifest) -> dict[str, Any]:
+def summary(manifest: Manifest | Summary) -> dict[str, Any]:
     """Return what JSON documents tell of an archive."""
     return {
-        "key": manifest.manifest_key if manifest.is_empty_day else manifest.archive_key,
+        "key": None if manifest.is_empty_day else manifest.archive_key,
         "date": manifest.date.isoformat(),
         "lines": manifest.lines,
         "raw_size": manifest.raw_size,

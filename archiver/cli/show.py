@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from archiver.catalog import Archived
+from archiver.catalog import Summary
 from archiver.cli.answer import Answer, Invocation, human_size, table, verb
 from archiver.cli.dates import days
 from archiver.cli.run import summary
@@ -32,15 +32,13 @@ def list_archives(invocation: Invocation, day: str | None, names: tuple[str, ...
         found = archived(catalog, named(config, names), first, last)
     rows = [
         (
-            str(each.manifest.date),
-            each.manifest.source,
-            str(each.manifest.lines),
-            human_size(each.manifest.raw_size),
-            human_size(each.manifest.size),
+            str(each.date),
+            each.source,
+            str(each.lines),
+            human_size(each.raw_size),
+            human_size(each.size),
             " ".join(each.copies) or "none",
-            each.manifest.archive_key.rsplit("/", 1)[1]
-            if not each.manifest.is_empty_day
-            else "(a day without lines)",
+            "(a day without lines)" if each.is_empty_day else each.archive_key.rsplit("/", 1)[1],
         )
         for each in found
     ]
@@ -53,14 +51,13 @@ def list_archives(invocation: Invocation, day: str | None, names: tuple[str, ...
     )
 
 
-def _data(each: Archived) -> dict[str, Any]:
-    manifest = each.manifest
+def _data(each: Summary) -> dict[str, Any]:
     return {
-        **summary(manifest),
-        "source": manifest.source,
-        "kind": "empty-day" if manifest.is_empty_day else "archive",
-        "earliest": rfc3339(manifest.earliest),
-        "latest": rfc3339(manifest.latest),
+        **summary(each),
+        "source": each.source,
+        "kind": "empty-day" if each.is_empty_day else "archive",
+        "earliest": rfc3339(each.earliest),
+        "latest": rfc3339(each.latest),
         "copies": list(each.copies),
     }
 
@@ -105,7 +102,7 @@ def _status_data(found: Status) -> dict[str, Any]:
         "problems": list(found.problems),
         "retention": KEPT,
         "last_run": {
-            "finished_at": rfc3339(last.finished) if last.finished else None,
+            "started_at": rfc3339(last.started) if last.started else None,
             "exit_code": last.exit_status,
             "succeeded_at": rfc3339(last.succeeded) if last.succeeded else None,
         },
@@ -152,7 +149,7 @@ def _status_text(found: Status) -> str:
             for waiting in each.waiting
         ]
     last = found.last
-    if last.finished:
-        lines.append(f"last run: {rfc3339(last.finished)}, exit status {last.exit_status}")
+    if last.started:
+        lines.append(f"last run: {rfc3339(last.started)}, exit status {last.exit_status}")
     lines.append(KEPT)
     return "\n".join(lines)

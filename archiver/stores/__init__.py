@@ -24,11 +24,12 @@ class Store(Protocol):
     @property
     def name(self) -> str: ...
 
-    def put(self, key: str, source: Path) -> None:
-        """Store the file's bytes under a key.
+    def put(self, key: str, source: Path, sha256: str) -> None:
+        """Store the file's bytes, which must have this digest, under a key.
 
         If the key holds the same bytes already, nothing happens.
-        Raises: IntegrityError: it holds others; they are left alone. StoreError: the
+        Raises: SpoolDamagedError: the file has another digest; nothing is stored.
+        IntegrityError: the key holds other bytes; they are left alone. StoreError: the
         store failed, and the key is as it was.
         """
 

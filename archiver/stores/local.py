@@ -6,13 +6,21 @@ key begins it anew.
 """
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from archiver.durable import fsync_directory, make_directory, remove
-from archiver.errors import FULL, IntegrityError, NoSpaceError, NotFoundError, StoreError
+from archiver.errors import (
+    FULL,
+    IntegrityError,
+    NoSpaceError,
+    NotFoundError,
+    SpoolDamagedError,
+    StoreError,
+)
 
 PARTIAL = ".partial"
 CHUNK = 2**20
@@ -25,7 +33,7 @@ class LocalStore:
         self.name = name
         self.root = root
 
-    def put(self, key: str, source: Path) -> None:
+    def put(self, key: str, source: Path, sha256: str) -> None:
         final = self._path(key)
         partial = final.with_name(final.name + PARTIAL)
         with self._failing(f"storing {final}"):
@@ -37,8 +45,8 @@ class LocalStore:
                 fsync_directory(final.parent)
                 self._compare(final, source)
                 return
-            self._write(partial, source)
             try:
+                self._write(partial, source, sha256)
                 os.link(partial, final)
             except FileExistsError:
                 self._compare(final, source)
@@ -104,11 +112,18 @@ class LocalStore:
             raise ValueError(f"{key!r} is no key")
         return self.root.joinpath(*parts)
 
-    def _write(self, partial: Path, source: Path) -> None:
+    def _write(self, partial: Path, source: Path, sha256: str) -> None:
+        copied = hashlib.sha256()
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o440)
         with open(descriptor, "wb") as copy, open(source, "rb") as original:
             while chunk := original.read(CHUNK):
+                copied.update(chunk)
                 copy.write(chunk)
+            if copied.hexdigest() != sha256:
+                raise SpoolDamagedError(
+                    f"{source} has changed since it was sealed",
+                    hint="suspect the disk; it is made again from its segment by the next run",
+                )
             copy.flush()
             os.fsync(copy.fileno())
             # So that reading it back asks the disk, not the memory it was written from.
