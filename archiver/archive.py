@@ -63,7 +63,7 @@ def seal(
 def _seal(
     entry: Entry, stream: Readable, origin: Origin, compress: Compress, head: Head, now: int
 ) -> tuple[Manifest, ...]:
-    written = entry.last_written
+    written = entry.last_written(now)
     cutter = DayCutter(Clock(origin.zone, written=written), written=written)
     finished: list[tuple[date, Sealed]] = []
     # The digest of the segment. That of its first archive, until there is a second one.

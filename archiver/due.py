@@ -61,12 +61,7 @@ def decide(
     return Verdict(rotate=True, reason=f"the log begins on {begins}")
 
 
-def empty_days(*, since: date | None, today: date, covered: frozenset[date]) -> tuple[date, ...]:
-    """Return the days after `since` and before `today` that nothing covers.
-
-    since: the last day known to be covered, or the day the log was first watched; None: no day.
-    """
-    if since is None:
-        return ()
-    days = (date.fromordinal(day) for day in range(since.toordinal() + 1, today.toordinal()))
+def empty_days(*, since: date, until: date, covered: frozenset[date]) -> tuple[date, ...]:
+    """Return the days after `since` and before `until` that nothing covers."""
+    days = (date.fromordinal(day) for day in range(since.toordinal() + 1, until.toordinal()))
     return tuple(day for day in days if day not in covered)

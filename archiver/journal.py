@@ -89,12 +89,15 @@ class Entry:
     def done(self) -> Path:
         return self.at(DONE)
 
-    @property
-    def last_written(self) -> int:
-        """When the segment was last written to: after its rotation, if its writer kept it."""
+    def last_written(self, now: int) -> int:
+        """When the segment was last written to: after its rotation, if its writer kept it.
+
+        Never after `now`, whatever the file says: it may have been written while a clock
+        was ahead, and years are told from this.
+        """
         for path in (self.open_segment, self.segment):
             with suppress(FileNotFoundError):
-                return max(self.intent.written, int(path.stat().st_mtime))
+                return max(self.intent.written, min(int(path.stat().st_mtime), now))
         return self.intent.written
 
     def has_anything(self) -> bool:

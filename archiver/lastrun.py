@@ -6,6 +6,7 @@ Nothing depends on it but what is told to people; lost or damaged, it counts as 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from pathlib import Path
 
 from archiver.durable import write_whole
@@ -18,30 +19,31 @@ class LastRun:
     """started: the instant the last run began. succeeded: the last that ended with 0 began.
     None where there was none yet.
 
-    watched_since: for each source the day (YYYY-MM-DD) of its first run: only days after
-    it can be called empty.
+    complete: for each source the day (YYYY-MM-DD) up to which every day was archived or
+    recorded as empty. Days before it are never called empty again, so a day whose archive
+    is taken away later does not turn into one without lines.
     """
 
     started: int | None = None
     exit_status: int | None = None
     succeeded: int | None = None
-    watched_since: Mapping[str, str] = field(default_factory=dict)
+    complete: Mapping[str, str] = field(default_factory=dict)
 
-    def after(self, now: int, exit_status: int, *, watched_since: Mapping[str, str]) -> "LastRun":
+    def after(self, now: int, exit_status: int, *, complete: Mapping[str, str]) -> "LastRun":
         return replace(
             self,
             started=now,
             exit_status=exit_status,
             succeeded=now if exit_status == 0 else self.succeeded,
-            watched_since={**self.watched_since, **watched_since},
+            complete={**self.complete, **complete},
         )
 
 
 def load(state_dir: Path) -> LastRun:
     try:
         last = LastRun(**json.loads((state_dir / FILE).read_bytes()))
-        dict(last.watched_since)
-    except (OSError, ValueError, TypeError):
+        {name: date.fromisoformat(day) for name, day in last.complete.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
         return LastRun()
     return last
 

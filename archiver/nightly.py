@@ -26,7 +26,7 @@ from archiver.maillog.clock import Clock
 from archiver.manifest import Head, Manifest, digest
 from archiver.progress import Meter, Metered, unwatched
 from archiver.stores import Store, open_stores
-from archiver.zone import local_date
+from archiver.zone import DAY, local_date
 
 # How much of a live log is read to tell when it begins.
 FIRST_LOOK = 64 * 1024
@@ -34,9 +34,13 @@ FIRST_LOOK = 64 * 1024
 
 @dataclass
 class SourceReport:
-    """What a run did, or would do, for one source. pending: entries it would finish."""
+    """What a run did, or would do, for one source. pending: entries it would finish.
+
+    complete: the day up to which every day is archived or recorded as empty.
+    """
 
     source: str
+    complete: date
     rotated: bool = False
     reason: str = ""
     archived: list[Manifest] = field(default_factory=list)
@@ -78,12 +82,12 @@ class Run:
     unchained: ArchiverError | None = None
     meter: Meter = unwatched
 
-    def nightly(self, source: Source, *, force: bool, watched_since: date | None) -> SourceReport:
+    def nightly(self, source: Source, *, force: bool, complete: date) -> SourceReport:
         """Take one log through all the stages; a failure ends it and is part of the report.
 
-        watched_since: the day this source was first seen to, which may have been incomplete.
+        complete: the day up to which all days are archived or recorded as empty.
         """
-        report = SourceReport(source.name)
+        report = SourceReport(source.name, complete)
         journal = Journal(self.config.host.spool_dir, source.name)
         try:
             with explained(f"rotating {source.path}"):
@@ -100,7 +104,7 @@ class Run:
             with explained(f"archiving {source.path}"):
                 for entry in journal.entries():
                     report.archived += self.finish(source, journal, entry)
-                report.archived += self.record_empty_days(source, journal, watched_since)
+                self.record_empty_days(source, journal, report)
             self.problems += [
                 WorkKeptError(
                     f"{path} is in the spool, but no journal entry speaks of it",
@@ -177,29 +181,25 @@ class Run:
             delivered.append(manifest)
         return delivered
 
-    def record_empty_days(
-        self, source: Source, journal: Journal, watched_since: date | None
-    ) -> list[Manifest]:
+    def record_empty_days(self, source: Source, journal: Journal, report: SourceReport) -> None:
         """Record the days that passed without a line, so that none of them looks forgotten."""
         live = rotate.inspect(source)
-        today = local_date(self.now, self.config.host.zone)
+        until = local_date(self.now, self.config.host.zone)
         if live.size:
+            # Days from the live log's first on are not over, or not known: min_size, --source.
             begins = self.begins(live)
             if begins is None:
-                return []
-            today = min(today, local_date(begins, self.config.host.zone))
-        since = max(
-            filter(None, [watched_since, self.catalog.last_watched(source.name)]), default=None
-        )
+                return
+            until = min(until, local_date(begins, self.config.host.zone))
         covered = self.catalog.days(source.name, self.config.host.zone)
-        days = due.empty_days(since=since, today=today, covered=covered)
-        if not days:
-            return []
-        entry = journal.begin(Intent("empty-days", str(source.path), self.now))
-        archive.seal_empty_days(
-            entry, days, origin=self.origin(source), head=self.head(source), now=self.now
-        )
-        return self.finish(source, journal, entry)
+        days = due.empty_days(since=report.complete, until=until, covered=covered)
+        if days:
+            entry = journal.begin(Intent("empty-days", str(source.path), self.now))
+            archive.seal_empty_days(
+                entry, days, origin=self.origin(source), head=self.head(source), now=self.now
+            )
+            report.archived += self.finish(source, journal, entry)
+        report.complete = max(report.complete, until - DAY)
 
     def head(self, source: Source) -> Head:
         """The end of the chain. Where it cannot be known, sealing would fork it: refused."""
@@ -302,18 +302,25 @@ def run(
     """
     with started(config, now=now, meter=meter) as under_way:
         last = lastrun.load(config.host.state_dir)
-        today = local_date(now, config.host.zone).isoformat()
-        since = {name: last.watched_since.get(name, today) for name in names}
+        today = local_date(now, config.host.zone)
+        complete: dict[str, str] = {}
         report = Report(problems=under_way.problems)
         for source in config.sources:
-            if source.name in names:
-                watched = date.fromisoformat(since[source.name])
-                report.sources.append(under_way.nightly(source, force=force, watched_since=watched))
-        with explained("noting how the run ended"):
-            lastrun.save(
-                config.host.state_dir,
-                last.after(now, report.exit_status, watched_since=since),
+            if source.name not in names:
+                continue
+            known = last.complete.get(source.name)
+            # Without a note of it: what the catalog has; and the first day of all is not
+            # known whole, so it is not called empty.
+            since = (
+                date.fromisoformat(known)
+                if known
+                else under_way.catalog.last_watched(source.name) or today
             )
+            report.sources.append(under_way.nightly(source, force=force, complete=since))
+            complete[source.name] = report.sources[-1].complete.isoformat()
+        with explained("noting how the run ended"):
+            after = last.after(now, report.exit_status, complete=complete)
+            lastrun.save(config.host.state_dir, after)
     return report
 
 
@@ -329,7 +336,7 @@ def plan(config: Config, names: Sequence[str], *, now: int, force: bool) -> Repo
         for source in config.sources:
             if source.name not in names:
                 continue
-            each = SourceReport(source.name)
+            each = SourceReport(source.name, date.min)
             report.sources.append(each)
             journal = Journal(config.host.spool_dir, source.name)
             try:

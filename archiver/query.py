@@ -133,7 +133,7 @@ def _open_raw(
     seen: set[int] = set()
     names: set[str] = set()
     candidates = [
-        (path, entry.last_written, entry.name)
+        (path, entry.last_written(now), entry.name)
         for entry in Journal(config.host.spool_dir, source.name).entries()
         for path in (entry.open_segment, entry.segment)
     ]
