@@ -181,10 +181,11 @@ class _Reader:
             self.problem(("schema",), f"`schema = {SCHEMA}` is needed, not {schema!r}")
         host = self.host(top.table("host"))
         sources = tuple(self.source(table) for table in top.tables("source"))
-        names = [source.name for source in sources]
-        for number, name in enumerate(names):
-            if name in names[:number]:
-                self.problem(("source", number, "name"), f"source {name!r} is there twice")
+        for key in ("name", "path"):
+            values = [getattr(source, key) for source in sources]
+            for number, value in enumerate(values):
+                if value in values[:number]:
+                    self.problem(("source", number, key), f"two sources with {key} {str(value)!r}")
         compress = self.compress(top.table("compress", optional=True))
         storage = self.storage(top.table("storage"))
         top.finish()
@@ -250,6 +251,11 @@ class _Reader:
             table.problem(
                 "required", f"required = {required}, but there are {len(targets)} targets"
             )
+        paths = [target.path for target in targets]
+        for number, target in enumerate(targets):
+            if target.path in paths[:number]:
+                where = ("storage", "target", target.name, "path")
+                self.problem(where, "two targets with one path would be one copy, not two")
         if not targets:
             table.problem("target", "no [storage.target.NAME]: nothing could be stored")
         return Storage(targets, required)

@@ -7,7 +7,7 @@ An instant is an int: whole seconds since 1970-01-01T00:00:00Z. A log names no f
 import os
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 DAY = timedelta(days=1)
 
@@ -21,7 +21,7 @@ def zone_named(name: str) -> ZoneInfo:
     wanted = _system_zone() if name == "system" else name
     try:
         return ZoneInfo(wanted)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ZoneInfoNotFoundError) as error:
         raise ValueError(f"no time zone named {wanted!r}") from error
 
 
