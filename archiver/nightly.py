@@ -45,7 +45,7 @@ class SourceReport:
     reason: str = ""
     archived: list[Manifest] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)
-    failure: ArchiverError | None = None
+    failures: list[ArchiverError] = field(default_factory=list)
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Report:
 
     @property
     def failures(self) -> list[ArchiverError]:
-        return [each.failure for each in self.sources if each.failure] + self.problems
+        return [failure for each in self.sources for failure in each.failures] + self.problems
 
     @property
     def exit_status(self) -> int:
@@ -89,21 +89,37 @@ class Run:
         """
         report = SourceReport(source.name, complete)
         journal = Journal(self.config.host.spool_dir, source.name)
+        # A log that cannot be rotated does not keep what was rotated before from its archive.
         try:
-            with explained(f"rotating {source.path}"):
-                journal.prepare()
-                for entry in journal.entries():
-                    rotate.complete(entry)
-                live = rotate.inspect(source)
-                verdict = self.judge(source, live, journal, force=force)
-                report.reason = verdict.reason
-                if verdict.rotate:
-                    syslogd.check(source.reopen)
-                    rotate.rotate(source, live, journal, now=self.now)
-                    report.rotated = True
-            with explained(f"archiving {source.path}"):
-                for entry in journal.entries():
-                    report.archived += self.finish(source, journal, entry)
+            self.rotate_if_due(source, journal, report, force=force)
+        except ArchiverError as failure:
+            report.failures.append(failure)
+        try:
+            self.finish_all(source, journal, report)
+        except ArchiverError as failure:
+            report.failures.append(failure)
+        return report
+
+    def rotate_if_due(
+        self, source: Source, journal: Journal, report: SourceReport, *, force: bool
+    ) -> None:
+        with explained(f"rotating {source.path}"):
+            journal.prepare()
+            for entry in journal.entries():
+                rotate.complete(entry)
+            live = rotate.inspect(source)
+            verdict = self.judge(source, live, journal, force=force)
+            report.reason = verdict.reason
+            if verdict.rotate:
+                syslogd.check(source.reopen)
+                rotate.rotate(source, live, journal, now=self.now)
+                report.rotated = True
+
+    def finish_all(self, source: Source, journal: Journal, report: SourceReport) -> None:
+        with explained(f"archiving {source.path}"):
+            for entry in journal.entries():
+                report.archived += self.finish(source, journal, entry)
+            if not report.failures:
                 self.record_empty_days(source, journal, report)
             self.problems += [
                 WorkKeptError(
@@ -113,9 +129,6 @@ class Run:
                 )
                 for path in journal.orphans()
             ]
-        except ArchiverError as failure:
-            report.failure = failure
-        return report
 
     def judge(
         self, source: Source, live: rotate.LiveLog, journal: Journal, *, force: bool
@@ -347,5 +360,5 @@ def plan(config: Config, names: Sequence[str], *, now: int, force: bool) -> Repo
                     if verdict.rotate:
                         syslogd.check(source.reopen)
             except ArchiverError as failure:
-                each.failure = failure
+                each.failures.append(failure)
     return report

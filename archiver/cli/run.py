@@ -47,7 +47,7 @@ def _data(each: SourceReport) -> dict[str, Any]:
         "reason": each.reason,
         "pending": each.pending,
         "archived": [summary(manifest) for manifest in each.archived],
-        "failed": each.failure.code if each.failure else None,
+        "failed": [failure.code for failure in each.failures],
     }
 
 
