@@ -9,7 +9,7 @@ stage leaves the segment in the spool, and the next night's rotation unharmed.
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -89,15 +89,20 @@ class Run:
         """
         report = SourceReport(source.name, complete)
         journal = Journal(self.config.host.spool_dir, source.name)
-        # A log that cannot be rotated does not keep what was rotated before from its archive.
-        try:
-            self.rotate_if_due(source, journal, report, force=force)
-        except ArchiverError as failure:
-            report.failures.append(failure)
-        try:
-            self.finish_all(source, journal, report)
-        except ArchiverError as failure:
-            report.failures.append(failure)
+        # One step's failure does not keep the others from theirs: a store that is away does
+        # not leave the writer on an old log, nor a missing log an old segment unarchived.
+        steps: tuple[Callable[[], None], ...] = (
+            lambda: self.rotate_if_due(source, journal, report, force=force),
+            lambda: self.release(source, journal),
+            lambda: self.finish_all(source, journal, report),
+        )
+        for step in steps:
+            try:
+                step()
+            except ArchiverError as failure:
+                # Several may meet the same, such as an intent that cannot be read.
+                if failure.message not in [each.message for each in report.failures]:
+                    report.failures.append(failure)
         return report
 
     def rotate_if_due(
@@ -115,9 +120,19 @@ class Run:
                 rotate.rotate(source, live, journal, now=self.now)
                 report.rotated = True
 
+    def release(self, source: Source, journal: Journal) -> None:
+        """Make the writer let go of whatever it may still hold, and see that it does."""
+        with explained(f"closing {source.path}"):
+            for entry in journal.entries():
+                if entry.open_segment.exists():
+                    syslogd.tell(source.reopen, timeout=source.reopen_timeout)
+                    syslogd.release(entry, timeout=source.reopen_timeout)
+
     def finish_all(self, source: Source, journal: Journal, report: SourceReport) -> None:
         with explained(f"archiving {source.path}"):
             for entry in journal.entries():
+                if entry.open_segment.exists():
+                    break  # not closed yet, and what comes after it has to wait
                 report.archived += self.finish(source, journal, entry)
             if not report.failures:
                 self.record_empty_days(source, journal, report)
@@ -151,10 +166,7 @@ class Run:
             return Clock(self.config.host.zone, written=self.now).first_time(log.read(FIRST_LOOK))
 
     def finish(self, source: Source, journal: Journal, entry: Entry) -> list[Manifest]:
-        """Bring one entry of the spool to its end, from wherever it is."""
-        if entry.open_segment.exists():
-            syslogd.tell(source.reopen, timeout=source.reopen_timeout)
-            syslogd.release(entry, timeout=source.reopen_timeout)
+        """Bring a closed entry of the spool to its end, from wherever it is."""
         archived: list[Manifest] = []
         if not self.is_delivered(source, entry):
             if entry.sealed.exists() and not self.continues_chain(source, entry):

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 MONTHS = {
@@ -49,6 +50,8 @@ NEAR = 31 * DAY
 AHEAD = 2 * DAY
 # How far lines of one log may stand out of order around a change of clocks.
 DISORDER = 600
+# How many dated lines may be needed to find two that agree on the year.
+FIRST_LINES = 1000
 # How much of each frame is searched for a splogger stamp.
 LOOK_AHEAD = 256 * 1024
 # djb's labels count TAI seconds from 2^62; tai64nlocal(8) takes 10 of them as the offset to UTC.
@@ -112,12 +115,24 @@ class Clock:
                 if self._newest is None or abs(stamp - self._newest) > 180 * DAY:
                     self._newest = stamp
                 break
+        if self._newest is None:
+            self._newest = min(self._agreed(text), self.ceiling)
         if self._now is None:
             first = self.first_time(frame, continues=continues)
             self._now = self._written if first is None else first
-        if self._newest is None:
-            self._newest = min(self._now, self.ceiling)
         return State(self._now, self._newest)
+
+    def _agreed(self, text: bytes) -> int:
+        """The time of the first two lines on end that are near each other.
+
+        A single first line of a wrong clock must not say which year it is.
+        """
+        found = [self._time(stamp[1]) for stamp in islice(OTHER_LINES.finditer(text), FIRST_LINES)]
+        times = [time for time in found if time is not None]
+        for time, following in pairwise(times):
+            if abs(following - time) <= NEAR:
+                return following
+        return times[-1] if times else self._written
 
     def first_time(self, frame: bytes, *, continues: bool = False) -> int | None:
         """Return the time of the first line that has one, which also serves those before it."""
@@ -184,7 +199,7 @@ class Clock:
             if stamp[:1].isdigit():
                 return self._iso(stamp)
             return self._bsd(stamp)
-        except (ValueError, OverflowError, KeyError):
+        except (ValueError, OverflowError, OSError, KeyError):
             return None
 
     def _iso(self, stamp: bytes) -> int | None:
@@ -212,8 +227,13 @@ class Clock:
                     return time
         else:
             year = _local_year(self.ceiling, self.zone)
-        # Far from every other line: the year stays, or the latest possible before it
-        # (eight back, for 29 February: 1896 and 1904 are the widest gap).
+        # Far from every other line. After a long silence, the next time that date comes
+        # round, if the log was written to for that long; or else the year stays, or is the
+        # latest possible (eight back, for 29 February: 1896 and 1904 are the widest gap).
+        later = [self._in_year(year + ahead, wall, second) for ahead in (0, 1)]
+        for time in later:
+            if time is not None and (self._newest or 0) <= time <= self.ceiling:
+                return _plausible(time)
         for candidate in range(year, year - 9, -1):
             time = self._in_year(candidate, wall, second)
             if time is not None and time <= self.ceiling:
@@ -245,11 +265,11 @@ class Clock:
         Enough to know of the lowest and the highest: what they begin with, all do.
         """
         if low.startswith(b"@"):
-            return True
+            return high.startswith(b"@")
         if low[:1].isdigit():
             offsets = {stamp[19:].lstrip(b".,0123456789") for stamp in stamps}
             return low[:11] == high[:11] and len(offsets) == 1 and offsets != {b""}
-        if low[:7] != high[:7] or len(low) != len(high):
+        if low[:7] != high[:7] or (len(low), len(high)) != (15, 15):
             return False
         first = self._time(low)
         if first is None:

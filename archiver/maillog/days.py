@@ -5,9 +5,11 @@ come with it: those stay with the evening they were rotated with (MIDNIGHT_GRACE
 instead of making a second, tiny archive every night.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate
 
 from archiver.maillog.clock import Clock, Span, State
 from archiver.zone import local_date
@@ -77,12 +79,11 @@ class DayCutter:
         before = self.clock.enter(frame, continues=continues)
         lines = list(self.clock.again(before).lines(frame, continues=continues))
         days = [self._day(time) for _, time in lines]
+        # The earliest day from each line on: rising, and above a day once that is left behind.
+        to_come = list(accumulate(reversed(days), min))[::-1]
         start = 0
         while start < len(lines):
-            end = len(lines)
-            if self.day is not None and days[-1] > self.day:
-                while end > start and days[end - 1] > self.day:
-                    end -= 1
+            end = len(lines) if self.day is None else bisect_right(to_come, self.day, start)
             if end > start:
                 data = b"".join(line for line, _ in lines[start:end])
                 yield self._stretch(data, continues=continues and start == 0)
