@@ -15,14 +15,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import zstandard
 
 from archiver.archive import sealed
 from archiver.config import Source
+from archiver.copy import is_sound
 from archiver.errors import (
     DamagedInputError,
+    IntegrityError,
     NotFoundError,
     UsageError,
     WorkKeptError,
@@ -82,6 +84,8 @@ def adopt(run: Run, source: Source, path: Path, *, remove: bool) -> Adopted:
         manifests = tuple(manifest for manifest, _ in sealed(entry))
         stored = run.finish(source, journal, entry)
         if remove:
+            if not stored:
+                _check_copies(run, path, manifests)
             _check_unchanged(path, before)
             path.unlink()
         return Adopted(path, manifests, known=bool(manifests) and not stored, removed=remove)
@@ -94,10 +98,11 @@ def _opened(run: Run, path: Path) -> Iterator[BinaryIO]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError as error:
         raise NotFoundError(f"{path} does not exist", hint="check the name") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise UsageError(f"{path} is not a plain file", hint="give files, not directories")
     with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise UsageError(f"{path} is not a plain file", hint="give files, not directories")
         for source in run.config.sources:
             if source.path.exists() and os.path.samestat(status, source.path.stat()):
                 raise UsageError(
@@ -105,6 +110,23 @@ def _opened(run: Run, path: Path) -> Iterator[BinaryIO]:
                     hint=f"use `archiver run --force --source {source.name}`",
                 )
         yield file
+
+
+def _check_copies(run: Run, path: Path, manifests: Sequence[Manifest]) -> None:
+    """Read back what was archived of the same lines before: it may be gone or damaged by now."""
+    known = (
+        run.catalog.of_segment(manifests[0].source, sha256=manifests[0].segment.sha256)
+        if manifests and manifests[0].segment
+        else []
+    )
+    for manifest in known:
+        sound = sum(is_sound(store, manifest) for store in run.stores)
+        if sound < run.config.storage.required:
+            raise IntegrityError(
+                f"{path} was archived before, but of {manifest.archive_key} only {sound} sound "
+                "copies are left; the file was not removed",
+                hint="bring the archive back from another copy; keep the file until then",
+            )
 
 
 def _check_unchanged(path: Path, before: os.stat_result) -> None:
@@ -124,7 +146,10 @@ def _decompressed(path: Path, file: BinaryIO) -> Iterator[Readable]:
     kind = next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), "plain")
     try:
         yield OPENERS[kind](file)
-    except DAMAGE as error:
+    except (*DAMAGE, OSError) as error:
+        # What bz2 finds wrong with its input is an OSError too, but without an errno.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise DamagedInputError(
             f"{path} is damaged: {error} ({kind}); nothing of it was stored",
             hint="look for another copy of it; what is readable can be saved with the "
@@ -132,18 +157,33 @@ def _decompressed(path: Path, file: BinaryIO) -> Iterator[Readable]:
         ) from error
 
 
-class _ZstdFile:
-    """The content of any number of zstd frames; EOFError where the last one is cut short.
+class _Piece(Protocol):
+    """One compressed stream; the decompressors of bz2, lzma and zstandard are alike."""
 
-    zstandard's own stream reader takes a cut for an end.
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+class _Pieces:
+    """The content of any number of compressed streams on end, as `cat a.xz b.xz` makes them.
+
+    EOFError where the last one is cut short: zstandard's stream reader takes that for an end.
+    An error where something else follows: bz2 and lzma take that for an end. Zeros may
+    follow, as tapes leave them.
     """
 
-    # At most 32,768 bytes come out for one that goes in: this bounds memory.
+    # Of zstd at most 32,768 bytes come out for one that goes in: this bounds memory.
     CHUNK = 4096
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, start: Callable[[], _Piece]) -> None:
         self._file = file
-        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._start = start
+        self._piece: _Piece | None = None
         self._input = b""
         self._ready = bytearray()
 
@@ -151,15 +191,19 @@ class _ZstdFile:
         while len(self._ready) < size:
             self._input = self._input or self._file.read(self.CHUNK)
             if not self._input:
-                if self._frame:
-                    raise EOFError("the file ends in the middle of a frame")
+                if self._piece:
+                    raise EOFError("it ends in the middle")
                 break
-            self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
-            self._ready += self._frame.decompress(self._input)
+            if self._piece is None:
+                self._input = self._input.lstrip(b"\0")
+                if not self._input:
+                    continue
+                self._piece = self._start()
+            self._ready += self._piece.decompress(self._input)
             self._input = b""
-            if self._frame.eof:
-                self._input = self._frame.unused_data
-                self._frame = None
+            if self._piece.eof:
+                self._input = self._piece.unused_data
+                self._piece = None
         data = bytes(self._ready[:size])
         del self._ready[:size]
         return data
@@ -168,7 +212,7 @@ class _ZstdFile:
 OPENERS: dict[str, Callable[[BinaryIO], Readable]] = {
     "plain": lambda file: file,
     "gzip": lambda file: gzip.GzipFile(fileobj=file, mode="rb"),
-    "bzip2": bz2.BZ2File,
-    "xz": lzma.LZMAFile,
-    "zstd": _ZstdFile,
+    "bzip2": lambda file: _Pieces(file, bz2.BZ2Decompressor),
+    "xz": lambda file: _Pieces(file, lzma.LZMADecompressor),
+    "zstd": lambda file: _Pieces(file, zstandard.ZstdDecompressor().decompressobj),
 }

@@ -7,6 +7,7 @@ Write-ahead logging (sqlite.org/wal.html): readers go on while a run writes.
 """
 
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ CREATE TABLE manifest (
     raw_size INTEGER NOT NULL,  -- bytes of log
     size     INTEGER NOT NULL,  -- bytes of archive; 0: a day without lines
     sha256   TEXT NOT NULL,     -- of the archive
-    document BLOB NOT NULL      -- the manifest, as stored
+    document BLOB NOT NULL      -- the manifest, as stored, compressed with zlib
 ) STRICT;
 CREATE INDEX manifest_by_chain ON manifest (host, source, sequence);
 CREATE INDEX manifest_by_time ON manifest (host, source, latest);
@@ -189,8 +190,11 @@ class Catalog:
             (self.host, source, *values),
         )
         try:
-            return [Archived(decode(document), _targets(copies)) for document, copies in rows]
-        except ValueError as error:
+            return [
+                Archived(decode(zlib.decompress(document)), _targets(copies))
+                for document, copies in rows
+            ]
+        except (ValueError, zlib.error) as error:
             raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
 
     # -- changes -----------------------------------------------------------------------
@@ -226,7 +230,7 @@ class Catalog:
                 manifest.raw_size,
                 manifest.size,
                 manifest.sha256,
-                document,
+                zlib.compress(document),
             ),
         )
 

@@ -44,12 +44,24 @@ def copy(entry: Entry, manifest: Manifest, document: bytes, stores: Sequence[Sto
     return Copies(tuple(done), tuple(failures))
 
 
-def _put(store: Store, key: str, path: Path, sha256: str) -> None:
-    store.put(key, path, sha256)
+def is_sound(store: Store, manifest: Manifest) -> bool:
+    """Whether a store gives back an archive as its manifest describes it; it is read whole."""
+    try:
+        return _digest(store, manifest.archive_key) == manifest.sha256
+    except ArchiverError:
+        return False
+
+
+def _digest(store: Store, key: str) -> str:
     found = hashlib.sha256()
     for chunk in store.stream(key):
         found.update(chunk)
-    if found.hexdigest() != sha256:
+    return found.hexdigest()
+
+
+def _put(store: Store, key: str, path: Path, sha256: str) -> None:
+    store.put(key, path, sha256)
+    if _digest(store, key) != sha256:
         raise IntegrityError(
             f"store {store.name!r} gives back something else for {key} than it was given",
             hint="the segment is kept: suspect the store's disk, memory or connection",

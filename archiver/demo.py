@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import importlib.resources
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -100,7 +101,7 @@ def play(directory: Path, say: Say) -> None:
     for words in (
         "list",
         f"fetch --date {days} | tail",
-        f"fetch --date {wanted} --raw -o {directory}",
+        f"fetch --date {wanted} --raw -o {shlex.quote(str(directory))}",
     ):
         say(f"   {archiver.shown} {words}")
 
@@ -188,7 +189,7 @@ class _Archiver:
         self._say = say
         program = Path(sys.executable).with_name("archiver")
         where = os.path.relpath(program) if program.exists() else "archiver"
-        self.shown = f"{where} -c {config}"
+        self.shown = f"{where} -c {shlex.quote(str(config))}"
 
     def __call__(self, *words: str, show: int = 20, expected: int = 0) -> bytes:
         """Return stdout. show: how many lines of it are worth seeing."""

@@ -285,7 +285,7 @@ def day(
 ) -> Iterator[bytes]:
     """Yield the lines that `host` logs on one local day, in order, each with its newline.
 
-    `messages` arrive; each makes about 1.5 kB of log, logins included. With one `seed` the same
+    `messages` arrive; each makes about 1.6 kB of log, logins included. With one `seed` the same
     people appear every day, and do something else each day. The headers show the wall clock of
     `zone`, splogger's stamps true seconds. A session still open at midnight ends unseen.
     """

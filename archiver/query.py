@@ -5,7 +5,6 @@ all three, everything is opened, and the look is repeated: if nothing moved in b
 is open is consistent, and stays so (archives do not change, open files do not go away).
 """
 
-import hashlib
 import io
 import os
 import sqlite3
@@ -16,9 +15,10 @@ from datetime import date
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
-from archiver.catalog import Archived, Catalog, nowhere, opened
+from archiver.catalog import REBUILD_HINT, Archived, Catalog, nowhere, opened
 from archiver.config import Config, Source
-from archiver.errors import ArchiverError, IntegrityError, NotFoundError, WorkKeptError, explained
+from archiver.copy import is_sound
+from archiver.errors import ArchiverError, IntegrityError, WorkKeptError, explained
 from archiver.frames import cut
 from archiver.journal import Journal
 from archiver.maillog.clock import Clock, State
@@ -66,7 +66,8 @@ def catalogued(config: Config, problems: list[ArchiverError]) -> Iterator[Catalo
     with ExitStack() as stack:
         try:
             catalog = stack.enter_context(opened(config.host.catalog, config.host.name))
-            catalog.count()
+            if not catalog.quick_check():
+                raise IntegrityError(f"{config.host.catalog} is damaged", hint=REBUILD_HINT)
         except (ArchiverError, sqlite3.Error) as error:
             if config.host.catalog.exists():
                 problems.append(
@@ -247,24 +248,12 @@ class _Limited(io.RawIOBase):
 def sound_copy(each: Archived, stores: Sequence[Store]) -> Store:
     """Return a store whose copy of an archive has the manifest's digest.
 
-    Raises: NotFoundError or IntegrityError: no store has a sound copy.
+    Raises: IntegrityError: there is none.
     """
-    failure: ArchiverError = NotFoundError(
-        f"{each.manifest.archive_key} is in no store", hint="see `archiver list`"
-    )
     for store in nearest(each, stores):
-        found = hashlib.sha256()
-        try:
-            for chunk in store.stream(each.manifest.archive_key):
-                found.update(chunk)
-        except ArchiverError as error:
-            failure = error
-            continue
-        if found.hexdigest() == each.manifest.sha256:
+        if is_sound(store, each.manifest):
             return store
-        failure = IntegrityError(
-            f"store {store.name!r}: {each.manifest.archive_key} is damaged: its SHA-256 is not "
-            "the manifest's",
-            hint="bring it back from another copy",
-        )
-    raise failure
+    raise IntegrityError(
+        f"{each.manifest.archive_key}: no store has a sound copy",
+        hint="`archiver list` tells where copies should be; is the store there?",
+    )

@@ -88,7 +88,9 @@ def _stored(
                     at += 1
                     yield frame, bytes(rest[: frame.size])
                     del rest[: frame.size]
-        except (NotFoundError, StoreError, IntegrityError) as problem:
+        except NotFoundError as problem:
+            problems.append(IntegrityError(problem.message, hint=problem.hint))
+        except (StoreError, IntegrityError) as problem:
             problems.append(problem)
         if at == len(run):
             return

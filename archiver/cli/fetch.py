@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from archiver.catalog import Catalog
+from archiver.catalog import Archived, Catalog
 from archiver.cli.answer import Answer, Invocation, verb
 from archiver.cli.dates import days, window
 from archiver.cli.sources import named
@@ -28,8 +28,11 @@ from archiver.query import (
     snapshot,
     sound_copy,
 )
-from archiver.stores import open_stores
+from archiver.stores import Store, open_stores
 from archiver.zone import DAY
+
+# The longest day: clocks are set back by an hour, or two.
+DAY_SECONDS = 26 * 3600
 
 
 @click.command(short_help="Give back lines, by date and time.")
@@ -73,18 +76,17 @@ def fetch(
     problems: list[ArchiverError] = []
     with catalogued(config, problems) as catalog:
         job = _Job(invocation, config, catalog, archived=archived, problems=problems)
-        if raw:
-            for source in sources:
-                job.archives(source, whole, output)
-        elif os.path.isdir(output):
-            for source in sources:
+        for source in sources if os.path.isdir(output) else []:
+            if raw:
+                job.archives_into(source, whole, output)
+            else:
                 for label, part in _by_day(wanted, whole, config.host.zone):
                     with job.sink(os.path.join(output, f"{source.name}-{label}.log")) as out:
                         job.lines(source, part, out)
-        else:
+        if not os.path.isdir(output):
             with job.sink(output) as out:
                 for source in sources:
-                    job.lines(source, whole, out)
+                    (job.archives if raw else job.lines)(source, whole, out)
         failures = job.problems or job.nothing(sources, whole)
     return Answer(
         data={"bytes": job.bytes, "files": job.files, "archives": job.opened},
@@ -135,13 +137,19 @@ class _Job:
             sys.stdout.buffer.flush()
             return
         before = self.bytes
-        partial = Path(output + ".partial")
+        path = Path(os.path.realpath(output))
         with explained(f"writing {output}"):
+            if path.exists() and not path.is_file():
+                # Such as /dev/null: written to, not replaced.
+                with open(path, "wb") as device:
+                    yield device
+                return
+            partial = path.with_name(f".{path.name}.archiver-partial")
             try:
                 with open(partial, "wb") as file:
                     yield file
                 if self.bytes > before:
-                    os.replace(partial, output)
+                    os.replace(partial, path)
                     self.files.append(output)
             finally:
                 remove(partial)
@@ -172,26 +180,33 @@ class _Job:
                 out.write(piece)
                 self.bytes += len(piece)
 
-    def archives(self, source: Source, wanted: Window, output: str) -> None:
+    def archives(self, source: Source, wanted: Window, out: BinaryIO) -> None:
         """Give the archives that hold lines of the window, each verified before it is given."""
+        for each, store in self.sound(source, wanted):
+            self.give(store, each.manifest.archive_key, out)
+
+    def archives_into(self, source: Source, wanted: Window, directory: str) -> None:
+        """Put them into a directory under their own names, each with its manifest."""
+        for each, store in self.sound(source, wanted):
+            for key in (each.manifest.archive_key, each.manifest.manifest_key):
+                with self.sink(os.path.join(directory, os.path.basename(key))) as out:
+                    self.give(store, key, out)
+
+    def sound(self, source: Source, wanted: Window) -> Iterator[tuple[Archived, Store]]:
         for each in self.catalog.between(source.name, wanted.start, wanted.end):
-            if each.manifest.is_empty_day:
-                continue
-            try:
-                store = sound_copy(each, self.stores)
-            except ArchiverError as problem:
-                self.problems.append(problem)
-                continue
-            keys = [each.manifest.archive_key]
-            if os.path.isdir(output):
-                keys.append(each.manifest.manifest_key)
-            for key in keys:
-                path = os.path.join(output, os.path.basename(key)) if len(keys) > 1 else output
-                with self.sink(path) as out:
-                    for chunk in store.stream(key):
-                        out.write(chunk)
-                        self.bytes += len(chunk)
-            self.opened += 1
+            if not each.manifest.is_empty_day:
+                try:
+                    store = sound_copy(each, self.stores)
+                except ArchiverError as problem:
+                    self.problems.append(problem)
+                else:
+                    self.opened += 1
+                    yield each, store
+
+    def give(self, store: Store, key: str, out: BinaryIO) -> None:
+        for chunk in store.stream(key):
+            out.write(chunk)
+            self.bytes += len(chunk)
 
     def nothing(self, sources: list[Source], wanted: Window) -> list[ArchiverError]:
         """Say so if nothing was found, unless days without lines are what was asked for."""
@@ -199,10 +214,11 @@ class _Job:
             return []
         looked = 0
         for source in sources:
-            for each in self.catalog.between(source.name, wanted.start, wanted.end):
-                if each.manifest.is_empty_day:
+            for each in self.catalog.between(source.name, wanted.start - DAY_SECONDS, wanted.end):
+                of_day = day_window(each.manifest.date, each.manifest.date, self.config.host.zone)
+                if each.manifest.is_empty_day and of_day.end > wanted.start:
                     return []
-                looked += 1
+                looked += not each.manifest.is_empty_day
         names = ", ".join(source.name for source in sources)
         also = "" if self.archived else ", the spool and the live log"
         return [

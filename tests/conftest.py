@@ -1,0 +1,31 @@
+"""Where a test's host lives."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("tests.host")
+
+from tests.host import Host  # noqa: E402 (its asserts are to be rewritten)
+
+MEMORY = "/dev/shm"  # noqa: S108 (a directory of its own is made there)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory, in memory if possible: hundreds of nights with all their fsyncs."""
+    roomy = os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > 48 * 2**20
+    with tempfile.TemporaryDirectory(dir=MEMORY if roomy else None) as directory:
+        yield Path(directory)
+
+
+@pytest.fixture
+def host(place: Path) -> Host:
+    """A host with an empty log."""
+    made = Host(place)
+    made.log.touch(0o640)
+    return made

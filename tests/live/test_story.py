@@ -1,0 +1,33 @@
+"""The story of the first evening: write, rotate, write, rotate, write, ask for today."""
+
+import subprocess
+
+import pytest
+
+from tests.live.host import Host
+from tests.system import need
+
+
+@pytest.mark.system
+def test_today_holds_archives_and_live_log(host: Host) -> None:
+    """Logged by the system's own `logger` around two rotations: every line, once, in order."""
+    logger, syslogd = need("logger"), host.syslogd
+
+    def log(text: str) -> None:
+        subprocess.run(
+            [logger, "-u", str(syslogd.socket), "-p", "mail.info", "-t", "test", text],
+            env=syslogd.environment,
+            check=True,
+            timeout=30,
+        )
+        syslogd.sent.append(f"test: {text}")
+
+    for evening in range(3):
+        if evening:
+            host.archiver("run", "--force")
+        for number in range(1, 4):
+            log(f"line {3 * evening + number}")
+        syslogd.wait_for(syslogd.sent[-1])
+
+    assert len(host.archives()) == 2
+    assert host.fetch() == ["maillog: ready", *(f"test: line {n}" for n in range(1, 10))]
