@@ -11,9 +11,11 @@ manifests written, and the directory renamed from NAME.sealing to NAME.sealed.
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import groupby
+from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from archiver import __version__
@@ -68,22 +70,17 @@ def _seal(
     finished: list[tuple[date, Sealed]] = []
     # The digest of the segment. That of its first archive, until there is a second one.
     whole: hashlib._Hash | None = None
-    with ExitStack() as stack:
-        workers = stack.enter_context(Workers(compress.level))
-        current: ArchiveWriter | None = None
-        for frame in cut(stream, compress.frame_size):
-            for stretch in cutter.cut(frame):
-                if current is None or stretch.day != current.day:
-                    if current:
-                        finished.append((current.day, current.finish()))
-                        whole = whole or current.raw.copy()
-                    path = entry.sealing / f"{len(finished) + 1}.archive"
-                    current = stack.enter_context(ArchiveWriter(path, stretch.day, workers))
-                current.add(stretch)
-                if whole:
-                    whole.update(stretch.data)
-        if current:
-            finished.append((current.day, current.finish()))
+    frames = cut(stream, compress.frame_size)
+    with Workers(compress.level) as workers:
+        for day, stretches in groupby(cutter.cut(frames), key=attrgetter("day")):
+            path = entry.sealing / f"{len(finished) + 1}.archive"
+            with ArchiveWriter(path, workers) as current:
+                for stretch in stretches:
+                    current.add(stretch)
+                    if whole:
+                        whole.update(stretch.data)
+                finished.append((day, current.finish()))
+            whole = whole or current.raw.copy()
     first_sha256 = finished[0][1].raw_sha256 if finished else EMPTY_SHA256
     segment = Segment(
         name=entry.name,

@@ -1,8 +1,7 @@
 """The catalog: which archives there are, what they hold, and where their copies are.
 
-All SQL of this program. Everything in it is derived from the manifests on the stores:
-`catch_up` brings it level with them, and on an empty catalog that is a rebuild, with the
-same content whatever became of the old one.
+All SQL of this program. Everything in it is derived from the manifests on the stores, and
+module `catchup` derives it again.
 Write-ahead logging (sqlite.org/wal.html): readers go on while a run writes.
 """
 
@@ -15,18 +14,9 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from archiver.durable import fsync_directory, remove
-from archiver.errors import ArchiverError, ChainError, IntegrityError
-from archiver.manifest import (
-    ARCHIVE_SUFFIX,
-    MANIFEST_SUFFIX,
-    Head,
-    Manifest,
-    decode,
-    digest,
-    host_prefix,
-)
-from archiver.stores import Store, holds
+from archiver.durable import remove
+from archiver.errors import DiskError, IntegrityError, NoSpaceError
+from archiver.manifest import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, Head, Manifest, decode, digest
 from archiver.zone import local_date
 
 SCHEMA = 1
@@ -60,6 +50,38 @@ CREATE TABLE copy (
     PRIMARY KEY (key, target)
 ) STRICT, WITHOUT ROWID;
 """
+
+
+CANNOT_BE_USED = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say in our own words what SQLite says (sqlite.org/rescode.html)."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise NoSpaceError(
+                "no space left for the catalog",
+                hint="free some space on the file system of state_dir, then run again",
+            ) from error
+        if code in CANNOT_BE_USED:
+            raise DiskError(
+                f"the catalog cannot be used: {error}",
+                hint="may this user read and write state_dir, and is its disk well?",
+            ) from error
+        raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
 
 
 @dataclass(frozen=True)
@@ -102,16 +124,19 @@ class Catalog:
     def close(self) -> None:
         self._sql.close()
 
+    @_explained()
     def quick_check(self) -> bool:
         """Whether SQLite finds the file whole."""
         return self._sql.execute("PRAGMA quick_check").fetchall() == [("ok",)]
 
     # -- questions ---------------------------------------------------------------------
 
+    @_explained()
     def count(self) -> int:
         (count,) = self._sql.execute("SELECT count(*) FROM manifest").fetchone()
         return int(count)
 
+    @_explained()
     def head(self, source: str) -> Head:
         """Return the newest manifest of a source's chain."""
         row = self._sql.execute(
@@ -125,6 +150,7 @@ class Catalog:
         """Return what may hold lines of start <= time < end, in the order of their names."""
         return self._archived("earliest < ? AND latest >= ?", source, end, start)
 
+    @_explained()
     def summaries(self, source: str) -> list[Summary]:
         """Return what there is of a source, in the order of the names."""
         rows = self._sql.execute(
@@ -140,6 +166,7 @@ class Catalog:
             summaries.append(Summary(*every))
         return summaries
 
+    @_explained()
     def digest_of(self, key: str) -> str | None:
         """Return the digest of a catalogued manifest."""
         row = self._sql.execute("SELECT digest FROM manifest WHERE key = ?", (key,)).fetchone()
@@ -152,6 +179,7 @@ class Catalog:
     def has_segment_named(self, source: str, name: str) -> bool:
         return bool(self._archived("segment = ?", source, name))
 
+    @_explained()
     def days(self, source: str, zone: ZoneInfo) -> frozenset[date]:
         """Return the log dates that have a manifest, of lines or of their absence.
 
@@ -165,6 +193,7 @@ class Catalog:
             local_date(latest, zone) for _, latest in rows
         )
 
+    @_explained()
     def last_watched(self, source: str) -> date | None:
         """Return the last day that was rotated or found empty here, imports apart."""
         (day,) = self._sql.execute(
@@ -174,14 +203,17 @@ class Catalog:
         ).fetchone()
         return date.fromisoformat(day) if day else None
 
+    @_explained()
     def last_rotation(self, source: str) -> int | None:
-        """Return when a segment was last rotated."""
-        (written,) = self._sql.execute(
-            "SELECT max(written) FROM manifest WHERE host = ? AND source = ? AND origin = 'run'",
+        """Return when the newest segment was rotated, by the clock of that time."""
+        row = self._sql.execute(
+            "SELECT written FROM manifest WHERE host = ? AND source = ? AND origin = 'run'"
+            " ORDER BY sequence DESC LIMIT 1",
             (self.host, source),
         ).fetchone()
-        return written if written is None else int(written)
+        return int(row[0]) if row else None
 
+    @_explained()
     def _archived(self, condition: str, source: str, *values: object) -> list[Archived]:
         rows = self._sql.execute(
             "SELECT document, (SELECT group_concat(target, char(10)) FROM copy"  # noqa: S608
@@ -197,19 +229,28 @@ class Catalog:
         except (ValueError, zlib.error) as error:
             raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
 
+    def copies_in(self, target: str) -> set[str]:
+        """Return the keys of the manifests of which a target holds a copy."""
+        rows = self._sql.execute("SELECT key FROM copy WHERE target = ?", (target,))
+        return {str(key) for (key,) in rows}
+
     # -- changes -----------------------------------------------------------------------
 
-    def add(self, document: bytes, targets: Sequence[str]) -> None:
-        """Note a manifest (its stored bytes) and the targets that now hold a copy."""
-        manifest = decode(document)
-        with self._sql:
-            self._add(manifest, document)
-            self._sql.executemany(
-                "INSERT OR IGNORE INTO copy VALUES (?, ?)",
-                [(manifest.manifest_key, target) for target in targets],
-            )
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """What is noted within becomes durable together, or not at all."""
+        with _explained(), self._sql:
+            yield
 
-    def _add(self, manifest: Manifest, document: bytes) -> None:
+    def add(self, document: bytes, targets: Sequence[str]) -> None:
+        """Note a manifest (its stored bytes) and the targets that now hold a copy, durably."""
+        manifest = decode(document)
+        with self.changing():
+            self.note(manifest, document)
+            for target in targets:
+                self.note_copy(manifest.manifest_key, target)
+
+    def note(self, manifest: Manifest, document: bytes) -> None:
         segment = manifest.segment
         self._sql.execute(
             f"INSERT OR IGNORE INTO manifest VALUES ({', '.join('?' * 17)})",  # noqa: S608
@@ -234,74 +275,15 @@ class Catalog:
             ),
         )
 
-    def catch_up(self, stores: Sequence[Store]) -> list[ArchiverError]:
-        """Bring the catalog level with the stores: what they hold is the truth.
+    def note_copy(self, key: str, target: str) -> None:
+        self._sql.execute("INSERT OR IGNORE INTO copy VALUES (?, ?)", (key, target))
 
-        Returns what is wrong with them: manifests that cannot be read, copies that are
-        gone, stores that do not answer (whose copies stay as they were).
-        """
-        problems: list[ArchiverError] = []
-        with self._sql:
-            for store in stores:
-                try:
-                    self._catch_up_with(store, problems)
-                except ArchiverError as problem:
-                    problems.append(problem)
-        return problems
-
-    def _catch_up_with(self, store: Store, problems: list[ArchiverError]) -> None:
-        rows = self._sql.execute("SELECT key FROM copy WHERE target = ?", (store.name,))
-        known = {str(key) for (key,) in rows}
-        prefix = host_prefix(self.host)
-        stored = {key for key in store.keys(prefix) if key.endswith(MANIFEST_SUFFIX)}
-        for key in sorted(stored - known):
-            try:
-                document = b"".join(store.stream(key))
-                manifest = _decode_as(key, document)
-                if not holds(store, manifest):
-                    raise IntegrityError(
-                        f"store {store.name!r}: {manifest.archive_key} is gone or cut short",
-                        hint="bring it back from another copy",
-                    )
-                if self.digest_of(key) not in {None, digest(document)}:
-                    raise IntegrityError(
-                        f"store {store.name!r}: {key} differs from the catalog's",
-                        hint="one of the two was changed; compare it with another copy",
-                    )
-            except ArchiverError as problem:
-                problems.append(problem)
-                continue
-            self._add(manifest, document)
-            self._sql.execute("INSERT INTO copy VALUES (?, ?)", (key, store.name))
-        for key in sorted(known - stored):
-            self._sql.execute("DELETE FROM copy WHERE (key, target) = (?, ?)", (key, store.name))
-            problems.append(
-                IntegrityError(
-                    f"store {store.name!r}: {key} has disappeared",
-                    hint="somebody removed it behind our back; bring it back from another copy",
-                )
-            )
+    def forget_copy(self, key: str, target: str) -> None:
+        self._sql.execute("DELETE FROM copy WHERE (key, target) = (?, ?)", (key, target))
 
 
 def _targets(joined: str | None) -> tuple[str, ...]:
     return tuple(sorted((joined or "").split()))
-
-
-def _decode_as(key: str, document: bytes) -> Manifest:
-    try:
-        manifest = decode(document)
-    except ValueError as error:
-        raise ChainError(
-            f"{key}: {error}",
-            hint="the manifest is damaged; bring it back from another copy",
-            key=key,
-        ) from error
-    if manifest.manifest_key != key:
-        raise IntegrityError(
-            f"{key} is the manifest of {manifest.manifest_key}",
-            hint="it was renamed or copied; put it back under its own name",
-        )
-    return manifest
 
 
 @contextmanager
@@ -309,22 +291,20 @@ def opened(path: Path, host: str) -> Iterator[Catalog]:
     """Open an existing catalog, read or write.
 
     Raises: IntegrityError: it is missing, damaged, or of another schema; make it anew.
+    DiskError, NoSpaceError: it cannot be used now, whatever it is.
     """
     if not path.exists():
         raise IntegrityError(f"there is no catalog at {path}", hint=REBUILD_HINT)
-    try:
+    with _explained():
         connection = sqlite3.connect(path, timeout=30)
-        with closing(connection):
+    with closing(connection):
+        with _explained():
             (schema,) = connection.execute("PRAGMA user_version").fetchone()
-            if schema != SCHEMA:
-                raise IntegrityError(f"{path} has schema {schema}, not {SCHEMA}", hint=REBUILD_HINT)
             # FULL: what the catalog says is stored must not be forgotten by a power cut.
             connection.execute("PRAGMA synchronous = FULL")
-            yield Catalog(connection, host)
-    except sqlite3.DatabaseError as error:
-        if any(word in str(error) for word in ("locked", "full", "readonly", "unable", "I/O")):
-            raise
-        raise IntegrityError(f"{path} is damaged: {error}", hint=REBUILD_HINT) from error
+        if schema != SCHEMA:
+            raise IntegrityError(f"{path} has schema {schema}, not {SCHEMA}", hint=REBUILD_HINT)
+        yield Catalog(connection, host)
 
 
 @contextmanager
@@ -336,39 +316,36 @@ def nowhere(host: str) -> Iterator[Catalog]:
 
 
 def is_sound(path: Path) -> bool:
-    """Whether the file is a catalog, whole, of this schema."""
+    """Whether the file is a catalog, whole, of this schema.
+
+    Raises: DiskError, NoSpaceError: that cannot be told now.
+    """
     try:
         with opened(path, "") as catalog:
             return catalog.quick_check()
-    except (IntegrityError, sqlite3.Error):
+    except IntegrityError:
         return False
 
 
-def rebuild(path: Path, host: str, stores: Sequence[Store]) -> list[ArchiverError]:
-    """Make the catalog anew from the stores; returns what is wrong with those.
-
-    Raises: the problem itself, if no store could be read: the old catalog then stays.
-    """
-    new = path.with_name(path.name + ".new")
-    for leftover in _files(new):
-        remove(leftover)
-    with closing(sqlite3.connect(new)) as connection:
-        connection.executescript(DDL)
-        connection.execute(f"PRAGMA user_version = {SCHEMA}")
-        problems = Catalog(connection, host).catch_up(stores)
-    unreachable = [problem for problem in problems if problem.retryable]
-    if len(unreachable) == len(stores):
-        remove(new)
-        raise unreachable[0]
-    with closing(sqlite3.connect(new)) as connection:
-        # As the last step: it is written into the file, and makes two more beside it.
-        connection.execute("PRAGMA journal_mode = WAL")
-    for old in _files(path)[1:]:
-        remove(old)
-    new.rename(path)
-    fsync_directory(path.parent)
-    return problems
+@contextmanager
+def making(path: Path, host: str) -> Iterator[Catalog]:
+    """Fill a new catalog, which is at `path`, whole and alone, when the context has ended."""
+    try:
+        with _explained(), closing(sqlite3.connect(path)) as connection:
+            connection.executescript(DDL)
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            yield Catalog(connection, host)
+        with _explained(), closing(sqlite3.connect(path)) as connection:
+            # As the last step: it is written into the file, and makes two more beside it.
+            connection.execute("PRAGMA journal_mode = WAL")
+    except BaseException:
+        remove(path)
+        raise
+    finally:
+        for beside in files_beside(path):
+            remove(beside)
 
 
-def _files(path: Path) -> list[Path]:
-    return [path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))]
+def files_beside(path: Path) -> list[Path]:
+    """Return what SQLite may keep beside a catalog (sqlite.org/tempfiles.html)."""
+    return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]

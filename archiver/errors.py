@@ -25,7 +25,6 @@ them apart. Every error carries a `hint`: the operator's next step.
 """
 
 import errno
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -161,7 +160,7 @@ def from_os_error(error: OSError, doing: str) -> ArchiverError:
 
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """Turn a bare OSError or SQLite error raised inside into an ArchiverError.
+    """Turn a bare OSError raised inside into an ArchiverError.
 
     But for a broken pipe: that is no failure, only a reader who has seen enough.
 
@@ -173,10 +172,3 @@ def explained(doing: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise from_os_error(error, doing) from error
-    except sqlite3.Error as error:
-        if "full" in str(error):
-            raise from_os_error(OSError(errno.ENOSPC, str(error)), doing) from error
-        raise DiskError(
-            f"the catalog failed while {doing}: {error}",
-            hint="it is derived data: `archiver catalog rebuild` makes it anew from the store",
-        ) from error

@@ -33,6 +33,8 @@ from archiver.zone import compact
 
 INTENT, OPEN, LOG = ".intent", ".open", ".log"
 SEALING, SEALED, DONE = ".sealing", ".sealed", ".done"
+# The year 2199: nothing in this program counts further.
+LAST_INSTANT = 7_258_118_400
 NUMBERED = re.compile(r"\d{8}T\d{6}Z-\d{3}")
 
 
@@ -100,6 +102,13 @@ class Entry:
                 return max(self.intent.written, min(int(path.stat().st_mtime), now))
         return self.intent.written
 
+    def is_live(self) -> bool:
+        """Whether the segment still is the log, too: its rotation stopped before the new log."""
+        try:
+            return os.path.samestat(os.lstat(self.open_segment), os.lstat(self.intent.path))
+        except FileNotFoundError:
+            return False
+
     def has_anything(self) -> bool:
         return any(path.exists() for path in (self.open_segment, self.segment, self.sealed))
 
@@ -114,6 +123,8 @@ class Journal:
         """Make the directory, and throw away what an interrupted run cannot have finished."""
         make_directory(self.directory, 0o700)
         for path in sorted(self.directory.iterdir()):
+            if not NUMBERED.match(path.name):
+                continue  # somebody's notes
             if path.name.endswith((SEALING, DONE)):
                 remove_tree(path)
             elif path.name.endswith(TEMPORARY):
@@ -124,7 +135,8 @@ class Journal:
         if not self.directory.is_dir():
             return []
         names = sorted(name for name in os.listdir(self.directory) if name.endswith(INTENT))
-        return [self._read(name.removesuffix(INTENT)) for name in names]
+        found = (self._read(name.removesuffix(INTENT)) for name in names)
+        return [entry for entry in found if entry]
 
     def orphans(self) -> list[Path]:
         """Return segments and sealed archives that no intent speaks of: made by hand."""
@@ -174,13 +186,26 @@ class Journal:
             stamp, number = taken[-1][:-4], int(taken[-1][-3:]) + 1
         return f"{stamp}-{number:03d}-{secrets.token_hex(3)}"
 
-    def _read(self, name: str) -> Entry:
+    def _read(self, name: str) -> Entry | None:
+        """Return an entry; None if it has ended since its name was seen (`fetch` has no lock)."""
         path = self.directory / (name + INTENT)
         try:
-            return Entry(name, self.directory, Intent(**json.loads(path.read_bytes())))
+            return Entry(name, self.directory, _checked(Intent(**json.loads(path.read_bytes()))))
+        except FileNotFoundError:
+            return None
         except (ValueError, TypeError) as error:
             raise IntegrityError(
                 f"cannot understand {path}: {error}",
                 hint=f"move {path} away and keep {name}.* beside it; `archiver import` "
                 "archives such a segment",
             ) from error
+
+
+def _checked(intent: Intent) -> Intent:
+    """Raise TypeError or ValueError where somebody has put something impossible."""
+    for name, value in asdict(intent).items():
+        if type(value) is not (str if name in {"origin", "path"} else int):
+            raise TypeError(f"{name} cannot be {value!r}")
+    if not 0 <= intent.written < LAST_INSTANT:
+        raise ValueError(f"written cannot be {intent.written}")
+    return intent

@@ -16,7 +16,8 @@ from datetime import date
 from typing import BinaryIO
 
 from archiver import archive, copy, due, lastrun, rotate, syslogd
-from archiver.catalog import Catalog, is_sound, nowhere, opened, rebuild
+from archiver.catalog import Catalog, is_sound, nowhere, opened
+from archiver.catchup import catch_up, readable, rebuild
 from archiver.config import Config, Source
 from archiver.durable import exclusive, make_directory
 from archiver.errors import ArchiverError, ChainError, IntegrityError, WorkKeptError, explained
@@ -26,7 +27,7 @@ from archiver.maillog.clock import Clock
 from archiver.manifest import Head, Manifest, digest
 from archiver.progress import Meter, Metered, unwatched
 from archiver.stores import Store, open_stores
-from archiver.zone import DAY, local_date
+from archiver.zone import DAY, day_end, local_date
 
 # How much of a live log is read to tell when it begins.
 FIRST_LOOK = 64 * 1024
@@ -124,7 +125,8 @@ class Run:
         """Make the writer let go of whatever it may still hold, and see that it does."""
         with explained(f"closing {source.path}"):
             for entry in journal.entries():
-                if entry.open_segment.exists():
+                # If it still is the log, nobody can be made to let go of it.
+                if entry.open_segment.exists() and not entry.is_live():
                     syslogd.tell(source.reopen, timeout=source.reopen_timeout)
                     syslogd.release(entry, timeout=source.reopen_timeout)
 
@@ -148,22 +150,29 @@ class Run:
     def judge(
         self, source: Source, live: rotate.LiveLog, journal: Journal, *, force: bool
     ) -> due.Verdict:
-        rotations = [e.intent.written for e in journal.entries() if e.has_anything()]
-        catalogued = self.catalog.last_rotation(source.name)
+        entries = [e for e in journal.entries() if e.intent.origin == "run" and e.has_anything()]
+        # The newest, not the latest: it may have been noted while the clock was ahead.
+        last = entries[-1].intent.written if entries else self.catalog.last_rotation(source.name)
         return due.decide(
             now=self.now,
             zone=self.config.host.zone,
-            size=live.size,
+            size=0 if any(entry.is_live() for entry in entries) else live.size,
             first_line=self.begins(live),
-            last_rotation=max([*rotations, *filter(None, [catalogued])], default=None),
+            last_rotation=last,
             criteria=due.Criteria(source.min_size, source.max_size),
             force=force,
         )
 
     def begins(self, live: rotate.LiveLog) -> int | None:
-        """The instant of the live log's first line that tells one."""
+        """The instant of the live log's first line that tells one.
+
+        Not one after today: a clock that was ahead must not put off rotation till then.
+        """
+        zone = self.config.host.zone
+        midnight = day_end(local_date(self.now, zone), zone)
         with open(live.path, "rb") as log:
-            return Clock(self.config.host.zone, written=self.now).first_time(log.read(FIRST_LOOK))
+            first = log.read(FIRST_LOOK)
+        return Clock(zone, written=self.now).first_time(first, latest=midnight - 1)
 
     def finish(self, source: Source, journal: Journal, entry: Entry) -> list[Manifest]:
         """Bring a closed entry of the spool to its end, from wherever it is."""
@@ -302,18 +311,18 @@ def started(config: Config, *, now: int, meter: Meter = unwatched) -> Iterator[R
         lock = exclusive(config.host.state_dir / "lock")
     with lock, ExitStack() as stack:
         stores = open_stores(config.storage)
-        path = config.host.catalog
+        path, host = config.host.catalog, config.host.name
         unchained = None
         with explained("opening the catalog"):
-            sound = is_sound(path)
             try:
-                problems = [] if sound else rebuild(path, config.host.name, stores)
-                catalog = stack.enter_context(opened(path, config.host.name))
+                sound = is_sound(path)
+                problems = [] if sound else rebuild(path, host, stores)
+                catalog = stack.enter_context(opened(path, host))
+                if sound:
+                    problems = catch_up(catalog, stores)
             except ArchiverError as problem:
                 problems, unchained = [], problem
-                catalog = stack.enter_context(nowhere(config.host.name))
-            if sound:
-                problems = catalog.catch_up(stores)
+                catalog = stack.enter_context(nowhere(host))
         yield Run(config, catalog, stores, now, problems, unchained, meter)
 
 
@@ -352,12 +361,9 @@ def run(
 def plan(config: Config, names: Sequence[str], *, now: int, force: bool) -> Report:
     """Tell what `run` would do now, and touch nothing."""
     report = Report()
-    with ExitStack() as stack:
-        try:
-            catalog = stack.enter_context(opened(config.host.catalog, config.host.name))
-        except ArchiverError:
-            catalog = stack.enter_context(nowhere(config.host.name))
-        would = Run(config, catalog, (), now)
+    stores = open_stores(config.storage)
+    with readable(config.host.catalog, config.host.name, stores, []) as catalog:
+        would = Run(config, catalog, stores, now)
         for source in config.sources:
             if source.name not in names:
                 continue
@@ -368,9 +374,10 @@ def plan(config: Config, names: Sequence[str], *, now: int, force: bool) -> Repo
                 with explained(f"looking at {source.path}"):
                     each.pending = [entry.name for entry in journal.entries()]
                     verdict = would.judge(source, rotate.inspect(source), journal, force=force)
-                    each.rotated, each.reason = verdict.rotate, verdict.reason
+                    each.reason = verdict.reason
                     if verdict.rotate:
                         syslogd.check(source.reopen)
+                        each.rotated = True
             except ArchiverError as failure:
                 each.failures.append(failure)
     return report

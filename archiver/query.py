@@ -7,15 +7,15 @@ is open is consistent, and stays so (archives do not change, open files do not g
 
 import io
 import os
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
-from archiver.catalog import REBUILD_HINT, Archived, Catalog, nowhere, opened
+from archiver.catalog import Archived, Catalog
+from archiver.catchup import readable
 from archiver.config import Config, Source
 from archiver.copy import is_sound
 from archiver.errors import ArchiverError, IntegrityError, WorkKeptError, explained
@@ -57,27 +57,10 @@ class Snapshot:
     raw: tuple[RawLog, ...]
 
 
-@contextmanager
-def catalogued(config: Config, problems: list[ArchiverError]) -> Iterator[Catalog]:
-    """Open the catalog to read; if it cannot be, read every manifest from the stores instead.
-
-    Either way the answers are right; `problems` tells why the second way was taken.
-    """
-    with ExitStack() as stack:
-        try:
-            catalog = stack.enter_context(opened(config.host.catalog, config.host.name))
-            if not catalog.quick_check():
-                raise IntegrityError(f"{config.host.catalog} is damaged", hint=REBUILD_HINT)
-        except (ArchiverError, sqlite3.Error) as error:
-            if config.host.catalog.exists():
-                problems.append(
-                    error
-                    if isinstance(error, ArchiverError)
-                    else IntegrityError(f"{config.host.catalog}: {error}", hint="may you read it?")
-                )
-            catalog = stack.enter_context(nowhere(config.host.name))
-            problems += catalog.catch_up(open_stores(config.storage))
-        yield catalog
+def catalogued(config: Config, problems: list[ArchiverError]) -> AbstractContextManager[Catalog]:
+    """Open what tells where a host's archives are, for reading; see `catchup.readable`."""
+    host = config.host
+    return readable(host.catalog, host.name, open_stores(config.storage), problems)
 
 
 def day_window(first: date, last: date, zone: ZoneInfo) -> Window:
@@ -130,8 +113,8 @@ def _look(config: Config, catalog: Catalog, source: Source) -> object:
 def _open_raw(
     stack: ExitStack, config: Config, source: Source, now: int
 ) -> tuple[list[RawLog], set[str]]:
-    raw: list[RawLog] = []
-    seen: set[int] = set()
+    """Open the spool's segments and the live log, as long as they are at one instant."""
+    opened: dict[int, tuple[BinaryIO, int]] = {}
     names: set[str] = set()
     candidates = [
         (path, entry.last_written(now), entry.name)
@@ -143,13 +126,15 @@ def _open_raw(
             file = stack.enter_context(open(path, "rb"))  # noqa: SIM115 (the stack closes it)
         except FileNotFoundError:
             continue
-        status = os.fstat(file.fileno())
         # Between link and rename the log has two names.
-        if status.st_ino not in seen:
-            raw.append(RawLog(file, status.st_size, written))
-            seen.add(status.st_ino)
+        opened.setdefault(os.fstat(file.fileno()).st_ino, (file, written))
         names |= {name} - {""}
-    return raw, names
+    # The newest is measured first: what its writer put into an older one before is in there.
+    measured = [
+        RawLog(file, os.fstat(file.fileno()).st_size, written)
+        for file, written in reversed(opened.values())
+    ]
+    return measured[::-1], names
 
 
 def lines(

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -115,8 +114,7 @@ class Readback:
 class ArchiveWriter:
     """One archive in the making: frames go in, compressed ahead, written in order."""
 
-    def __init__(self, path: Path, day: date, workers: Workers) -> None:
-        self.day = day
+    def __init__(self, path: Path, workers: Workers) -> None:
         self._workers = workers
         self._file = open(path, "xb")  # noqa: SIM115 (closed by __exit__)
         self._readback = Readback(path)

@@ -104,7 +104,7 @@ def test_a_stamp_names_its_instant(line: bytes, expected: str) -> None:
 )
 def test_a_line_without_a_time_belongs_to_the_line_before(line: bytes) -> None:
     """It is data, not noise, and is found where it stands."""
-    assert TWICE == read(BEFORE + line + b"\n", written="2004-08-17T00:05:00+02:00")
+    assert read(BEFORE + line + b"\n", written="2004-08-17T00:05:00+02:00") == TWICE
 
 
 @pytest.mark.parametrize("digit", "0123456789abcdef")
@@ -114,10 +114,10 @@ def test_a_label_beyond_all_clocks_is_no_time(digit: str, method: str) -> None:
     clock = Clock(ROME, written=at("2004-08-17T00:05:00+02:00"))
     log = BEFORE + b"@" + digit.encode() * 24 + b" status: local 1/10\n"
     if method == "lines":
-        assert TWICE == shown(instant for _, instant in clock.lines(log))
+        assert shown(instant for _, instant in clock.lines(log)) == TWICE
     else:
         span = clock.survey(log)
-        assert TWICE == shown([span.first, span.last])
+        assert shown([span.first, span.last]) == TWICE
 
 
 def test_lines_before_the_first_time_share_it() -> None:
@@ -129,7 +129,7 @@ def test_lines_before_the_first_time_share_it() -> None:
 
 def test_a_log_without_any_time_belongs_to_its_rotation() -> None:
     """There is nothing better to go by."""
-    assert TWICE == read(b"\0\xff\nno time at all", written=NOON)
+    assert read(b"\0\xff\nno time at all", written=NOON) == TWICE
 
 
 # -- the year ------------------------------------------------------------------------------
@@ -295,8 +295,8 @@ CHANGES = [
     ("America/Santiago", "2026-09-06"),
     ("Africa/Cairo", "2026-04-24"),
     ("Africa/Cairo", "2026-10-29"),
-    ("America/Havana", "2026-03-08"),
-    ("America/Havana", "2026-11-01"),
+    ("America/Havana", "2024-03-10"),
+    ("America/Havana", "2024-11-03"),
     ("Australia/Lord_Howe", "2026-04-05"),
     ("Pacific/Apia", "2011-12-30"),
 ]

@@ -126,7 +126,7 @@ def surveyed(log: bytes) -> None:
 
 def cut(log: bytes) -> None:
     cutter = DayCutter(Clock(ZoneInfo("Europe/Rome"), written=1_100_000_000), written=1_100_000_000)
-    for _ in cutter.cut(log):
+    for _ in cutter.cut([log]):
         pass
 
 

@@ -33,9 +33,7 @@ def at(text: str, zone: ZoneInfo = ROME) -> int:
 
 
 def stretches(log: Log) -> Iterator[Stretch]:
-    cutter = DayCutter(log.clock, written=log.written)
-    for frame in log.frames:
-        yield from cutter.cut(frame)
+    return DayCutter(log.clock, written=log.written).cut(log.frames)
 
 
 def days(log: bytes, written: str, *, frame_size: int = 2**20) -> list[tuple[str, list[bytes]]]:
@@ -84,7 +82,6 @@ def test_a_stretch_tells_what_is_in_it(log: Log) -> None:
         clock = Clock(log.zone, written=log.written, state=each.before)
         times = [instant for _, instant in clock.lines(each.data, continues=each.continues)]
         assert (min(times), max(times)) == (each.span.first, each.span.last)
-        assert times[0] == each.first_line
         assert each.data.count(b"\n") == each.span.newlines
 
 
@@ -119,9 +116,11 @@ def test_each_line_of_a_steady_log_is_in_its_days_archive(
         lines.append(stamped(now, place, form) + b"\n")
     log = Log(place, now + 2 * HOUR, tuple(cut(io.BytesIO(b"".join(lines)), frame_size)))
     clock = log.clock
+    begun: dict[date, int] = {}
     for each in stretches(log):
         for _, instant in clock.lines(each.data):
             assert local_date(instant, place) == each.day
+            assert begun.setdefault(each.day, instant) == each.first_line
 
 
 def test_a_missed_week_gives_an_archive_a_day() -> None:
@@ -187,6 +186,23 @@ def test_a_stray_line_adds_no_archive_to_a_missed_weekend(kind: str, frame_size:
         mixed = b"".join([*lines[:place], STRAY[kind], *lines[place:]])
         found = days(mixed, "2026-03-05T00:05", frame_size=frame_size)
         assert [f"2026-03-0{day}" for day in (2, 3, 4)] == [day for day, _ in found], place
+
+
+@pytest.mark.parametrize("frame_size", [100, 500, 2**20])
+@pytest.mark.parametrize("kind", ["a clock of tomorrow", "far ahead"])
+def test_a_stray_first_line_names_no_archive(kind: str, frame_size: int) -> None:
+    """The date and the name come from the first line that the others agree with."""
+    lines = [STRAY[kind], *hourly("2026-03-02T00:00", 48)]
+    frames = tuple(cut(io.BytesIO(b"".join(lines)), frame_size))
+    found = list(stretches(Log(ROME, at("2026-03-04T00:05"), frames)))
+    named = [(day, at(f"{day}T00:00")) for day in ("2026-03-02", "2026-03-03")]
+    assert named == list(dict.fromkeys((str(each.day), each.first_line) for each in found))
+
+
+def test_a_log_from_the_future_is_of_the_day_it_was_rotated_on() -> None:
+    """A wrong clock all day: no date lies after the segment, or nothing would ever expire it."""
+    log = b"2099-01-01T00:00:03Z mx1 x\n2099-01-01T00:00:04Z mx1 x\n"
+    assert [("2026-03-04", log.splitlines(keepends=True))] == days(log, "2026-03-04T12:00")
 
 
 # -- years in one file ---------------------------------------------------------------------

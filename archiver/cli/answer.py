@@ -41,6 +41,7 @@ class Invocation:
     verbose: int = 0
     json: bool = False
     progress: bool = True
+    color: bool = field(default_factory=lambda: not os.environ.get("NO_COLOR"))
     command: str = ""
     host: str | None = None
     now: int = field(default_factory=lambda: int(time.time()))
@@ -112,12 +113,14 @@ def give(invocation: Invocation, answer: Answer) -> None:
     if answer.text and not invocation.quiet and (watched or not answer.chatty):
         click.echo(answer.text)
     for failure in answer.failures:
-        tell(failure)
+        tell(failure, color=invocation.color)
 
 
-def tell(failure: ArchiverError) -> None:
+def tell(failure: ArchiverError, *, color: bool) -> None:
     """Say on stderr what went wrong and what to try."""
-    click.echo(click.style("archiver: ", fg="red") + failure.message, err=True)
+    name = click.style("archiver: ", fg="red")
+    # None: click looks whether stderr is a terminal.
+    click.echo(name + failure.message, err=True, color=None if color else False)
     if failure.hint:
         click.echo(f"  try: {failure.hint}", err=True)
 

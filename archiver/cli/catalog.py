@@ -3,7 +3,7 @@
 import click
 
 from archiver.catalog import opened
-from archiver.catalog import rebuild as rebuild_
+from archiver.catchup import rebuild as rebuild_
 from archiver.cli.answer import Answer, Invocation, verb
 from archiver.durable import exclusive, make_directory
 from archiver.errors import explained

@@ -4,7 +4,6 @@ Each verb's module is imported when it is called, so that `archiver --help` is i
 """
 
 import importlib
-import os
 import signal
 import sys
 import traceback
@@ -79,7 +78,8 @@ def cli(
     no_progress: bool,
 ) -> None:
     """Every line your mail server logged: in exactly one archive, found in a second."""
-    context.color = False if no_color or os.environ.get("NO_COLOR") else None
+    context.obj.color = context.obj.color and not no_color
+    context.color = None if context.obj.color else False
     context.obj.config_path = Path(config_path)
     context.obj.quiet = quiet
     context.obj.verbose = verbose

@@ -134,10 +134,16 @@ class Clock:
                 return following
         return times[-1] if times else self._written
 
-    def first_time(self, frame: bytes, *, continues: bool = False) -> int | None:
-        """Return the time of the first line that has one, which also serves those before it."""
+    def first_time(
+        self, frame: bytes, *, continues: bool = False, latest: int | None = None
+    ) -> int | None:
+        """Return the time of the first line that has one, which also serves those before it.
+
+        latest: lines of a later time than this are passed over.
+        """
         for stamp in OTHER_LINES.finditer(_line_starts(frame, continues=continues)):
-            if (time := self._time(stamp[1])) is not None:
+            time = self._time(stamp[1])
+            if time is not None and (latest is None or time <= latest):
                 return time
         return None
 
@@ -173,7 +179,9 @@ class Clock:
         if first is None or last is None or final is None:
             return self._survey_slowly(frame, continues=continues)
         far = max(abs(first - before.newest), abs(last - before.newest)) > NEAR // 2
-        if far or not self._sort_as_text(stamps, low, high):
+        # Across the ceiling, the newest that counts is neither of the two.
+        across = first <= self.ceiling < last
+        if far or across or not self._sort_as_text(stamps, low, high):
             return self._survey_slowly(frame, continues=continues)
         self._move(last)
         self._now = final

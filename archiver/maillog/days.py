@@ -3,26 +3,32 @@
 Pure. A nightly run starts a little after midnight, and the first lines of the new day
 come with it: those stay with the evening they were rotated with (MIDNIGHT_GRACE),
 instead of making a second, tiny archive every night.
+
+A single line can be wrong about its day: a relay's late one, a clock that was ahead. So a
+new day begins with a line that most of the lines right after it agree with.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import accumulate
+from itertools import chain, islice, pairwise
 
 from archiver.maillog.clock import Clock, Span, State
 from archiver.zone import local_date
 
 MIDNIGHT_GRACE = 3600
+# How many lines are asked whether the one before them is right about its day.
+WITNESSES = 5
+# Among how many lines the first one to be believed is looked for.
+FIRST_LINES = 100
 
 
 @dataclass(frozen=True)
 class Stretch:
     """A frame, or a piece of one, whose lines go into one day's archive.
 
-    first_line: the instant of its first line. before: the clock before that. continues: it
-    begins inside a line.
+    first_line: the instant of the line with which that archive's day began. before: the clock
+    before the stretch. continues: it begins inside a line.
     """
 
     data: bytes
@@ -41,52 +47,72 @@ class DayCutter:
 
     def __init__(self, clock: Clock, *, written: int) -> None:
         self.clock = clock
-        # No line is given to a day later than this one, so a stray line dated tomorrow
-        # cuts nothing.
-        self.last_day = local_date(written - MIDNIGHT_GRACE, clock.zone)
-        self.day: date | None = None
-        self._inside_line = False
+        # No line begins a day later than this one, so a stray line dated tomorrow cuts nothing.
+        self._last_day = local_date(written - MIDNIGHT_GRACE, clock.zone)
+        self._today = local_date(written, clock.zone)
+        self._day: date | None = None
+        self._first_line = 0
 
-    def cut(self, frame: bytes) -> Iterator[Stretch]:
-        """Yield the next frame's stretches: one, unless a day changes inside it."""
-        continues = self._inside_line
-        self._inside_line = not frame.endswith(b"\n")
+    def cut(self, frames: Iterable[bytes]) -> Iterator[Stretch]:
+        """Yield the stretches of a segment's frames: one for each, unless a day changes inside."""
+        continues = False
+        for frame, following in pairwise(chain(frames, [b""])):
+            yield from self._cut(frame, following, continues=continues)
+            continues = not frame.endswith(b"\n")
+
+    def _cut(self, frame: bytes, following: bytes, *, continues: bool) -> Iterator[Stretch]:
         before = self.clock.enter(frame, continues=continues)
+        if self._day is None:
+            self._begin(self.clock.again(before), frame, following)
         whole = self._stretch(frame, continues=continues)
-        if self._day(whole.span.last) <= whole.day:
+        if self._date(whole.span.last) <= whole.day:
+            yield whole
+            return
+        clock = self.clock.again(before)
+        lines = list(clock.lines(frame, continues=continues))
+        ahead = clock.lines(following, continues=not frame.endswith(b"\n"))
+        dates = [self._date(time) for _, time in chain(lines, islice(ahead, WITNESSES))]
+        starts = _changes(whole.day, dates, len(lines))
+        if not starts:
             yield whole
             return
         self.clock = self.clock.again(before)
-        yield from self._cut_inside(frame, continues=continues)
+        for start, end in pairwise([0, *starts, len(lines)]):
+            if start in starts:
+                self._day, self._first_line = dates[start], lines[start][1]
+            if data := b"".join(line for line, _ in lines[start:end]):
+                yield self._stretch(data, continues=continues and start == 0)
+
+    def _begin(self, clock: Clock, frame: bytes, following: bytes) -> None:
+        """Begin with the day of the first line that those after it do not contradict."""
+        ahead = clock.lines(following, continues=not frame.endswith(b"\n"))
+        times = [time for _, time in islice(chain(clock.lines(frame), ahead), FIRST_LINES)]
+        dates = [min(local_date(time, clock.zone), self._today) for time in times]
+        first = next((at for at in range(len(dates)) if _believed(dates, at)), 0)
+        self._day, self._first_line = dates[first], times[first]
 
     def _stretch(self, data: bytes, *, continues: bool) -> Stretch:
+        if self._day is None:
+            raise ValueError("no day has begun")
         before = self.clock.enter(data, continues=continues)
-        first_line = next(self.clock.again(before).lines(data, continues=continues))[1]
         span = self.clock.survey(data, continues=continues)
-        if self.day is None:
-            self.day = local_date(first_line, self.clock.zone)
-        return Stretch(data, self.day, first_line, before, span, continues)
+        return Stretch(data, self._day, self._first_line, before, span, continues)
 
-    def _day(self, instant: int) -> date:
-        return min(local_date(instant, self.clock.zone), self.last_day)
+    def _date(self, instant: int) -> date:
+        return min(local_date(instant, self.clock.zone), self._last_day)
 
-    def _cut_inside(self, frame: bytes, *, continues: bool) -> Iterator[Stretch]:
-        """Cut after the last line of each day that the frame leaves behind for good.
 
-        Looking from the end, a line that stands out (a relay's late one, a wrong
-        clock's) does not start a new archive for itself.
-        """
-        before = self.clock.enter(frame, continues=continues)
-        lines = list(self.clock.again(before).lines(frame, continues=continues))
-        days = [self._day(time) for _, time in lines]
-        # The earliest day from each line on: rising, and above a day once that is left behind.
-        to_come = list(accumulate(reversed(days), min))[::-1]
-        start = 0
-        while start < len(lines):
-            end = len(lines) if self.day is None else bisect_right(to_come, self.day, start)
-            if end > start:
-                data = b"".join(line for line, _ in lines[start:end])
-                yield self._stretch(data, continues=continues and start == 0)
-            if end < len(lines):
-                self.day = local_date(lines[end][1], self.clock.zone)
-            start = end
+def _changes(day: date, dates: Sequence[date], end: int) -> list[int]:
+    """Return the lines before `end` with which a day after `day` begins."""
+    starts = []
+    for at in range(end):
+        if dates[at] > day and _believed(dates, at):
+            starts.append(at)
+            day = dates[at]
+    return starts
+
+
+def _believed(dates: Sequence[date], at: int) -> bool:
+    """Whether most of the next lines are of that line's day or of a later one."""
+    witnesses = dates[at + 1 : at + 1 + WITNESSES]
+    return 2 * sum(date >= dates[at] for date in witnesses) >= len(witnesses)

@@ -1,0 +1,144 @@
+"""Bring the catalog level with the stores: what they hold is the truth.
+
+On an empty catalog that is a rebuild, with the same content whatever became of the old one;
+and a reader who cannot have the catalog makes one for himself, in memory.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from archiver.catalog import REBUILD_HINT, Catalog, files_beside, making, nowhere, opened
+from archiver.durable import fsync_directory, remove
+from archiver.errors import ArchiverError, ChainError, IntegrityError, StoreError
+from archiver.manifest import MANIFEST_SUFFIX, Manifest, decode, digest, host_prefix
+from archiver.stores import Store, holds
+
+
+def catch_up(catalog: Catalog, stores: Sequence[Store]) -> list[ArchiverError]:
+    """Catalogue what the stores hold, and forget the copies that are gone.
+
+    Returns what is wrong with them: manifests that cannot be read, copies that are
+    gone, stores that do not answer (whose copies stay as they were).
+    """
+    problems: list[ArchiverError] = []
+    with catalog.changing():
+        for store in stores:
+            try:
+                _catch_up_with(catalog, store, problems)
+            except ArchiverError as problem:
+                problems.append(problem)
+    return problems
+
+
+def _catch_up_with(catalog: Catalog, store: Store, problems: list[ArchiverError]) -> None:
+    known = catalog.copies_in(store.name)
+    prefix = host_prefix(catalog.host)
+    stored = {key for key in store.keys(prefix) if key.endswith(MANIFEST_SUFFIX)}
+    for key in sorted(stored - known):
+        try:
+            _take(catalog, store, key)
+        except ArchiverError as problem:
+            problems.append(problem)
+    gone = sorted(known - stored)
+    for key in gone:
+        catalog.forget_copy(key, store.name)
+    if gone:
+        others = f", and {len(gone) - 1} more" if len(gone) > 1 else ""
+        problems.append(
+            IntegrityError(
+                f"store {store.name!r}: {gone[0]}{others} have disappeared",
+                hint="is the right file system mounted there? Else bring them back from another "
+                "copy: somebody removed them behind our back",
+            )
+        )
+
+
+def _take(catalog: Catalog, store: Store, key: str) -> None:
+    document = b"".join(store.stream(key))
+    manifest = _decode_as(key, document)
+    if catalog.digest_of(key) not in {None, digest(document)}:
+        raise IntegrityError(
+            f"store {store.name!r}: {key} differs from the catalog's",
+            hint="one of the two was changed; compare it with another copy",
+        )
+    # Also without its archive: the next manifest of the chain follows this one.
+    catalog.note(manifest, document)
+    if not holds(store, manifest):
+        raise IntegrityError(
+            f"store {store.name!r}: {manifest.archive_key} is gone or cut short",
+            hint="bring it back from another copy",
+        )
+    catalog.note_copy(key, store.name)
+
+
+def _decode_as(key: str, document: bytes) -> Manifest:
+    try:
+        manifest = decode(document)
+    except ValueError as error:
+        raise ChainError(
+            f"{key}: {error}",
+            hint="the manifest is damaged; bring it back from another copy",
+            key=key,
+        ) from error
+    if manifest.manifest_key != key:
+        raise IntegrityError(
+            f"{key} is the manifest of {manifest.manifest_key}",
+            hint="it was renamed or copied; put it back under its own name",
+        )
+    return manifest
+
+
+def rebuild(path: Path, host: str, stores: Sequence[Store]) -> list[ArchiverError]:
+    """Make the catalog anew from the stores; returns what is wrong with those.
+
+    Raises: StoreError: one of them could not be read, and this host is not new. The end of the
+    chain may be there, and to go on without it would fork the chain; so the old catalog stays.
+    """
+    new = path.with_name(path.name + ".new")
+    for leftover in (new, *files_beside(new)):
+        remove(leftover)
+    with making(new, host) as catalog:
+        problems = catch_up(catalog, stores)
+        for problem in problems:
+            if problem.retryable and not _is_first(host, stores):
+                raise StoreError(
+                    f"{problem.message}; the catalog is made from all stores, or not at all",
+                    hint="bring that store back, or take it out of [storage] for good; until "
+                    "then `archiver fetch` reads the others",
+                )
+    for old in files_beside(path):
+        remove(old)
+    new.rename(path)
+    fsync_directory(path.parent)
+    return problems
+
+
+def _is_first(host: str, stores: Sequence[Store]) -> bool:
+    """Whether this host is new: no store that can be read has anything of it."""
+    found = []
+    for store in stores:
+        with suppress(ArchiverError):
+            found.append(next(store.keys(host_prefix(host)), None))
+    return bool(found) and not any(found)
+
+
+@contextmanager
+def readable(
+    path: Path, host: str, stores: Sequence[Store], problems: list[ArchiverError]
+) -> Iterator[Catalog]:
+    """Open the catalog to read; if it cannot be, read every manifest from the stores instead.
+
+    Either way the answers are right; `problems` tells why the second way was taken.
+    """
+    with ExitStack() as stack:
+        try:
+            catalog = stack.enter_context(opened(path, host))
+            if not catalog.quick_check():
+                raise IntegrityError(f"{path} is damaged", hint=REBUILD_HINT)
+        except ArchiverError as problem:
+            if path.exists():
+                problems.append(problem)
+            catalog = stack.enter_context(nowhere(host))
+            problems += catch_up(catalog, stores)
+        yield catalog
