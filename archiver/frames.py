@@ -16,23 +16,18 @@ def cut(stream: Readable, frame_size: int) -> Iterator[bytes]:
     whatever the log holds. Only the last frame may end without a newline for
     another reason: the stream did.
     """
-    rest = b""
+    rest = b""  # of the last block, behind its last newline
     while True:
-        block = _read(stream, frame_size - len(rest))
-        if not block:
-            if rest:
-                yield rest
+        wanted = frame_size - len(rest)
+        block = _read(stream, wanted)
+        if len(block) < wanted:
+            if rest or block:
+                yield rest + block
             return
-        frame = rest + block
-        end = frame.rfind(b"\n") + 1 if len(frame) == frame_size else 0
-        if end:
-            rest = frame[end:]
-            yield frame[:end] if rest else frame
-        elif len(frame) == frame_size:
-            rest = b""
-            yield frame
-        else:
-            rest = frame
+        end = block.rfind(b"\n") + 1 or len(block)
+        # A view: frames are large, and this is the only copy that is made of them.
+        yield b"".join((rest, memoryview(block)[:end]))
+        rest = block[end:]
 
 
 def _read(stream: Readable, size: int) -> bytes:
