@@ -68,7 +68,7 @@ def _seal(
     written = entry.last_written(now)
     cutter = DayCutter(Clock(origin.zone, written=written), written=written)
     finished: list[tuple[date, Sealed]] = []
-    # The digest of the segment. That of its first archive, until there is a second one.
+    # The segment's digest: for most it is that of their only archive.
     whole: hashlib._Hash | None = None
     frames = cut(stream, compress.frame_size)
     with Workers(compress.level) as workers:
@@ -78,16 +78,15 @@ def _seal(
                 for stretch in stretches:
                     current.add(stretch)
                     if whole:
-                        whole.update(stretch.data)
+                        workers.hash_into(whole, stretch.data)
                 finished.append((day, current.finish()))
             whole = whole or current.raw.copy()
-    first_sha256 = finished[0][1].raw_sha256 if finished else EMPTY_SHA256
     segment = Segment(
         name=entry.name,
         origin=entry.intent.origin,
         path=entry.intent.path,
         written=written,
-        sha256=whole.hexdigest() if whole else first_sha256,
+        sha256=whole.hexdigest() if whole else EMPTY_SHA256,
         parts=len(finished),
     )
     manifests = _manifests(finished, origin, compress, head, segment, now)

@@ -61,7 +61,7 @@ class Workers:
         trace: TracebackType | None,
     ) -> None:
         for pool in (self._compressors, self._hashers, self._readers):
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(cancel_futures=error is not None)
 
     def compress(self, data: bytes) -> Future[bytes]:
         return self._compressors.submit(self._compress, data)

@@ -7,6 +7,7 @@ An instant is an int: whole seconds since 1970-01-01T00:00:00Z. A log names no f
 import os
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 DAY = timedelta(days=1)
@@ -55,6 +56,7 @@ def day_end(day: date, zone: ZoneInfo) -> int:
     return 2**62 if day == date.max else day_start(day + DAY, zone)
 
 
+@lru_cache(maxsize=4096)  # the lines of one second come together
 def local_date(instant: int, zone: ZoneInfo) -> date:
     return datetime.fromtimestamp(instant, zone).date()
 

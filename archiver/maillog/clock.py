@@ -26,6 +26,8 @@ from itertools import islice, pairwise
 from operator import itemgetter
 from zoneinfo import ZoneInfo
 
+from archiver.frames import cut
+
 MONTHS = {
     name: number
     for number, name in enumerate(
@@ -40,7 +42,8 @@ TAI = rb"@[0-9a-f]{24}(?= )"
 PRIORITY = rb"<\d{1,3}>(?:1 )?"
 # How nearly every line of most logs begins, in a fixed width.
 PLAIN = re.compile(rb"[A-Z][a-z][a-z] [ \d]\d \d\d:\d\d:\d\d ")
-PLAIN_WIDTH = 16
+HEAD = itemgetter(slice(16))
+PIECE = 2**18
 ANY = BSD + rb"|" + ISO + rb"|" + TAI
 OTHER_LINES = re.compile(rb"\n(?:" + PRIORITY + rb")?(" + ANY + rb")")
 HEADER = re.compile(rb"(?:" + PRIORITY + rb")?(" + ANY + rb")")
@@ -174,7 +177,8 @@ class Clock:
         a loop over a hundred thousand lines.
         """
         before = self.enter(frame, continues=continues)
-        stamps, newlines = _stamps(frame, continues=continues)
+        stamps, newlines = _plain_stamps(frame, continues=continues)
+        stamps = stamps or OTHER_LINES.findall(_line_starts(frame, continues=continues))
         if not stamps:
             return Span(before.now, before.now, newlines)
         low, high = min(stamps), max(stamps)
@@ -298,19 +302,25 @@ class Clock:
         )
 
 
-def _stamps(frame: bytes, *, continues: bool) -> tuple[list[bytes], int]:
-    """Return what looks like a stamp at the beginning of a line, the last one last; and count
-    the newlines on the way.
-
-    Where all lines begin alike, each stamp is given once, and the last one again.
+def _plain_stamps(frame: bytes, *, continues: bool) -> tuple[list[bytes], int]:
+    """Return each stamp of the frame once, and the last one again at the end, if all its lines
+    begin PLAIN (else none); and count the newlines on the way.
     """
-    lines = frame.split(b"\n")
-    newlines = len(lines) - 1
-    lines = lines[continues : None if lines[-1] else -1]
-    heads = set(map(itemgetter(slice(PLAIN_WIDTH)), lines))
+    heads: set[bytes] = set()
+    last = b""
+    newlines = 0
+    # In pieces, so that a frame of nothing but newlines does not become millions of objects.
+    for piece in cut(io.BytesIO(frame), PIECE):
+        lines = piece.split(b"\n")
+        newlines += len(lines) - 1
+        inside = bool(lines[-1])
+        if begun := lines[continues : None if inside else -1]:
+            heads.update(map(HEAD, begun))
+            last = HEAD(begun[-1])
+        continues = inside
     if heads and all(map(PLAIN.fullmatch, heads)):
-        return [head[:-1] for head in (*heads, lines[-1][:PLAIN_WIDTH])], newlines
-    return OTHER_LINES.findall(_line_starts(frame, continues=continues)), newlines
+        return [head[:-1] for head in (*heads, last)], newlines
+    return [], newlines
 
 
 def _line_starts(frame: bytes, *, continues: bool) -> bytes:

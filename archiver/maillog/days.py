@@ -8,10 +8,12 @@ A single line can be wrong about its day: a relay's late one, a clock that was a
 new day begins with a line that most of the lines right after it agree with.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import chain, islice, pairwise
+from itertools import chain, islice, pairwise, repeat
+from typing import NamedTuple
 
 from archiver.maillog.clock import Clock, Span, State
 from archiver.zone import local_date
@@ -39,6 +41,14 @@ class Stretch:
     continues: bool
 
 
+class Line(NamedTuple):
+    """Where in its frame a line begins, the day it is of, and its time."""
+
+    offset: int
+    day: date
+    time: int
+
+
 class DayCutter:
     """Assigns the frames of one segment, in their order, to log dates.
 
@@ -62,57 +72,63 @@ class DayCutter:
 
     def _cut(self, frame: bytes, following: bytes, *, continues: bool) -> Iterator[Stretch]:
         before = self.clock.enter(frame, continues=continues)
-        if self._day is None:
-            self._begin(self.clock.again(before), frame, following)
-        whole = self._stretch(frame, continues=continues)
-        if self._date(whole.span.last) <= whole.day:
-            yield whole
-            return
-        clock = self.clock.again(before)
-        lines = list(clock.lines(frame, continues=continues))
-        ahead = clock.lines(following, continues=not frame.endswith(b"\n"))
-        dates = [self._date(time) for _, time in chain(lines, islice(ahead, WITNESSES))]
-        starts = _changes(whole.day, dates, len(lines))
-        if not starts:
+        day = self._day or self._begin(self.clock.again(before), frame, following)
+        whole = self._stretch(frame, day, continues=continues)
+        if min(local_date(whole.span.last, self.clock.zone), self._last_day) <= day:
             yield whole
             return
         self.clock = self.clock.again(before)
-        for start, end in pairwise([0, *starts, len(lines)]):
-            if start in starts:
-                self._day, self._first_line = dates[start], lines[start][1]
-            if data := b"".join(line for line, _ in lines[start:end]):
-                yield self._stretch(data, continues=continues and start == 0)
+        lines = _dated(self.clock.again(before), frame, following, self._last_day, continues)
+        begin = 0
+        for change in _changes(day, lines, len(frame)):
+            if change.offset:
+                piece = frame[begin : change.offset]
+                yield self._stretch(piece, day, continues=continues and not begin)
+            begin, day, self._first_line = change
+        yield self._stretch(frame[begin:], day, continues=continues and not begin)
+        self._day = day
 
-    def _begin(self, clock: Clock, frame: bytes, following: bytes) -> None:
+    def _begin(self, clock: Clock, frame: bytes, following: bytes) -> date:
         """Begin with the day of the first line that those after it do not contradict."""
-        ahead = clock.lines(following, continues=not frame.endswith(b"\n"))
-        times = [time for _, time in islice(chain(clock.lines(frame), ahead), FIRST_LINES)]
-        dates = [min(local_date(time, clock.zone), self._today) for time in times]
-        first = next((at for at in range(len(dates)) if _believed(dates, at)), 0)
-        self._day, self._first_line = dates[first], times[first]
+        lines = list(islice(_dated(clock, frame, following, self._today), FIRST_LINES))
+        first = next(_changes(date.min, iter(lines), len(frame)), lines[0])
+        self._first_line = first.time
+        self._day = first.day
+        return first.day
 
-    def _stretch(self, data: bytes, *, continues: bool) -> Stretch:
-        if self._day is None:
-            raise ValueError("no day has begun")
+    def _stretch(self, data: bytes, day: date, *, continues: bool) -> Stretch:
         before = self.clock.enter(data, continues=continues)
         span = self.clock.survey(data, continues=continues)
-        return Stretch(data, self._day, self._first_line, before, span, continues)
-
-    def _date(self, instant: int) -> date:
-        return min(local_date(instant, self.clock.zone), self._last_day)
+        return Stretch(data, day, self._first_line, before, span, continues)
 
 
-def _changes(day: date, dates: Sequence[date], end: int) -> list[int]:
-    """Return the lines before `end` with which a day after `day` begins."""
-    starts = []
-    for at in range(end):
-        if dates[at] > day and _believed(dates, at):
-            starts.append(at)
-            day = dates[at]
-    return starts
+def _dated(
+    clock: Clock, frame: bytes, following: bytes, last_day: date, continues: bool = False
+) -> Iterator[Line]:
+    """Yield a frame's lines, and those after it that may be asked about them."""
+    ahead = clock.lines(following, continues=not frame.endswith(b"\n"))
+    offset = 0
+    for line, time in chain(clock.lines(frame, continues=continues), islice(ahead, WITNESSES)):
+        yield Line(offset, min(local_date(time, clock.zone), last_day), time)
+        offset += len(line)
 
 
-def _believed(dates: Sequence[date], at: int) -> bool:
-    """Whether most of the next lines are of that line's day or of a later one."""
-    witnesses = dates[at + 1 : at + 1 + WITNESSES]
-    return 2 * sum(date >= dates[at] for date in witnesses) >= len(witnesses)
+def _changes(day: date, lines: Iterator[Line], end: int) -> Iterator[Line]:
+    """Yield the lines before offset `end` with which a day after `day` begins: each is of a later
+    day, and most of the lines right after it are of its day or of one later still.
+    """
+    window = deque(islice(lines, WITNESSES))
+    for after in chain(lines, repeat(None, WITNESSES)):
+        if after:
+            window.append(after)
+        if not window:
+            return
+        line = window.popleft()
+        if line.day > day and line.offset < end and _agree(window, line.day):
+            yield line
+            day = line.day
+
+
+def _agree(lines: Sequence[Line], day: date) -> bool:
+    """Whether most of these lines are of that day or of a later one."""
+    return 2 * sum(line.day >= day for line in lines) >= len(lines)
