@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -39,7 +40,8 @@ CREATE TABLE manifest (
     raw_size INTEGER NOT NULL,  -- bytes of log
     size     INTEGER NOT NULL,  -- bytes of archive; 0: a day without lines
     sha256   TEXT NOT NULL,     -- of the archive
-    document BLOB NOT NULL      -- the manifest, as stored, compressed with zlib
+    document BLOB NOT NULL,     -- the manifest, as stored, compressed with zlib
+    checksum INTEGER NOT NULL   -- of all of the above: SQLite itself keeps none
 ) STRICT;
 CREATE INDEX manifest_by_chain ON manifest (host, source, sequence);
 CREATE INDEX manifest_by_time ON manifest (host, source, latest);
@@ -47,6 +49,7 @@ CREATE INDEX manifest_by_segment ON manifest (segment_sha256);
 CREATE TABLE copy (
     key    TEXT NOT NULL,
     target TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
     PRIMARY KEY (key, target)
 ) STRICT, WITHOUT ROWID;
 """
@@ -69,7 +72,7 @@ def _explained() -> Iterator[None]:
     """Say in our own words what SQLite says (sqlite.org/rescode.html)."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
             raise NoSpaceError(
@@ -125,9 +128,19 @@ class Catalog:
         self._sql.close()
 
     @_explained()
-    def quick_check(self) -> bool:
-        """Whether SQLite finds the file whole."""
-        return self._sql.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+    def is_whole(self) -> bool:
+        """Whether SQLite finds the file whole, and every row in it is as it was written."""
+        if self._sql.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
+            return False
+        schema = "SELECT sql FROM sqlite_schema ORDER BY name"
+        with closing(sqlite3.connect(":memory:")) as empty:
+            empty.executescript(DDL)
+            if self._sql.execute(schema).fetchall() != empty.execute(schema).fetchall():
+                return False
+        rows = chain(
+            self._sql.execute("SELECT * FROM manifest"), self._sql.execute("SELECT * FROM copy")
+        )
+        return all(_checksum(row[:-1]) == row[-1] for row in rows)
 
     # -- questions ---------------------------------------------------------------------
 
@@ -231,7 +244,9 @@ class Catalog:
 
     def copies_in(self, target: str) -> set[str]:
         """Return the keys of the manifests of which a target holds a copy."""
-        rows = self._sql.execute("SELECT key FROM copy WHERE target = ?", (target,))
+        rows = self._sql.execute(
+            "SELECT key FROM copy JOIN manifest USING (key) WHERE target = ?", (target,)
+        )
         return {str(key) for (key,) in rows}
 
     # -- changes -----------------------------------------------------------------------
@@ -252,34 +267,45 @@ class Catalog:
 
     def note(self, manifest: Manifest, document: bytes) -> None:
         segment = manifest.segment
+        row = (
+            manifest.manifest_key,
+            manifest.host,
+            manifest.source,
+            manifest.date.isoformat(),
+            manifest.sequence,
+            digest(document),
+            manifest.earliest,
+            manifest.latest,
+            segment and segment.name,
+            segment and segment.origin,
+            segment and segment.written,
+            segment and segment.sha256,
+            manifest.lines,
+            manifest.raw_size,
+            manifest.size,
+            manifest.sha256,
+            zlib.compress(document),
+        )
         self._sql.execute(
-            f"INSERT OR IGNORE INTO manifest VALUES ({', '.join('?' * 17)})",  # noqa: S608
-            (
-                manifest.manifest_key,
-                manifest.host,
-                manifest.source,
-                manifest.date.isoformat(),
-                manifest.sequence,
-                digest(document),
-                manifest.earliest,
-                manifest.latest,
-                segment and segment.name,
-                segment and segment.origin,
-                segment and segment.written,
-                segment and segment.sha256,
-                manifest.lines,
-                manifest.raw_size,
-                manifest.size,
-                manifest.sha256,
-                zlib.compress(document),
-            ),
+            f"INSERT OR IGNORE INTO manifest VALUES ({', '.join('?' * (len(row) + 1))})",  # noqa: S608
+            (*row, _checksum(row)),
         )
 
     def note_copy(self, key: str, target: str) -> None:
-        self._sql.execute("INSERT OR IGNORE INTO copy VALUES (?, ?)", (key, target))
+        row = (key, target, _checksum((key, target)))
+        self._sql.execute("INSERT OR IGNORE INTO copy VALUES (?, ?, ?)", row)
 
     def forget_copy(self, key: str, target: str) -> None:
         self._sql.execute("DELETE FROM copy WHERE (key, target) = (?, ?)", (key, target))
+
+
+def _checksum(row: Sequence[object]) -> int:
+    """Against what a bad disk does, or a careless editor; not against an enemy."""
+    checksum = 0
+    for value in row:
+        data = value if isinstance(value, bytes) else repr(value).encode()
+        checksum = zlib.crc32(data, checksum)
+    return checksum
 
 
 def _targets(joined: str | None) -> tuple[str, ...]:
@@ -322,7 +348,7 @@ def is_sound(path: Path) -> bool:
     """
     try:
         with opened(path, "") as catalog:
-            return catalog.quick_check()
+            return catalog.is_whole()
     except IntegrityError:
         return False
 

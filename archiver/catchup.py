@@ -11,7 +11,7 @@ from pathlib import Path
 from archiver.catalog import REBUILD_HINT, Catalog, files_beside, making, nowhere, opened
 from archiver.durable import fsync_directory, remove
 from archiver.errors import ArchiverError, ChainError, IntegrityError, StoreError
-from archiver.manifest import MANIFEST_SUFFIX, Manifest, decode, digest, host_prefix
+from archiver.manifest import MANIFEST_SUFFIX, Manifest, decode, digest, host_prefix, place
 from archiver.stores import Store, holds
 
 
@@ -58,9 +58,10 @@ def _take(catalog: Catalog, store: Store, key: str) -> None:
     document = b"".join(store.stream(key))
     manifest = _decode_as(key, document)
     if catalog.digest_of(key) not in {None, digest(document)}:
-        raise IntegrityError(
-            f"store {store.name!r}: {key} differs from the catalog's",
-            hint="one of the two was changed; compare it with another copy",
+        raise ChainError(
+            f"store {store.name!r}: {key} differs from the catalog's or another store's",
+            hint="one of the two was changed: the next manifest's `previous` tells which is right",
+            key=key,
         )
     # Also without its archive: the next manifest of the chain follows this one.
     catalog.note(manifest, document)
@@ -82,9 +83,10 @@ def _decode_as(key: str, document: bytes) -> Manifest:
             key=key,
         ) from error
     if manifest.manifest_key != key:
-        raise IntegrityError(
+        raise ChainError(
             f"{key} is the manifest of {manifest.manifest_key}",
             hint="it was renamed or copied; put it back under its own name",
+            key=key,
         )
     return manifest
 
@@ -92,26 +94,39 @@ def _decode_as(key: str, document: bytes) -> Manifest:
 def rebuild(path: Path, host: str, stores: Sequence[Store]) -> list[ArchiverError]:
     """Make the catalog anew from the stores; returns what is wrong with those.
 
-    Raises: StoreError: one of them could not be read, and this host is not new. The end of the
-    chain may be there, and to go on without it would fork the chain; so the old catalog stays.
+    Raises: StoreError, ChainError: the end of a chain cannot be known, because a store is away or
+    a manifest cannot be trusted. To go on without it would fork the chain; so the old catalog
+    stays.
     """
     new = path.with_name(path.name + ".new")
     for leftover in (new, *files_beside(new)):
         remove(leftover)
-    with making(new, host) as catalog:
-        problems = catch_up(catalog, stores)
-        for problem in problems:
-            if problem.retryable and not _is_first(host, stores):
-                raise StoreError(
-                    f"{problem.message}; the catalog is made from all stores, or not at all",
-                    hint="bring that store back, or take it out of [storage] for good; until "
-                    "then `archiver fetch` reads the others",
-                )
-    for old in files_beside(path):
-        remove(old)
-    new.rename(path)
+    try:
+        with making(new, host) as catalog:
+            problems = catch_up(catalog, stores)
+            for problem in problems:
+                _refuse_to_guess(catalog, problem, stores)
+        for old in files_beside(path):
+            remove(old)
+        new.rename(path)
+    finally:
+        remove(new)
     fsync_directory(path.parent)
     return problems
+
+
+def _refuse_to_guess(catalog: Catalog, problem: ArchiverError, stores: Sequence[Store]) -> None:
+    """Raise the problem if it leaves open what the next manifest has to be chained to."""
+    if isinstance(problem, ChainError):
+        source, sequence = place(problem.key)
+        if sequence >= catalog.head(source).sequence:
+            raise problem
+    if problem.retryable and not _is_first(catalog.host, stores):
+        raise StoreError(
+            f"{problem.message}; the catalog is made from all stores, or not at all",
+            hint="bring that store back, or take it out of [storage] for good; until then "
+            "`archiver fetch` reads the others",
+        )
 
 
 def _is_first(host: str, stores: Sequence[Store]) -> bool:
@@ -134,7 +149,7 @@ def readable(
     with ExitStack() as stack:
         try:
             catalog = stack.enter_context(opened(path, host))
-            if not catalog.quick_check():
+            if not catalog.is_whole():
                 raise IntegrityError(f"{path} is damaged", hint=REBUILD_HINT)
         except ArchiverError as problem:
             if path.exists():

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from archiver import manifest
 from archiver.errors import ConfigError
+from archiver.tomllines import Place, lines_of_keys
 from archiver.zone import zone_named
 
 SCHEMA = 1
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|kB|KB|MB|GB)?")
+NAME = re.compile(manifest.NAME)
+SIZE = re.compile(r"(\d{1,40})\s*(B|KiB|MiB|GiB|kB|KB|MB|GB)?", re.ASCII)
 UNITS = {
     None: 1,
     "B": 1,
@@ -33,8 +35,9 @@ UNITS = {
     "MB": 10**6,
     "GB": 10**9,
 }
-DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+DURATION = re.compile(r"(\d{1,40}(?:\.\d{1,40})?)\s*(ms|s|m|h|d)?", re.ASCII)
 SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+DAY_SECONDS = 86_400
 REOPEN_KINDS = ("pidfile", "systemctl", "command", "none")
 
 
@@ -129,9 +132,10 @@ def parse(text: str, path: Path) -> Config:
     """Check a configuration that stands in `path`. Raises: ConfigError."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}", hint="mend that line") from error
-    reader = _Reader(_lines_of_keys(text), path.absolute().parent)
+    except (ValueError, RecursionError) as error:
+        said = str(error).partition("\n")[0]
+        raise ConfigError(f"{path}: not TOML: {said}", hint="mend that line") from error
+    reader = _Reader(lines_of_keys(text), path.absolute().parent)
     config = reader.config(document, path)
     if reader.problems or config is None:
         problems = sorted(reader.problems, key=lambda problem: problem.line)
@@ -159,9 +163,6 @@ def duration_in_seconds(text: object) -> float:
     return float(match[1]) * SECONDS[match[2]]
 
 
-Place = tuple[str | int, ...]
-
-
 class _Reader:
     """Walks the document, notes every problem, and never stops at the first."""
 
@@ -181,6 +182,8 @@ class _Reader:
             self.problem(("schema",), f"`schema = {SCHEMA}` is needed, not {schema!r}")
         host = self.host(top.table("host"))
         sources = tuple(self.source(table) for table in top.tables("source"))
+        if document.get("source") == []:
+            top.problem("source", "no [[source]]: there is nothing to rotate")
         for key in ("name", "path"):
             values = [getattr(source, key) for source in sources]
             for number, value in enumerate(values):
@@ -194,7 +197,8 @@ class _Reader:
         return Config(path.absolute(), host, sources, compress, storage)
 
     def host(self, table: "_Table") -> Host:
-        name = table.name("name", socket.getfqdn())
+        # Asked only where it is needed: a name service that is down lets everything wait.
+        name = table.name("name", None if "name" in table.rest else socket.getfqdn())
         zone = table.checked("timezone", "system", zone_named)
         state_dir = table.path("state_dir")
         spool_dir = table.path("spool_dir")
@@ -202,17 +206,20 @@ class _Reader:
         return Host(name, zone or ZoneInfo("UTC"), state_dir, spool_dir)
 
     def source(self, table: "_Table") -> Source:
+        timeout = table.checked("reopen_timeout", "30s", duration_in_seconds, int)
         source = Source(
             name=table.name("name", None),
             path=table.path("path"),
             reopen=table.checked("reopen", None, self.reopen) or Reopen("none"),
-            reopen_timeout=table.checked("reopen_timeout", "30s", duration_in_seconds) or 0.0,
+            reopen_timeout=30.0 if timeout is None else timeout,
             mode=table.take("mode", int, None, optional=True),
             owner=table.take("owner", str, None, optional=True),
             group=table.take("group", str, None, optional=True),
-            min_size=table.checked("min_size", "0B", size_in_bytes) or 0,
-            max_size=table.checked("max_size", "0B", size_in_bytes) or 0,
+            min_size=table.checked("min_size", "0B", size_in_bytes, int) or 0,
+            max_size=table.checked("max_size", "0B", size_in_bytes, int) or 0,
         )
+        if not 0.001 <= source.reopen_timeout <= DAY_SECONDS:
+            table.problem("reopen_timeout", "reopen_timeout must lie between 1ms and 1d")
         if source.mode is not None and not 0o200 <= source.mode <= 0o777:
             table.problem("mode", f"{source.mode:#o} is not a mode for a log, such as 0o640")
         if source.max_size and source.min_size > source.max_size:
@@ -222,6 +229,8 @@ class _Reader:
 
     def reopen(self, text: str) -> Reopen:
         kind, _, argument = text.partition(":")
+        if "\0" in text:
+            raise ValueError(f"{text!r} holds a NUL")
         if kind not in REOPEN_KINDS or (kind == "none") != (argument == ""):
             raise ValueError(
                 f"{text!r} is none of pidfile:PATH, systemctl:UNIT, command:COMMAND, none"
@@ -234,11 +243,11 @@ class _Reader:
 
     def compress(self, table: "_Table") -> Compress:
         level = table.take("level", int, 10)
-        frame_size = table.checked("frame_size", "4MiB", size_in_bytes) or 0
+        frame_size = table.checked("frame_size", "4MiB", size_in_bytes, int) or 0
         if not 1 <= level <= 19:
             table.problem("level", f"level {level} is not between 1 and 19")
-        if not 2**14 <= frame_size <= 2**24:
-            table.problem("frame_size", "frame_size must lie between 16KiB and 16MiB")
+        if not 2**14 <= frame_size <= 2**23:
+            table.problem("frame_size", "frame_size must lie between 16KiB and 8MiB")
         table.finish()
         return Compress(level, frame_size)
 
@@ -262,7 +271,7 @@ class _Reader:
 
     def target(self, table: "_Table", name: str) -> Target:
         if not NAME.fullmatch(name):
-            table.problem("type", f"target name {name!r} is not letters, digits, '.', '_', '-'")
+            self.problem(table.place, f"target name {name!r} is not letters, digits, '.', '_', '-'")
         kind = table.take("type", str, None)
         if kind is not None and kind != "local":
             table.problem("type", f'type {kind!r} is not known; there is "local"')
@@ -296,9 +305,10 @@ class _Table:
             return default
         return value
 
-    def checked(self, key: str, default: Any, read: Callable[[Any], Any]) -> Any:
+    def checked(self, key: str, default: Any, read: Callable[[Any], Any], also: type = str) -> Any:
+        """Take a text, or what it may be besides, and return what `read` makes of it."""
         value = self.rest.get(key, default)
-        if isinstance(value, int) and not isinstance(value, bool):
+        if type(value) is also:
             self.known.append(key)
             self.rest.pop(key, None)
         else:
@@ -346,31 +356,3 @@ class _Table:
 
     def _full(self, key: str) -> str:
         return ".".join(str(part) for part in (*self.place, key) if not isinstance(part, int))
-
-
-HEADER = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?\s*(?:#.*)?$")
-KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
-
-
-def _lines_of_keys(text: str) -> dict[Place, int]:
-    """Where each table and key stands. tomllib keeps no lines, so they are looked up here;
-    a key in a form not met (an inline table's) is reported at its table's line.
-    """
-    lines: dict[Place, int] = {}
-    here: Place = ()
-    counts: dict[Place, int] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := HEADER.match(line):
-            here = _parts(header[2])
-            if header[1] == "[[":
-                lines.setdefault(here, number)
-                counts[here] = counts.get(here, -1) + 1
-                here = (*here, counts[here])
-            lines[here] = number
-        elif key := KEY.match(line):
-            lines.setdefault((*here, *_parts(key[1])), number)
-    return lines
-
-
-def _parts(dotted: str) -> Place:
-    return tuple(part.strip().strip("\"'") for part in dotted.split("."))

@@ -53,12 +53,18 @@ def decide(
     # Not "today or later": a state from the future (a clock set back) must not stop rotation.
     if last_rotation is not None and local_date(last_rotation, zone) == today:
         return Verdict(rotate=False, reason="already rotated today")
-    begins = local_date(first_line if first_line is not None else (last_rotation or 0), zone)
-    if begins >= today:
+    since = None if first_line is None else local_date(first_line, zone)
+    if since is None and last_rotation is not None:
+        since = local_date(last_rotation, zone)
+        # Noted while a clock was ahead: it says nothing.
+        since = None if since > today else since
+    if since is not None and since >= today:
         return Verdict(rotate=False, reason="the log begins today")
     if size < criteria.min_size:
         return Verdict(rotate=False, reason=f"{size} bytes are below min_size {criteria.min_size}")
-    return Verdict(rotate=True, reason=f"the log begins on {begins}")
+    if since is None:
+        return Verdict(rotate=True, reason="when the log begins cannot be told")
+    return Verdict(rotate=True, reason=f"the log begins on {since}")
 
 
 def empty_days(*, since: date, until: date, covered: frozenset[date]) -> tuple[date, ...]:

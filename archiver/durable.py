@@ -8,6 +8,7 @@ names it* have been fsynced. Everything here does both, data before name.
 import errno
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -32,8 +33,11 @@ def make_directory(path: Path, mode: int = 0o750) -> None:
     if path.is_dir():
         return
     make_directory(path.parent, mode)
-    with suppress(FileExistsError):
+    try:
         path.mkdir(mode)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
     fsync_directory(path.parent)
 
 
@@ -46,6 +50,21 @@ def write_whole(path: Path, data: bytes, mode: int = 0o640) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.rename(temporary, path)
+    fsync_directory(path.parent)
+
+
+def create_whole(path: Path, data: bytes, mode: int = 0o640) -> None:
+    """Make a new file that holds `data`, whole or not at all.
+
+    Raises: FileExistsError: there is one, which is left alone.
+    """
+    temporary = path.with_name(path.name + TEMPORARY)
+    try:
+        write_whole(temporary, data, mode)
+        os.link(temporary, path)
+    finally:
+        for leftover in (temporary, temporary.with_name(temporary.name + TEMPORARY)):
+            remove(leftover)
     fsync_directory(path.parent)
 
 
@@ -76,9 +95,10 @@ def exclusive(path: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
                 raise
-            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            holder = re.fullmatch(rb"(\d{1,10})\n", os.pread(descriptor, 32, 0))
             raise LockHeldError(
-                f"another archiver is at work (process {holder}, lock {path})",
+                f"another archiver is at work (process "
+                f"{holder[1].decode() if holder else 'unknown'}, lock {path})",
                 hint="let it finish; if it hangs, look at what that process waits for",
             ) from error
         os.ftruncate(descriptor, 0)

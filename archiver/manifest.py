@@ -8,6 +8,8 @@ nothing can be taken out or changed unseen.
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +21,9 @@ SCHEMA = 1
 TOOL = "maillog-archiver"
 ARCHIVE_SUFFIX = ".log.zst"
 MANIFEST_SUFFIX = ".manifest.json"
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+DATE = r"\d{4}-\d\d-\d\d"
+DIGEST = r"[0-9a-f]{64}"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
@@ -128,6 +133,15 @@ def date_prefix(host: str, source: str, day: date) -> str:
     return f"{source_prefix(host, source)}date={day.isoformat()}/"
 
 
+def place(key: str) -> tuple[str, float]:
+    """Return the source that a manifest's key is of, and its place in the chain by its name:
+    infinite if the name does not say.
+    """
+    source = re.match(r"host=[^/]*/source=([^/]*)/", key)
+    number = re.search(rf"-(\d+){re.escape(MANIFEST_SUFFIX)}$", key)
+    return source[1] if source else "", int(number[1]) if number else math.inf
+
+
 def digest(document: bytes) -> str:
     """Return what the next manifest of the chain carries as `previous`."""
     return hashlib.sha256(document).hexdigest()
@@ -188,8 +202,8 @@ def decode(document: bytes) -> Manifest:
     Raises: ValueError: not a manifest, or one that contradicts itself.
     """
     try:
-        fields = json.loads(document)
-        if fields["schema"] != SCHEMA:
+        fields = json.loads(document.decode(), parse_constant=_refuse_constant)
+        if fields["schema"] is not SCHEMA:
             raise ValueError(f"schema {fields['schema']!r} is not {SCHEMA}")
         manifest = _decode(fields)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -198,42 +212,52 @@ def decode(document: bytes) -> Manifest:
     return manifest
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _decode(fields: Mapping[str, Any]) -> Manifest:
-    segment, archive = fields["segment"], fields["archive"]
+    segment, archive, tool = fields["segment"], fields["archive"], fields["tool"]
+    kinds = {"archive": (True, True), "empty-day": (False, False)}
+    if kinds.get(_text(fields["kind"])) != (segment is not None, archive is not None):
+        raise ValueError(f"kind {fields['kind']!r} contradicts what else is there")
+    _text(tool["name"])
     return Manifest(
-        host=_text(fields["host"]),
-        source=_text(fields["source"]),
-        date=date.fromisoformat(fields["date"]),
+        host=_text(fields["host"], NAME),
+        source=_text(fields["source"], NAME),
+        date=date.fromisoformat(_text(fields["date"], DATE)),
         timezone=_text(fields["timezone"]),
         sequence=_count(fields["sequence"]),
-        previous=fields["previous"] and _text(fields["previous"]),
-        first_line=parse_rfc3339(fields["first_line"]),
-        earliest=parse_rfc3339(fields["earliest"]),
-        latest=parse_rfc3339(fields["latest"]),
+        previous=None if fields["previous"] is None else _text(fields["previous"], DIGEST),
+        first_line=_instant(fields["first_line"]),
+        earliest=_instant(fields["earliest"]),
+        latest=_instant(fields["latest"]),
         lines=_count(fields["lines"]),
         raw_size=_count(fields["raw"]["size"]),
-        raw_sha256=_text(fields["raw"]["sha256"]),
+        raw_sha256=_text(fields["raw"]["sha256"], DIGEST),
         size=_count(archive["size"]) if archive else 0,
-        sha256=_text(archive["sha256"]) if archive else EMPTY_SHA256,
+        sha256=_text(archive["sha256"], DIGEST) if archive else EMPTY_SHA256,
         level=_count(archive["level"]) if archive else 0,
-        frames=tuple(_decode_frame(frame) for frame in fields["frames"]),
-        segment=_decode_segment(segment) if segment else None,
-        sealed_at=parse_rfc3339(fields["sealed_at"]),
-        tool_version=_text(fields["tool"]["version"]),
+        frames=tuple(_decode_frame(frame) for frame in _list(fields["frames"])),
+        segment=_decode_segment(segment) if segment is not None else None,
+        sealed_at=_instant(fields["sealed_at"]),
+        tool_version=_text(tool["version"]),
     )
 
 
 def _decode_frame(frame: Mapping[str, Any]) -> Frame:
+    if not isinstance(frame["continues"], bool):
+        raise TypeError(f"{frame['continues']!r} is neither true nor false")
     return Frame(
         offset=_count(frame["offset"]),
         size=_count(frame["size"]),
         raw_size=_count(frame["raw_size"]),
         lines=_count(frame["lines"]),
-        first=parse_rfc3339(frame["first"]),
-        last=parse_rfc3339(frame["last"]),
-        before=parse_rfc3339(frame["before"]),
-        newest=parse_rfc3339(frame["newest"]),
-        continues=bool(frame["continues"]),
+        first=_instant(frame["first"]),
+        last=_instant(frame["last"]),
+        before=_instant(frame["before"]),
+        newest=_instant(frame["newest"]),
+        continues=frame["continues"],
     )
 
 
@@ -242,31 +266,44 @@ def _decode_segment(segment: Mapping[str, Any]) -> Segment:
         name=_text(segment["name"]),
         origin=_text(segment["origin"]),
         path=_text(segment["path"]),
-        written=parse_rfc3339(segment["written"]),
-        sha256=_text(segment["sha256"]),
+        written=_instant(segment["written"]),
+        sha256=_text(segment["sha256"], DIGEST),
         part=_count(segment["part"]),
         parts=_count(segment["parts"]),
     )
 
 
 def _check(manifest: Manifest) -> None:
-    """Raise ValueError unless the frames follow each other and add up."""
+    """Raise ValueError unless the frames follow each other, and all adds up."""
     offset = 0
     for frame in manifest.frames:
         if frame.offset != offset:
             raise ValueError(f"a frame starts at {frame.offset} instead of {offset}")
         offset += frame.size
-    if offset > manifest.size or sum(f.raw_size for f in manifest.frames) != manifest.raw_size:
+    sums = (sum(f.raw_size for f in manifest.frames), sum(f.lines for f in manifest.frames))
+    if offset > manifest.size or sums != (manifest.raw_size, manifest.lines):
         raise ValueError("the frames do not add up to the archive")
+    if manifest.sequence < 1:
+        raise ValueError("a chain begins with sequence 1")
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not text")
+def _text(value: object, form: str = r"(?s:.*)") -> str:
+    if not isinstance(value, str) or not re.fullmatch(form, value, re.ASCII):
+        raise TypeError(f"{value!r} is not text of the right form")
     return value
 
 
+def _instant(value: object) -> int:
+    return parse_rfc3339(_text(value))
+
+
 def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if type(value) is not int or not 0 <= value < 2**63:
         raise TypeError(f"{value!r} is not a count")
+    return value
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not a list")
     return value

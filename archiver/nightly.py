@@ -24,7 +24,7 @@ from archiver.errors import ArchiverError, ChainError, IntegrityError, WorkKeptE
 from archiver.frames import Readable
 from archiver.journal import Entry, Intent, Journal
 from archiver.maillog.clock import Clock
-from archiver.manifest import Head, Manifest, digest
+from archiver.manifest import Head, Manifest, digest, place
 from archiver.progress import Meter, Metered, unwatched
 from archiver.stores import Store, open_stores
 from archiver.zone import DAY, day_end, local_date
@@ -237,12 +237,15 @@ class Run:
 
     def head(self, source: Source) -> Head:
         """The end of the chain. Where it cannot be known, sealing would fork it: refused."""
-        for problem in self.problems:
-            if isinstance(problem, ChainError) and self.catalog.digest_of(problem.key) is None:
-                raise problem
         if self.unchained:
             raise self.unchained
-        return self.catalog.head(source.name)
+        head = self.catalog.head(source.name)
+        for problem in self.problems:
+            if isinstance(problem, ChainError):
+                of, sequence = place(problem.key)
+                if of == source.name and sequence > head.sequence:
+                    raise problem
+        return head
 
     def origin(self, source: Source) -> archive.Origin:
         return archive.Origin(self.config.host.name, source.name, self.config.host.zone)

@@ -26,7 +26,7 @@ from archiver.manifest import Manifest
 from archiver.progress import Advance
 from archiver.reading import frames
 from archiver.stores import Store, open_stores
-from archiver.zone import day_end, day_start
+from archiver.zone import day_end, day_start, zone_named
 
 FRAME_SIZE = 2**20
 TRIES = 100
@@ -179,7 +179,7 @@ def _archived_lines(
     advance: Advance,
 ) -> Iterator[bytes]:
     manifest = each.manifest
-    zone = ZoneInfo(manifest.timezone)
+    zone = _zone_of(manifest)
     wanted = [f for f in manifest.frames if f.last >= window.start and f.first < window.end]
     for frame, data in frames(manifest, wanted, nearest(each, stores), problems):
         advance(len(data))
@@ -189,6 +189,16 @@ def _archived_lines(
             state = State(frame.before, frame.newest)
             clock = Clock(zone, written=_written(manifest), state=state)
             yield from _within(clock, data, window, continues=frame.continues)
+
+
+def _zone_of(manifest: Manifest) -> ZoneInfo:
+    try:
+        return zone_named(manifest.timezone)
+    except ValueError as error:
+        raise IntegrityError(
+            f"{manifest.manifest_key}: {error}",
+            hint="this machine's zone files are older than that archive: update tzdata",
+        ) from error
 
 
 def _written(manifest: Manifest) -> int:

@@ -12,11 +12,13 @@ does a new file (rsyslog opens it with the next message). What proves it:
 import errno
 import fcntl
 import os
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,22 +89,28 @@ def tell(reopen: Reopen, *, timeout: float) -> None:
 
 
 def _command(argv: list[str], timeout: float) -> None:
-    try:
-        done = subprocess.run(
-            argv,
-            timeout=timeout,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ReopenError(f"reopen: {shlex.join(argv)}: {error}", hint=STOP_HINT) from error
-    if done.returncode:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip()[-500:]
-        raise ReopenError(
-            f"reopen: {shlex.join(argv)} ended with status {done.returncode}: {said}",
-            hint=STOP_HINT,
-        )
+    """Run a command. Its status counts, not the end of its output: a restart leaves somebody
+    running who has that open.
+    """
+    with tempfile.TemporaryFile() as output:
+        try:
+            status = subprocess.run(
+                argv,
+                timeout=timeout,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            ).returncode
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ReopenError(f"reopen: {shlex.join(argv)}: {error}", hint=STOP_HINT) from error
+        if status:
+            output.seek(max(output.tell() - 500, 0))
+            said = output.read().decode(errors="replace").strip()
+            raise ReopenError(
+                f"reopen: {shlex.join(argv)} ended with status {status}: {said}",
+                hint=STOP_HINT,
+            )
 
 
 def _syslogd_of(pidfile: Path) -> int:
@@ -127,7 +135,7 @@ def _syslogd_of(pidfile: Path) -> int:
 def _names_of(pid: int) -> tuple[str, ...]:
     """What the process is called, in as many ways as the system tells; none: no process."""
     if not sys.platform.startswith("linux"):
-        return tuple(_output(["ps", "-o", "comm=", "-p", str(pid)]).split())
+        return tuple((_output(["ps", "-o", "comm=", "-p", str(pid)]) or "").split())
     names = []
     try:
         names.append(
@@ -193,24 +201,20 @@ def _by_lease(path: Path) -> Finding | None:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:
-        if error.errno in {errno.EAGAIN, errno.EACCES} and _may_lease(descriptor):
-            return Finding(proven=False)
-        return None
+        # EAGAIN: somebody writes. EACCES: neither the file's owner nor CAP_LEASE; who knows?
+        return Finding(proven=False) if error.errno == errno.EAGAIN else None
     finally:
         os.close(descriptor)
     return Finding(proven=True)
-
-
-def _may_lease(descriptor: int) -> bool:
-    """fcntl(2): a lease needs the file's owner or CAP_LEASE, and EACCES says it was neither."""
-    return os.geteuid() in {0, os.fstat(descriptor).st_uid}
 
 
 def who_writes(path: Path) -> Finding:
     """Name the processes that have the file open for writing, by looking at all of them."""
     if sys.platform.startswith("linux"):
         return _by_proc(path)
-    return read_fstat(_output(["fstat", str(path)]))
+    if os.geteuid() != 0:
+        return Finding(proven=False, unknown="only root sees every process: run as root")
+    return read_fstat(_output(["fstat", "-m", str(path)]) or "")
 
 
 def _by_proc(path: Path) -> Finding:
@@ -219,46 +223,78 @@ def _by_proc(path: Path) -> Finding:
     hidden = 0
     for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal()):
         try:
-            descriptors = os.listdir(f"/proc/{pid}/fd")
+            if _maps(pid, wanted) or any(_writes(at, wanted) for at in _descriptors(pid)):
+                holders.append(Holder(pid, (_names_of(pid) or ("?",))[0]))
         except PermissionError:
             hidden += 1
-            continue
         except OSError:
-            continue
-        if any(_writes(pid, descriptor, wanted) for descriptor in descriptors):
-            holders.append(Holder(pid, (_names_of(pid) or ("?",))[0]))
+            continue  # it has ended
     unknown = f"{hidden} processes cannot be looked into: run as root" if hidden else ""
     return Finding(not holders and not hidden, tuple(holders), unknown)
 
 
-def _writes(pid: int, descriptor: str, wanted: os.stat_result) -> bool:
+def _descriptors(pid: int) -> list[str]:
+    """All open files, as paths; of its first thread that still has any (proc(5), task)."""
+    for task in os.listdir(f"/proc/{pid}/task"):
+        directory = f"/proc/{pid}/task/{task}/fd"
+        if names := os.listdir(directory):
+            return [f"{directory}/{name}" for name in names]
+    return []
+
+
+def _writes(at: str, wanted: os.stat_result) -> bool:
     try:
-        if not os.path.samestat(os.stat(f"/proc/{pid}/fd/{descriptor}"), wanted):
+        if not os.path.samestat(os.stat(at), wanted):
             return False
-        fdinfo = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text(encoding="ascii")
+        fdinfo = Path(at.replace("/fd/", "/fdinfo/")).read_text(encoding="ascii")
     except OSError:
-        return False
+        return False  # it was closed
     flags = next(line for line in fdinfo.splitlines() if line.startswith("flags:"))
     return int(flags.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
 
 
+def _maps(pid: int, wanted: os.stat_result) -> bool:
+    """Whether it writes through memory, which needs no open file (mmap(2), MAP_SHARED)."""
+    device = f"{os.major(wanted.st_dev):02x}:{os.minor(wanted.st_dev):02x}"
+    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as maps:
+        rows = (line.split(maxsplit=5) for line in maps)
+        return any(
+            row[1][1] + row[1][3] == "ws" and row[3:5] == [device, str(wanted.st_ino)]
+            for row in rows
+        )
+
+
+FSTAT_HEADER = "USER     CMD          PID   FD MOUNT      INUM MODE         SZ|DV R/W NAME"
+# Names and mount points may hold blanks; a mount point may be missing, access too.
+FSTAT_ROW = re.compile(
+    r"\S+ +(?P<name>\S.*?) +(?P<pid>\d+) +(?:\d+|[a-z]+) (?: *(?:/.*?)?) +\d+"
+    r" +[-a-zA-Z]{10} +\d+(?: +(?P<access>rw|r|w))? +/.*"
+)
+
+
 def read_fstat(output: str) -> Finding:
-    """Read what FreeBSD's fstat(1) says of one file.
+    """Read what FreeBSD's fstat(1) says of one file. A row that is not understood is no proof.
 
     USER     CMD          PID   FD MOUNT      INUM MODE         SZ|DV R/W NAME
     root     syslogd      731   12 /var/log   8231 -rw-r-----   18273  w  /var/log/maillog
     """
-    lines = output.splitlines()
-    if not lines or not lines[0].startswith("USER"):
+    header, *rows = output.splitlines() or [""]
+    if header != FSTAT_HEADER:
         return Finding(proven=False, unknown="fstat gave no answer")
-    rows = [line.split() for line in lines[1:]]
-    holders = tuple(Holder(int(row[2]), row[1]) for row in rows if len(row) > 8 and "w" in row[8])
-    return Finding(not holders, holders)
+    holders = []
+    for row in rows:
+        found = FSTAT_ROW.fullmatch(row)
+        if found is None:
+            return Finding(proven=False, unknown=f"fstat says what is not understood: {row[:80]}")
+        if "w" in (found["access"] or ""):
+            holders.append(Holder(int(found["pid"]), found["name"]))
+    return Finding(not holders, tuple(holders))
 
 
-def _output(argv: list[str]) -> str:
+def _output(argv: list[str]) -> str | None:
+    """What a program says; None if it cannot be run, or fails."""
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout
+        return None
+    return None if done.returncode else done.stdout

@@ -20,6 +20,9 @@ def zone_named(name: str) -> ZoneInfo:
     that a manifest could carry.
     """
     wanted = _system_zone() if name == "system" else name
+    # Names of this machine only, or of clocks that count leap seconds; a manifest keeps its zone.
+    if re.match(r"(localtime|posixrules)$|(right|posix)/", wanted):
+        raise ValueError(f"{wanted!r} is no IANA name, such as Europe/Rome")
     try:
         return ZoneInfo(wanted)
     except (OSError, ValueError, ZoneInfoNotFoundError) as error:
@@ -63,17 +66,16 @@ def local_date(instant: int, zone: ZoneInfo) -> date:
 
 def rfc3339(instant: int) -> str:
     """Write an instant as RFC 3339 in UTC: 2004-08-16T13:53:25Z."""
-    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(instant, UTC).isoformat().replace("+00:00", "Z")
 
 
 def parse_rfc3339(text: str) -> int:
-    """Read what `rfc3339` wrote. Raises: ValueError."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} names no zone")
-    return int(moment.timestamp())
+    """Read what `rfc3339` wrote, and no other form. Raises: ValueError."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text, re.ASCII):
+        raise ValueError(f"{text!r} is no instant such as 2004-08-16T13:53:25Z")
+    return int(datetime.fromisoformat(text).timestamp())
 
 
 def compact(instant: int) -> str:
     """Write an instant as it stands in file names: 20040816T135325Z."""
-    return datetime.fromtimestamp(instant, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return rfc3339(instant).replace("-", "").replace(":", "")

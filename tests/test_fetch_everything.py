@@ -34,9 +34,12 @@ GARBAGE = [
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[bytes]:
-    """A log of several days, out of order here and there, with lines that tell no time."""
+    """A log of several days, out of order here and there, with lines that tell no time.
+
+    The first line tells one: for those before it, what the first frame holds matters.
+    """
     now = START
-    made = []
+    made = [line(now.astimezone(Host.ZONE), "test: first")]
     steps = draw(
         st.lists(
             st.tuples(

@@ -99,7 +99,7 @@ FRAMES = st.lists(
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
     """A manifest as `archive` or `empty days` make it: it does not contradict itself."""
-    common = {
+    common: dict[str, Any] = {
         "host": draw(NAME),
         "source": draw(NAME),
         "date": draw(st.dates(date(1970, 1, 2), date(2199, 12, 31))),
@@ -153,7 +153,7 @@ def test_a_manifest_comes_back_as_it_was(manifest: Manifest) -> None:
 
 def test_the_stored_form_is_the_golden_one() -> None:
     """Byte for byte: another program's digests, and the chain's, are taken over these bytes."""
-    assert GOLDEN == encode(FIXED)
+    assert encode(FIXED) == GOLDEN
     assert decode(GOLDEN) == FIXED
 
 
@@ -171,7 +171,7 @@ def test_keys_tell_host_source_date_and_time() -> None:
     stem = "host=mx1.example.org/source=maillog/date=2026-11-20/maillog-20261120T160311Z-000042"
     assert f"{stem}.log.zst" == FIXED.archive_key
     assert f"{stem}.manifest.json" == FIXED.manifest_key
-    assert (False, True) == (FIXED.is_empty_day, EMPTY.is_empty_day)
+    assert (FIXED.is_empty_day, EMPTY.is_empty_day) == (False, True)
     million = replace(FIXED, sequence=1_234_567, source="a.b_c-d")
     assert million.archive_key.endswith("/a.b_c-d-20261120T160311Z-1234567.log.zst")
 
@@ -198,7 +198,7 @@ def specified() -> dict[str, str]:
     """Return each field that format.md specifies, with its type there."""
     text = (HERE.parent / "docs/format.md").read_text("utf-8")
     section = text.partition("\n## The manifest\n")[2].partition("\n## ")[0]
-    return dict(re.findall(r"^\| `([a-z_.\[\]]+)` \| ([^|]+?) \|", section, re.MULTILINE))
+    return dict(re.findall(r"^\| `([a-z0-9_.\[\]]+)` \| ([^|]+?) \|", section, re.MULTILINE))
 
 
 def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.resources
-import os
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,7 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from archiver.cli.answer import Answer, Invocation, verb
-from archiver.durable import make_directory
+from archiver.durable import create_whole, make_directory
 from archiver.errors import UsageError, explained
 
 
@@ -28,10 +27,7 @@ def init(invocation: Invocation) -> Answer:
     with explained(f"writing {path}"):
         make_directory(path.absolute().parent, 0o755)
         try:
-            with open(path, "x", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+            create_whole(path, text.encode(), 0o644)
         except FileExistsError as error:
             raise UsageError(
                 f"{path} exists already", hint="name another file with -c, or edit that one"

@@ -34,7 +34,8 @@ def window(start: str | None, end: str | None, zone: ZoneInfo, now: int) -> Wind
     """Read `--from` and `--to`. A time ends before itself; a day is included whole."""
     first = -(2**62) if start is None else _instant(start, zone, now, whole_day=False)
     last = 2**62 if end is None else _instant(end, zone, now, whole_day=True)
-    if last < first:
+    # Equal: one instant, or a day that a zone left out; or, of different words, a day too few.
+    if last < first or (last == first and start != end):
         raise UsageError("--to lies before --from", hint=TIME_HINT)
     return Window(first, last)
 

@@ -1,13 +1,15 @@
-"""A store in a directory: keys are paths, and an object is a read-only file.
+"""A store in a directory: keys are paths, and an object is a read-only plain file.
 
-Written beside its final name, fsynced, linked (link(2) never overwrites), and the
-directories fsynced. A name ending in `.partial` was never finished; the next put of its
-key begins it anew.
+Written beside its final name, fsynced, linked (link(2) never overwrites), and every directory
+on the way fsynced. A name ending in `.partial` was never finished; the next put of its key
+removes it. Symbolic links below the root are refused: what lies behind them is not this store.
 """
 
 import errno
 import hashlib
 import os
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +26,9 @@ from archiver.errors import (
 
 PARTIAL = ".partial"
 CHUNK = 2**20
+# How often somebody else may come between, who is storing the same key.
+ATTEMPTS = 10
+LINK_HINT = "put a real directory or file there; the store itself may be behind a link"
 
 
 class LocalStore:
@@ -35,57 +40,56 @@ class LocalStore:
 
     def put(self, key: str, source: Path, sha256: str) -> None:
         final = self._path(key)
-        partial = final.with_name(final.name + PARTIAL)
         with self._failing(f"storing {final}"):
+            self._refuse_links(final.parent)
             make_directory(final.parent)
-            remove(partial)
-            if final.exists():
-                # It may be what we linked just before we were killed: then only its name
-                # is not durable yet.
-                fsync_directory(final.parent)
-                self._compare(final, source)
-                return
-            try:
-                self._write(partial, source, sha256)
-                os.link(partial, final)
-            except FileExistsError:
-                self._compare(final, source)
-            finally:
-                remove(partial)
-            fsync_directory(final.parent)
+            for name in os.listdir(final.parent):
+                if name.startswith(final.name) and name.endswith(PARTIAL):
+                    remove(final.parent / name)
+            for _ in range(ATTEMPTS):
+                if _status(final):
+                    _compare(final, source, sha256)
+                    break
+                if self._create(final, source, sha256):
+                    break
+            else:
+                raise StoreError(
+                    f"store {self.name!r}: somebody else is storing {final} all the time",
+                    hint="two archivers with one host name share this store: give each its own",
+                )
+            # Those too that were there: a run may have been killed before it came to this.
+            for directory in (final.parent, *final.parent.parents):
+                fsync_directory(directory)
+                if directory == self.root:
+                    break
 
     def size(self, key: str) -> int | None:
         with self._failing(f"looking for {key}"):
-            try:
-                return self._path(key).stat().st_size
-            except (FileNotFoundError, NotADirectoryError):
-                return None
+            status = _status(self._path(key))
+            return status.st_size if status and stat.S_ISREG(status.st_mode) else None
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         path = self._path(key)
-        with self._failing(f"reading {path}"):
-            try:
-                file = open(path, "rb")  # noqa: SIM115 (closed below, once it is open)
-            except (FileNotFoundError, NotADirectoryError) as error:
-                raise NotFoundError(
-                    f"{path} is not in the store",
-                    hint="look with `archiver list`; another store may hold a copy",
-                ) from error
-            with file:
-                file.seek(start)
-                missing = length
-                while missing is None or missing:
-                    chunk = file.read(CHUNK if missing is None else min(CHUNK, missing))
-                    if not chunk:
-                        break
-                    if missing is not None:
-                        missing -= len(chunk)
-                    yield chunk
-                if missing:
-                    raise IntegrityError(
-                        f"{path} ends {missing} bytes too early",
-                        hint="the copy is damaged: use another store's",
-                    )
+        if self.size(key) is None:
+            raise NotFoundError(
+                f"{path} is not in the store",
+                hint="look with `archiver list`; another store may hold a copy",
+            )
+        with self._failing(f"reading {path}"), open(path, "rb", opener=_plainly) as file:
+            file.seek(start)
+            missing = length
+            while missing is None or missing:
+                chunk = file.read(CHUNK if missing is None else min(CHUNK, missing))
+                if not chunk:
+                    break
+                if missing is not None:
+                    missing -= len(chunk)
+                yield chunk
+            if missing:
+                raise IntegrityError(
+                    f"{path} ends {missing} bytes too early",
+                    hint="the copy is damaged: use another store's",
+                )
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         with self._failing(f"listing {self.root}"):
@@ -99,49 +103,47 @@ class LocalStore:
             return
         for entry in entries:
             key = directory + entry.name
+            below = key + "/"
             if entry.is_dir(follow_symlinks=False):
-                key += "/"
-                if key.startswith(prefix) or prefix.startswith(key):
-                    yield from self._walk(key, prefix)
-            elif key.startswith(prefix) and not key.endswith(PARTIAL):
+                if below.startswith(prefix) or prefix.startswith(below):
+                    yield from self._walk(below, prefix)
+            elif entry.is_symlink() and (key.startswith(prefix) or prefix.startswith(below)):
+                raise StoreError(
+                    f"store {self.name!r}: {entry.path} is a symbolic link", hint=LINK_HINT
+                )
+            elif key.startswith(prefix) and not key.endswith(PARTIAL) and entry.is_file():
                 yield key
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")
-        if not all(parts) or any(part in {".", ".."} for part in parts) or "\0" in key:
+        ill_formed = not all(parts) or any(part in {".", ".."} for part in parts)
+        if ill_formed or "\0" in key or key.endswith(PARTIAL):
             raise ValueError(f"{key!r} is no key")
         return self.root.joinpath(*parts)
 
-    def _write(self, partial: Path, source: Path, sha256: str) -> None:
-        copied = hashlib.sha256()
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o440)
-        with open(descriptor, "wb") as copy, open(source, "rb") as original:
-            while chunk := original.read(CHUNK):
-                copied.update(chunk)
-                copy.write(chunk)
-            if copied.hexdigest() != sha256:
-                raise SpoolDamagedError(
-                    f"{source} has changed since it was sealed",
-                    hint="suspect the disk; it is made again from its segment by the next run",
-                )
-            copy.flush()
-            os.fsync(copy.fileno())
-            # So that reading it back asks the disk, not the memory it was written from.
-            with suppress(OSError):
-                os.posix_fadvise(copy.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    def _refuse_links(self, directory: Path) -> None:
+        real = Path(os.path.realpath(self.root), directory.relative_to(self.root))
+        if os.path.realpath(directory) != str(real):
+            raise StoreError(
+                f"store {self.name!r}: a symbolic link leads from {directory} elsewhere",
+                hint=LINK_HINT,
+            )
 
-    def _compare(self, final: Path, source: Path) -> None:
-        with open(final, "rb") as stored, open(source, "rb") as original:
-            while True:
-                chunk = original.read(CHUNK)
-                if stored.read(CHUNK) != chunk:
-                    raise IntegrityError(
-                        f"{final} exists and holds something else than {source}",
-                        hint="it was left alone. If the catalog came from an old backup, run "
-                        "`archiver catalog rebuild`, then run again",
-                    )
-                if not chunk:
-                    return
+    def _create(self, final: Path, source: Path, sha256: str) -> bool:
+        """Make the object. False: somebody else has made it, or taken our unfinished file away."""
+        partial = final.with_name(f"{final.name}.{secrets.token_hex(4)}{PARTIAL}")
+        try:
+            _write(partial, source, sha256)
+            os.link(partial, final)
+        except FileExistsError:
+            return False
+        except FileNotFoundError:
+            if source.exists():
+                return False
+            raise
+        finally:
+            remove(partial)
+        return True
 
     @contextmanager
     def _failing(self, doing: str) -> Iterator[None]:
@@ -159,6 +161,61 @@ class LocalStore:
             raise StoreError(
                 f"store {self.name!r}: {error.strerror} while {doing}", hint=hint
             ) from error
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What stands there, itself; None if nothing does."""
+    try:
+        return os.stat(path, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _plainly(path: str, flags: int) -> int:
+    """Open what nobody can make us wait for (a FIFO) or look elsewhere for (a link)."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _write(partial: Path, source: Path, sha256: str) -> None:
+    copied = hashlib.sha256()
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o440)
+    with open(descriptor, "wb") as copy, open(source, "rb") as original:
+        while chunk := original.read(CHUNK):
+            copied.update(chunk)
+            copy.write(chunk)
+        if copied.hexdigest() != sha256:
+            raise _changed(source)
+        copy.flush()
+        os.fsync(copy.fileno())
+        # So that reading it back asks the disk, not the memory it was written from.
+        with suppress(OSError):
+            os.posix_fadvise(copy.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _compare(final: Path, source: Path, sha256: str) -> None:
+    """Raise unless the file there is a plain one that holds what the source does."""
+    read = hashlib.sha256()
+    status = os.stat(final, follow_symlinks=False)
+    same = stat.S_ISREG(status.st_mode) and status.st_size == source.stat().st_size
+    with open(source, "rb") as original, open(final if same else os.devnull, "rb") as stored:
+        while chunk := original.read(CHUNK):
+            read.update(chunk)
+            same = same and stored.read(CHUNK) == chunk
+    if read.hexdigest() != sha256:
+        raise _changed(source)
+    if not same:
+        raise IntegrityError(
+            f"{final} exists and holds something else than {source}",
+            hint="it was left alone. If the catalog came from an old backup, run "
+            "`archiver catalog rebuild`, then run again",
+        )
+
+
+def _changed(source: Path) -> SpoolDamagedError:
+    return SpoolDamagedError(
+        f"{source} has changed since it was sealed",
+        hint="suspect the disk; it is made again from its segment by the next run",
+    )
 
 
 def _sort_key(entry: "os.DirEntry[str]") -> str:

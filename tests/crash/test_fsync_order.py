@@ -169,8 +169,8 @@ def rules_of_each_manifest(name: str) -> dict[str, Rule]:
     }
     for each in (manifest, archive):
         rules[f"a copy of {each} is whole before it has its name"] = (
-            write(f"{DATE}/{each}\\.partial"),
-            fsync(f"{DATE}/{each}\\.partial"),
+            write(f"{DATE}/{each}\\.[0-9a-f]+\\.partial"),
+            fsync(f"{DATE}/{each}\\.[0-9a-f]+\\.partial"),
             link(f"{DATE}/{each}"),
         )
         rules[f"a copy of {each} has its name before the segment goes"] = (

@@ -1,0 +1,399 @@
+"""The configuration: the documents tell what it takes, every problem is told at once with its
+line, and nothing but a ConfigError ever comes of a file that is wrong.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import re
+import socket
+import subprocess
+import typing
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archiver.config import Config, Reopen, duration_in_seconds, parse, size_in_bytes
+from archiver.errors import ConfigError
+from tests.host import ARCHIVER, command, tree
+
+REPOSITORY = Path(__file__).parent.parent
+TOML = Path("/etc/archiver/archiver.toml")
+README, DOCUMENT = ((REPOSITORY / n).read_text() for n in ("README.md", "docs/configuration.md"))
+EXAMPLES = re.findall(r"(?s)```toml\n(.*?)```", README + DOCUMENT)
+SMALLEST, FULL = str(EXAMPLES[0]), str(EXAMPLES[-1])
+ROWS = re.findall(r"(?m)^\| `([\w.]+)` \| (\w+) \| ([^|]+) \| ", DOCUMENT)
+TYPES = {key: kind for key, kind, _ in ROWS}
+DEFAULTS = {key: default.strip("`") for key, _, default in ROWS}
+
+
+def problems(text: str) -> list[tuple[int, str]]:
+    """Return each problem that is found: its line and what is said of it."""
+    with pytest.raises(ConfigError) as raised:
+        parse(text, TOML)
+    assert (raised.value.exit_status, str(TOML) in raised.value.hint) == (10, True)
+    rows = raised.value.message.split("\n")
+    told = [(int(row.split(":")[1]), row.split(": ", 1)[1]) for row in rows]
+    assert told == sorted(told, key=lambda problem: problem[0])
+    return told
+
+
+def keys(kind: Any = Config, prefix: str = "", where: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every key of the file, and its name in `config show`, as the dataclasses have them."""
+    names = {"zone": "timezone", "sources": "source", "targets": "target.NAME"}
+    for name, hint in typing.get_type_hints(kind).items():
+        inner = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else hint
+        key, shown = f"{prefix}{names.get(name, name)}", where + name
+        if dataclasses.is_dataclass(inner) and inner is not Reopen:
+            yield from keys(inner, f"{key}.", f"{shown}{'' if inner is hint else '[0]'}.")
+        elif key not in {"path", "storage.target.NAME.name"}:
+            yield key, shown
+
+
+def lines_of_keys(text: str) -> dict[str, tuple[str, int]]:
+    """Return where each key stands: its whole line, and the number of that."""
+    found: dict[str, tuple[str, int]] = {}
+    table = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if match := re.match(r"\[+([\w.]+)\]", line):
+            table = re.sub(r"(target)\.\w+", r"\1.NAME", match[1]) + "."
+        elif match := re.match(r"(\w+) = ", line):
+            found.setdefault(table + match[1], (line, number))
+    return found
+
+
+WHERE = lines_of_keys(FULL)
+
+
+def with_value(key: str, value: str) -> str:
+    """Return the example with another value for a key, in the same line."""
+    return FULL.replace(WHERE[key][0], f"{key.rpartition('.')[2]} = {value}", 1)
+
+
+# -- the documents ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", EXAMPLES, ids=["README", "FreeBSD", "every key"])
+def test_the_documents_examples_work(text: str) -> None:
+    """As they stand there."""
+    assert [source.name for source in parse(text, TOML).sources] == ["maillog"]
+
+
+def test_every_key_is_documented_and_every_documented_key_is_there() -> None:
+    """In the table of configuration.md; and its last example sets them all."""
+    assert {"schema", *dict(keys())} == TYPES.keys() == WHERE.keys()
+
+
+@pytest.mark.parametrize("key", TYPES)
+def test_a_key_left_out_is_as_documented(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If required, an error at its table; else the default is what the document says."""
+    monkeypatch.setattr(socket, "getfqdn", lambda: "mx1")
+    (line, number), default = WHERE[key], DEFAULTS[key]
+    without = FULL.replace(line + "\n", "", 1)
+    if default == "required":
+        rows = FULL.splitlines()[:number]
+        table = max((n for n, row in enumerate(rows, 1) if row.startswith("[")), default=1)
+        assert (table, f"`{key.replace('NAME', 'local')}` is missing") == problems(without)[0]
+    elif default == "as the log has it":
+        assert getattr(parse(without, TOML).sources[0], key.rpartition(".")[2]) is None
+    else:
+        value = '"mx1"' if key == "host.name" else default
+        assert parse(with_value(key, value), TOML) == parse(without, TOML)
+
+
+def test_a_name_service_is_asked_only_if_there_is_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be down, and then makes every command wait for half a minute."""
+    monkeypatch.delattr(socket, "getfqdn")
+    assert parse(SMALLEST, TOML).host.name == "mx1"
+
+
+# -- what a value may be ---------------------------------------------------------------------
+
+# TOML that is wrong for every key of a documented type, or for one key.
+WRONG = {
+    "text": "5 true 1.5 [] {} 2020-01-01",
+    "number": '"5" true 1.5 [] {} 12:00:00 -1 99999 0',
+    "size": '"x" true 1.5 [] {} -1 "-1B" "1.5MB" "" "1mb" "1TB" "٣B"',
+    "duration": '"x" true 1.5 [] {} -1 "-1s" "" "5minutes" "inf" "1e3s" "nan" "٣s"',
+    "path": r'5 true 1.5 [] {} "" "a\u0000b"',
+    "name": r'5 true 1.5 [] {} "" "-x" "a/b" "a\n" "é"' + f' "{"x" * 65}"',
+    # No time at all, or more than poll(2) takes.
+    "source.reopen_timeout": f'0 "0s" "25d" "{"9" * 400}s" {"9" * 400} "0.00001ms"',
+    "source.mode": "640 0o1640 0o177",  # a plain 640 is 0o1200, which nobody means
+    "source.min_size": '"3GiB"',
+    "compress.level": "20",
+    "storage.required": "3",  # there are two stores
+    "compress.frame_size": '0 16383 "9MiB"',
+    "source.reopen": r"""
+        "" ":" "none:x" "\tnone" "NONE" "pidfile" "pidfile:" "systemctl:" "command:" "command:\t"
+        "command:'" "signal:HUP" "pidfile:\u0000" "command:a\u0000" "systemctl:\u0000" """,
+    # The last are names of this machine only, or of clocks that count leap seconds: a manifest
+    # carries the name for ever.
+    "host.timezone": r"""
+        "" "." "é" "Europe" "Europe/" "europe/rome" "Rome" "CEST2" "UTC\n" "+01:00" "Europe/Rome/x"
+        "/etc/localtime" "../Europe/Rome" "zone.tab" "tzdata.zi" "a\u0000b"
+        "localtime" "posixrules" "right/Europe/Rome" "posix/Europe/Rome" """,
+}
+RIGHT = {
+    "source.mode": "0o640 0o200 0o777 416",
+    "source.reopen_timeout": '1 "1ms" "1d" "0.2s"',
+    "compress.frame_size": '"16KiB" "8MiB" 16384',
+}
+REOPENS = ["none", "pidfile:/run/a.pid", "systemctl:rsyslog", "command:/bin/sh -c 'a; b:c'"]
+WRONG_VALUES = [(k, v) for k in TYPES for v in f"{WRONG[TYPES[k]]} {WRONG.get(k, '')}".split()]
+
+
+@pytest.mark.parametrize(("key", "value"), WRONG_VALUES)
+def test_a_wrong_value_is_an_error(key: str, value: str) -> None:
+    """Of another type, or out of bounds: an error at its line, by its name, and no other."""
+    told = problems(with_value(key, value))
+    assert {WHERE[key][1]} == {line for line, _ in told}
+    assert key.rpartition(".")[2] in told[0][1] or TYPES[key] == "name"
+
+
+@pytest.mark.parametrize(("key", "value"), [(k, v) for k in RIGHT for v in RIGHT[k].split()])
+def test_a_right_value_is_none(key: str, value: str) -> None:
+    """At the very bounds."""
+    assert parse(with_value(key, value), TOML)
+
+
+@pytest.mark.parametrize("text", REOPENS)
+def test_kinds_of_reopen(text: str) -> None:
+    """The four of the document, each with its argument as it stands."""
+    source = parse(with_value("source.reopen", f'"{text}"'), TOML).sources[0]
+    kind, _, argument = text.partition(":")
+    assert Reopen(kind, argument) == source.reopen
+
+
+@pytest.mark.parametrize("key", TYPES)
+def test_a_misspelt_key_is_an_error(key: str) -> None:
+    """At its line, with the right one beside it; one that is like no other, without."""
+    (line, number), full = WHERE[key], key.replace("NAME", "local")
+    name = key.rpartition(".")[2]
+    misspelt = FULL.replace(line, line.replace(f"{name} =", f"{name[:-1]} ="), 1)
+    said = f"unknown key `{full[:-1]}`; did you mean `{name}`?"
+    assert (number, said) in problems(misspelt)
+    strange = FULL.replace(line, f"{line}\nxyzzy = 1", 1)
+    assert [(number + 1, f"unknown key `{full.removesuffix(name)}xyzzy`")] == problems(strange)
+
+
+@given(st.integers(0, 10**30), st.sampled_from(["", " "]), st.integers(0, 3))
+def test_sizes(number: int, space: str, power: int) -> None:
+    """Powers of 1000, powers of 1024 with an i, or a number of bytes."""
+    unit = ["", "k", "M", "G"][power]
+    assert size_in_bytes(f"{number}{space}{unit}B") == number * 1000**power
+    if power:
+        assert size_in_bytes(f"{number}{space}{unit.upper()}iB") == number * 1024**power
+    assert size_in_bytes(number) == size_in_bytes(str(number)) == number
+
+
+@given(st.integers(0, 10**9), st.sampled_from(["", " "]), st.integers(0, 4))
+def test_durations(thousandths: int, space: str, unit: int) -> None:
+    """With a fraction or without, or a number of seconds."""
+    name, seconds = [("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600), ("d", 86400)][unit]
+    text = f"{thousandths // 1000}.{thousandths % 1000:03}{space}{name}"
+    assert math.isclose(thousandths / 1000 * seconds, duration_in_seconds(text))
+    assert duration_in_seconds(thousandths) == duration_in_seconds(f"{thousandths}s") == thousandths
+
+
+NUMBERS = st.from_regex(r"\d+(\.\d+)? ?(B|[KMG]iB|[kKMG]B|ms|[smhd])?", fullmatch=True)
+HUGE = st.sampled_from(["9" * 400, "9" * 400 + "d", 9**400, "9" * 5000, "1." + "9" * 5000])
+ODD = st.floats() | st.integers() | st.booleans() | st.none() | HUGE
+
+
+@given(st.text(max_size=12) | NUMBERS | ODD)
+def test_a_size_or_duration_of_anything(value: object) -> None:
+    """A number that can be reckoned with and is not negative, or ValueError."""
+    for read in (size_in_bytes, duration_in_seconds):
+        with suppress(ValueError):
+            assert 0 <= read(value) < math.inf
+            assert not isinstance(value, bool)
+
+
+# -- every problem, with its line ------------------------------------------------------------
+
+# Each line that ends with #! has a problem. All that TOML 1.0 allows stands around them.
+MESS = '''\
+schema = 2 #!
+zebra = 1 #! not a line's end: #!
+# a\u2028b\u2029c\x85d [[source]]
+compress = { level = 99, frame_size = 1 } #!
+host.name = "-" #!
+host . "timezone" = 5 #!
+host.state_dir = "[storage]" # ] [compress]
+host.spool_dir = """
+[storage]
+required = 9\\
+"""
+[[source]] # the [first]
+name = "a"
+path = "a"
+reopen = "none"
+\t"m\\u006Fde"\t=\t1 #!
+owner = \'\'\'
+[[source]]
+""" mode = 5
+\'\'\'
+group = """"x\\"""
+[host]
+""""" # """
+extra = [ #!
+  [1], # ]
+  ["""
+[y]"""]
+]
+'min_size' = "x" #!
+[source.more] #!
+mode = 5
+  [[ "source" ]] #!
+name = "a" #!
+path = "b/../a" #!
+mode = 640 #!
+[source.'even.more'] #!
+[storage] # [storage.target.x]
+required = 9 #!
+[storage.target."a.b"]
+type = "ftp" #!
+path = "store"
+[ storage . target . "a b" ] #!
+type = "local"
+path = "./store" #!
+[storge.x] #!
+'''
+REST = re.sub(r"(?s)\[\[source.*?(?=\[storage)", "", SMALLEST)
+MESSES = {
+    "mess": MESS,
+    "sources in a list": 'source = [ #!\n{ name = "a", path = "a", mode = 5 }\n]\n' + REST,
+    "no source, so every night would end with 0": "source = [] #!\n" + REST,
+    "no store": SMALLEST.partition("[storage]")[0] + "[storage] #!\nrequired = 1\n",
+}
+
+
+@pytest.mark.parametrize("mess", MESSES)
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["unix", "dos"])
+def test_every_problem_is_named_with_its_line(place: Path, mess: str, end: str) -> None:
+    """All at once, as an editor counts lines; a list is named where it begins."""
+    path, text = place / "archiver.toml", MESSES[mess]
+    path.write_bytes(text.replace("\n", end).encode())
+    said = command("-c", path, "config", "validate")
+    expected = [n for n, line in enumerate(text.split("\n"), 1) if line.endswith("#!")]
+    numbers = re.findall(rf"{re.escape(str(path))}:(\d+): ", said.err)
+    assert (expected, 10) == ([int(n) for n in dict.fromkeys(numbers)], said.status)
+
+
+VALUES = ["1", "-1", "true", '""', "[]", "{}", "[{}]", "1.5", "nan", "2020-01-01", "9" * 5000]
+PARTS = ["[[source]]", "[host.x]", "x = [", "]", '"""', "'''", "= {", "}", "\r", "\0", "[" * 5000]
+NAMES = [key.rpartition(".")[2] for key in TYPES] + ["host", "source", "storage.target", "a.b"]
+ASSIGNMENTS = st.builds("{} = {}".format, st.sampled_from(NAMES), st.sampled_from(VALUES))
+LINES = st.sampled_from((SMALLEST + FULL).splitlines() + PARTS) | st.text(max_size=30) | ASSIGNMENTS
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(LINES, max_size=25).map("\n".join) | st.text())
+def test_anything_at_all(text: str) -> None:
+    """A configuration, or a ConfigError that says why, at lines that there are."""
+    try:
+        parse(text, TOML)
+    except ConfigError as error:
+        numbers = re.findall(rf"(?m)^{TOML}:(\d+): ", error.message)
+        assert set(map(int, numbers)) <= set(range(1, text.count("\n") + 2))
+
+
+# -- the file, and the commands about it -----------------------------------------------------
+
+UNREADABLE = {
+    "empty": b"",
+    "not TOML": SMALLEST.encode() + b"[",
+    "not UTF-8": SMALLEST.replace("mx1", "m\xfc1").encode("latin-1"),
+    "NUL": SMALLEST.encode() + b"# \0\n",
+    "a byte order mark": b"\xef\xbb\xbf" + SMALLEST.encode(),
+    "nested deeply": b"a = " + b"[" * 100_000,
+    "a number of 9999 digits": b"schema = " + b"9" * 9999,
+}
+
+
+@pytest.mark.parametrize("kind", [*UNREADABLE, "missing", "a directory"])
+def test_a_file_that_is_none(place: Path, kind: str) -> None:
+    """10, a sentence with the file's name, a hint, and never a traceback."""
+    path = place if kind == "a directory" else place / "archiver.toml"
+    if kind in UNREADABLE:
+        path.write_bytes(UNREADABLE[kind])
+    said = command("-c", path, "run")
+    assert (said.status, said.out, str(path) in said.err) == (10, b"", True)
+    assert re.match(r"archiver: (?!unexpected)[^\n]{10}(.|\n)*\n  try: .+\n$", said.err)
+
+
+@pytest.mark.parametrize("given_as", ["etc/a.toml", "./etc/../etc/a.toml", "/"])
+def test_relative_paths_are_relative_to_the_file(
+    place: Path, monkeypatch: pytest.MonkeyPatch, given_as: str
+) -> None:
+    """Wherever the command is called, and however its file is named; absolute ones stay."""
+    (place / "etc").mkdir()
+    monkeypatch.chdir(place)
+    text = re.sub(r'"(pidfile:)?/[a-z./]+/', r'"\1', SMALLEST).replace('"mail"', '"../mail"')
+    etc, found = f"{place}/etc", []
+    for content in (text, SMALLEST):
+        (place / "etc/a.toml").write_text(content)
+        path = f"{etc}/a.toml" if given_as == "/" else given_as
+        data = json.loads(command("-c", path, "config", "show", "--json").out)["data"]
+        (source,), (target,) = data["sources"], data["storage"]["targets"]
+        host = [data["host"][key] for key in ("state_dir", "spool_dir")]
+        paths = [*host, source["path"], source["reopen"]["argument"], target["path"]]
+        found.append([os.path.normpath(each) for each in paths])
+    names = ("archiver", ".archiver", "maillog", "syslog.pid")
+    assert [*(f"{etc}/{name}" for name in names), f"{place}/mail"] == found[0]
+    assert re.findall(r'"(?:pidfile:)?(/.+?)"', SMALLEST) == found[1]
+
+
+def test_init_writes_the_commented_configuration(place: Path) -> None:
+    """The one in config/, valid as it is, with every key in it, set or in a comment."""
+    path = place / "etc/archiver/archiver.toml"
+    assert command("-c", path, "config", "init").status == 0
+    assert (REPOSITORY / "config/archiver.toml").read_bytes() == path.read_bytes()
+    assert command("-c", path, "config", "validate").status == 0
+    uncommented = re.sub(r"(?m)^# (?=\w+ = )", "", path.read_text())
+    assert TYPES.keys() == lines_of_keys(uncommented).keys()
+
+
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir, lambda path: path.symlink_to("nowhere")])
+def test_init_never_overwrites(place: Path, make: Callable[[Path], None]) -> None:
+    """2, and what is there stays: a file, a directory, a link; no stray is left beside it."""
+    make(place / "archiver.toml")
+    before = tree(place)
+    said = command("-c", place / "archiver.toml", "config", "init")
+    assert (said.status, "exists already" in said.err) == (2, True)
+    assert before == tree(place)
+
+
+def test_a_failing_init_leaves_nothing(place: Path) -> None:
+    """A disk that takes half of it: nothing that somebody would edit, or that bars the next try."""
+    path = place / "archiver.toml"
+    limited = ["/bin/sh", "-c", 'ulimit -f 1; exec "$@"', "sh", ARCHIVER, "-c", str(path)]
+    ended = subprocess.run([*limited, "config", "init"], capture_output=True, check=False)
+    assert (ended.returncode, b"File too large" in ended.stderr) == (3, True)
+    assert list(place.iterdir()) == []
+    assert command("-c", path, "config", "init").status == 0
+
+
+@pytest.mark.parametrize("text", [SMALLEST, FULL], ids=["smallest", "full"])
+def test_show_shows_every_key(place: Path, text: str) -> None:
+    """Defaults, absolute paths and the file itself included; as text, and the same as JSON."""
+    path = place / "archiver.toml"
+    path.write_text(text)
+    lines = command("-c", path, "config", "show").out.decode().splitlines()
+    told = dict(line.split(" = ", 1) for line in lines)
+    names = {re.sub(r"\.reopen\..+", ".reopen", name) for name in told if "[1]" not in name}
+    assert {"path", *dict(keys()).values(), "storage.targets[0].name"} == names
+    data = json.loads(command("-c", path, "--json", "config", "show").out)["data"]
+    for name, value in told.items():
+        leaf: Any = data
+        for part in re.findall(r"\w+", name):
+            leaf = leaf[int(part) if part.isdecimal() else part]
+        plain = f"0o{leaf:o}" if name.endswith("mode") and leaf else str(leaf)
+        assert value == ("(as the log has it)" if leaf is None else plain)
