@@ -25,8 +25,8 @@ from tests.host import ARCHIVER, command, tree
 
 REPOSITORY = Path(__file__).parent.parent
 TOML = Path("/etc/archiver/archiver.toml")
-README, DOCUMENT = ((REPOSITORY / n).read_text() for n in ("README.md", "docs/configuration.md"))
-EXAMPLES = re.findall(r"(?s)```toml\n(.*?)```", README + DOCUMENT)
+DOCUMENT = (REPOSITORY / "docs/configuration.md").read_text()
+EXAMPLES = re.findall(r"(?s)```toml\n(.*?)```", (REPOSITORY / "README.md").read_text() + DOCUMENT)
 SMALLEST, FULL = str(EXAMPLES[0]), str(EXAMPLES[-1])
 ROWS = re.findall(r"(?m)^\| `([\w.]+)` \| (\w+) \| ([^|]+) \| ", DOCUMENT)
 TYPES = {key: kind for key, kind, _ in ROWS}
@@ -38,8 +38,8 @@ def problems(text: str) -> list[tuple[int, str]]:
     with pytest.raises(ConfigError) as raised:
         parse(text, TOML)
     assert (raised.value.exit_status, str(TOML) in raised.value.hint) == (10, True)
-    rows = raised.value.message.split("\n")
-    told = [(int(row.split(":")[1]), row.split(": ", 1)[1]) for row in rows]
+    rows = [row.split(":", 2) for row in raised.value.message.split("\n")]
+    told = [(int(line), what.strip()) for _, line, what in rows]
     assert told == sorted(told, key=lambda problem: problem[0])
     return told
 
@@ -174,8 +174,8 @@ def test_kinds_of_reopen(text: str) -> None:
 @pytest.mark.parametrize("key", TYPES)
 def test_a_misspelt_key_is_an_error(key: str) -> None:
     """At its line, with the right one beside it; one that is like no other, without."""
-    (line, number), full = WHERE[key], key.replace("NAME", "local")
-    name = key.rpartition(".")[2]
+    (line, number), name = WHERE[key], key.rpartition(".")[2]
+    full = key.replace("NAME", "local")
     misspelt = FULL.replace(line, line.replace(f"{name} =", f"{name[:-1]} ="), 1)
     said = f"unknown key `{full[:-1]}`; did you mean `{name}`?"
     assert (number, said) in problems(misspelt)
@@ -269,8 +269,9 @@ path = "./store" #!
 REST = re.sub(r"(?s)\[\[source.*?(?=\[storage)", "", SMALLEST)
 MESSES = {
     "mess": MESS,
-    "sources in a list": 'source = [ #!\n{ name = "a", path = "a", mode = 5 }\n]\n' + REST,
+    "list": 'source = [ #!\n{ name = "a", path = "a", mode = 5 }\n]\n' + REST,
     "no source, so every night would end with 0": "source = [] #!\n" + REST,
+    "part first": re.sub("state_dir.*", "", SMALLEST.replace("[host]", "[host.x] #!\n[host] #!")),
     "no store": SMALLEST.partition("[storage]")[0] + "[storage] #!\nrequired = 1\n",
 }
 
@@ -338,9 +339,9 @@ def test_relative_paths_are_relative_to_the_file(
     monkeypatch.chdir(place)
     text = re.sub(r'"(pidfile:)?/[a-z./]+/', r'"\1', SMALLEST).replace('"mail"', '"../mail"')
     etc, found = f"{place}/etc", []
+    path = f"{etc}/a.toml" if given_as == "/" else given_as
     for content in (text, SMALLEST):
         (place / "etc/a.toml").write_text(content)
-        path = f"{etc}/a.toml" if given_as == "/" else given_as
         data = json.loads(command("-c", path, "config", "show", "--json").out)["data"]
         (source,), (target,) = data["sources"], data["storage"]["targets"]
         host = [data["host"][key] for key in ("state_dir", "spool_dir")]
@@ -363,19 +364,19 @@ def test_init_writes_the_commented_configuration(place: Path) -> None:
 
 @pytest.mark.parametrize("make", [Path.touch, Path.mkdir, lambda path: path.symlink_to("nowhere")])
 def test_init_never_overwrites(place: Path, make: Callable[[Path], None]) -> None:
-    """2, and what is there stays: a file, a directory, a link; no stray is left beside it."""
+    """2, and what is there stays: a file, a directory, a link, and what lies beside it."""
     make(place / "archiver.toml")
+    (place / "archiver.toml.tmp").write_bytes(b"a neighbour")
     before = tree(place)
     said = command("-c", place / "archiver.toml", "config", "init")
-    assert (said.status, "exists already" in said.err) == (2, True)
-    assert before == tree(place)
+    assert (2, True, before) == (said.status, "exists already" in said.err, tree(place))
 
 
 def test_a_failing_init_leaves_nothing(place: Path) -> None:
     """A disk that takes half of it: nothing that somebody would edit, or that bars the next try."""
     path = place / "archiver.toml"
-    limited = ["/bin/sh", "-c", 'ulimit -f 1; exec "$@"', "sh", ARCHIVER, "-c", str(path)]
-    ended = subprocess.run([*limited, "config", "init"], capture_output=True, check=False)
+    argv = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", ARCHIVER, "-c", f"{path}", "config", "init"]
+    ended = subprocess.run(argv, capture_output=True, check=False)
     assert (ended.returncode, b"File too large" in ended.stderr) == (3, True)
     assert list(place.iterdir()) == []
     assert command("-c", path, "config", "init").status == 0
@@ -384,15 +385,14 @@ def test_a_failing_init_leaves_nothing(place: Path) -> None:
 @pytest.mark.parametrize("text", [SMALLEST, FULL], ids=["smallest", "full"])
 def test_show_shows_every_key(place: Path, text: str) -> None:
     """Defaults, absolute paths and the file itself included; as text, and the same as JSON."""
-    path = place / "archiver.toml"
-    path.write_text(text)
+    (path := place / "archiver.toml").write_text(text)
     lines = command("-c", path, "config", "show").out.decode().splitlines()
     told = dict(line.split(" = ", 1) for line in lines)
     names = {re.sub(r"\.reopen\..+", ".reopen", name) for name in told if "[1]" not in name}
     assert {"path", *dict(keys()).values(), "storage.targets[0].name"} == names
-    data = json.loads(command("-c", path, "--json", "config", "show").out)["data"]
+    said = command("-c", path, "--json", "config", "show").out
     for name, value in told.items():
-        leaf: Any = data
+        leaf: Any = json.loads(said)["data"]
         for part in re.findall(r"\w+", name):
             leaf = leaf[int(part) if part.isdecimal() else part]
         plain = f"0o{leaf:o}" if name.endswith("mode") and leaf else str(leaf)

@@ -206,6 +206,14 @@ def test_into_a_directory(week: Host) -> None:
     assert days(0, 1).split(b"\n", 1)[1] == (target / "maillog-part.log").read_bytes()
 
 
+def test_a_directory_to_be_made(week: Host) -> None:
+    """A slash at its end says so; without one it would be a file."""
+    new = week.directory / "new/er"
+    said = week.archiver("fetch", "--date", str(MONDAY), "-o", f"{new}/")
+    assert (said.status, said.err) == (0, "")
+    assert os.listdir(new) == [f"maillog-{MONDAY}.log"]
+
+
 def test_raw_into_a_directory(week: Host) -> None:
     """Archives as `zstd -t` likes them and the manifests say, each with its manifest beside it."""
     target = week.directory / "out"

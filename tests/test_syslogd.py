@@ -194,7 +194,7 @@ def test_systemctl_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 # A process called syslogd: it opens the file somehow, tells its pid, and ends with its stdin.
 HOLD = """\
-import ctypes, mmap, os, sys, threading
+import ctypes, mmap, os, pathlib, sys, threading
 ctypes.CDLL(None).prctl(15, b"syslogd", 0, 0, 0)
 def open(flags): return os.open(sys.argv[1], flags)
 def wait():
@@ -203,19 +203,21 @@ def wait():
     os.closerange(3, 99)
     os._exit(0)
 def wait_alone():
-    while b") Z " not in os.read(os.open("/proc/self/stat", os.O_RDONLY), 99): pass
+    while ") Z " not in pathlib.Path("/proc/self/stat").read_text(): pass
     wait()
 """
 MAP = "m = mmap.mmap(open(os.{}), 0, prot={}); os.closerange(3, 99)"
+WRITE_MAP = MAP.format("O_RDWR", "mmap.PROT_READ | mmap.PROT_WRITE")
+ALONE = "; threading.Thread(target=wait_alone).start()\nctypes.CDLL(None).pthread_exit(None)"
 WRITERS = {
     "O_WRONLY": "open(os.O_WRONLY)",
     "O_RDWR": "open(os.O_RDWR)",
     "O_APPEND": "open(os.O_WRONLY | os.O_APPEND)",
     "stopped": "open(os.O_WRONLY)",
-    "mapped, and closed": MAP.format("O_RDWR", "mmap.PROT_READ | mmap.PROT_WRITE"),
+    "mapped, and closed": WRITE_MAP,
     "inherited by a child": "open(os.O_WRONLY)\nif os.fork(): os._exit(0)",
-    "its first thread has ended": "open(os.O_WRONLY); threading.Thread(target=wait_alone).start()\n"
-    "ctypes.CDLL(None).pthread_exit(None)",
+    "its first thread has ended": "open(os.O_WRONLY)" + ALONE,
+    "mapped, and that has ended": WRITE_MAP + ALONE,
 }
 READERS = {
     "O_RDONLY": "open(os.O_RDONLY)",
@@ -244,7 +246,7 @@ def holding(path: Path, how: str) -> Iterator[Holder]:
             process.stdout.read()  # ends when all of them have let go
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let /proc list this session's processes only: here may be some that none may look into."""
     listdir = os.listdir
@@ -270,7 +272,6 @@ def entry(place: Path) -> Entry:
     return entry
 
 
-@pytest.mark.usefixtures("ours")
 @pytest.mark.parametrize("how", [*WRITERS, *READERS])
 def test_who_could_write(entry: Entry, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Is found, by a lease or, where there is none, among all processes; readers do not count."""
@@ -296,8 +297,8 @@ if what.isdecimal():  # a capability to be dropped: capget(2), capabilities(7)
     assert libc.capget(header := struct.pack("Ii", 0x20080522, 0), data) == 0
     words = [word & ~(1 << int(what)) for word in struct.unpack("6I", data.raw)]
     assert libc.capset(header, struct.pack("6I", *words)) == 0
-elif os.geteuid() == 0:
-    os.setuid(54321)
+else:
+    os.geteuid() or os.setuid(54321)
 found = getattr(syslogd, function)(Path(path))
 print(json.dumps([found.proven, found.unknown, [holder.pid for holder in found.holders]]))
 """
@@ -315,8 +316,8 @@ def test_who_may_do_less_proves_no_more(place: Path, entry: Entry, what: str) ->
     """What cannot be looked into is told, and no proof; a lease that may not be had, no holder."""
     for path in (place, place / "spool", entry.directory):
         path.chmod(0o755)
-    os.chown(entry.open_segment, 54321 if what == CAP_LEASE else -1, -1)
-    function = "look" if what == CAP_LEASE else "who_writes"
+    owner, function = (54321, "look") if what == CAP_LEASE else (-1, "who_writes")
+    os.chown(entry.open_segment, owner, -1)
     with holding(entry.open_segment, "O_WRONLY") as holder:
         proven, unknown, pids = with_less(entry.open_segment, what, function)
     assert (proven, unknown or pids == [holder.pid]) == (False, True)
@@ -324,7 +325,6 @@ def test_who_may_do_less_proves_no_more(place: Path, entry: Entry, what: str) ->
     assert (proven or unknown, pids) == (True, [])
 
 
-@pytest.mark.usefixtures("ours")
 @pytest.mark.parametrize(("how", "timeout"), [("O_APPEND", 0), ("stopped", 0.05)])
 def test_a_writer_that_does_not_let_go(entry: Entry, how: str, timeout: float) -> None:
     """13, with its name and the file's, in time; the segment stays open until it has."""
@@ -356,15 +356,15 @@ def test_a_writer_that_lets_go_in_time(entry: Entry, monkeypatch: pytest.MonkeyP
     assert looks == [Finding(proven=False)] * 2
 
 
-# -- FreeBSD: answers as print_file_info() of its fstat.c prints them -------------------------
+# -- FreeBSD: answers as its fstat.c prints them; MOUNT is as libprocstat can tell it ----------
 
 HEADER = "USER     CMD          PID   FD MOUNT      INUM MODE         SZ|DV R/W NAME"
 WRITER = "root     syslogd      731   12 /var/log   8231 -rw-r-----   18273  w  /var/log/maillog"
 READER = "admin    tail       12358    3 /var/log   8231 -rw-r-----   18273  r  /var/log/maillog"
-MAPPED = "root     indexer      900 mmap /var/log   8231 -rw-r-----   18273 rw  /var/log/maillog"
+MAPPED = "root     indexer      900 mmap -          8231 -rw-r-----   18273 rw  /var/log/maillog"
 BLANKS = "toolongn my sys logd 99999    4 /var/my log 2418140 -rw-r--r--   1827  w  /var/my log/x"
 NOWHERE = "root     nomount      731   12   8231 -rw-r-----   18273  w  /var/log/maillog"
-NEITHER = "root     prog         732    5 /var/log   8231 -rw-r-----   18273     /var/log/maillog"
+NEITHER = "root     prog         732    5 -          8231 -rw-r-----   18273     /var/log/maillog"
 SOCKET = "root     syslogd      731    5* local dgram fffff8008c7bc200 <-> fffff8008c7bc300"
 PIPE = "root     cron         640    1* pipe fffff80004a30400 <-> fffff800048f4d00      0 rw"
 NAMES = {WRITER: "syslogd", MAPPED: "indexer", BLANKS: "my sys logd", NOWHERE: "nomount"}

@@ -60,7 +60,8 @@ def fetch(
 
     Reads the archives, the spool and the live log, so that today's lines are there too, each
     once. A line without a readable time belongs to the time of the line before. Dates and
-    times are the host's. A directory as output gets one file per source and date.
+    times are the host's. A directory as output gets one file per source and date; one that is
+    not there yet is made if its name ends in a slash.
     """
     config = invocation.config()
     zone = config.host.zone
@@ -74,16 +75,20 @@ def fetch(
     whole = day_window(*wanted, zone) if wanted else window(start, end, zone, invocation.now)
     sources = named(config, names)
     problems: list[ArchiverError] = []
+    if output.endswith("/"):
+        with explained(f"making {output}"):
+            os.makedirs(output, exist_ok=True)
+    into_directory = os.path.isdir(output)
     with catalogued(config, problems) as catalog:
         job = _Job(invocation, config, catalog, archived=archived, problems=problems)
-        for source in sources if os.path.isdir(output) else []:
+        for source in sources if into_directory else []:
             if raw:
                 job.archives_into(source, whole, output)
             else:
                 for label, part in _by_day(wanted, whole, config.host.zone):
                     with job.sink(os.path.join(output, f"{source.name}-{label}.log")) as out:
                         job.lines(source, part, out)
-        if not os.path.isdir(output):
+        if not into_directory:
             with job.sink(output) as out:
                 for source in sources:
                     (job.archives if raw else job.lines)(source, whole, out)
