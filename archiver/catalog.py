@@ -132,7 +132,7 @@ class Catalog:
         """Whether SQLite finds the file whole, and every row in it is as it was written."""
         if self._sql.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
             return False
-        schema = "SELECT sql FROM sqlite_schema ORDER BY name"
+        schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
         with closing(sqlite3.connect(":memory:")) as empty:
             empty.executescript(DDL)
             if self._sql.execute(schema).fetchall() != empty.execute(schema).fetchall():

@@ -5,7 +5,7 @@ and a reader who cannot have the catalog makes one for himself, in memory.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from archiver.catalog import REBUILD_HINT, Catalog, files_beside, making, nowhere, opened
@@ -95,8 +95,8 @@ def rebuild(path: Path, host: str, stores: Sequence[Store]) -> list[ArchiverErro
     """Make the catalog anew from the stores; returns what is wrong with those.
 
     Raises: StoreError, ChainError: the end of a chain cannot be known, because a store is away or
-    a manifest cannot be trusted. To go on without it would fork the chain; so the old catalog
-    stays.
+    empty, or a manifest cannot be trusted. To go on without it would fork the chain; so the old
+    catalog stays.
     """
     new = path.with_name(path.name + ".new")
     for leftover in (new, *files_beside(new)):
@@ -104,8 +104,7 @@ def rebuild(path: Path, host: str, stores: Sequence[Store]) -> list[ArchiverErro
     try:
         with making(new, host) as catalog:
             problems = catch_up(catalog, stores)
-            for problem in problems:
-                _refuse_to_guess(catalog, problem, stores)
+            _refuse_to_guess(catalog, stores, problems)
         for old in files_beside(path):
             remove(old)
         new.rename(path)
@@ -115,27 +114,29 @@ def rebuild(path: Path, host: str, stores: Sequence[Store]) -> list[ArchiverErro
     return problems
 
 
-def _refuse_to_guess(catalog: Catalog, problem: ArchiverError, stores: Sequence[Store]) -> None:
-    """Raise the problem if it leaves open what the next manifest has to be chained to."""
-    if isinstance(problem, ChainError):
-        source, sequence = place(problem.key)
-        if sequence >= catalog.head(source).sequence:
-            raise problem
-    if problem.retryable and not _is_first(catalog.host, stores):
-        raise StoreError(
-            f"{problem.message}; the catalog is made from all stores, or not at all",
-            hint="bring that store back, or take it out of [storage] for good; until then "
-            "`archiver fetch` reads the others",
-        )
-
-
-def _is_first(host: str, stores: Sequence[Store]) -> bool:
-    """Whether this host is new: no store that can be read has anything of it."""
-    found = []
-    for store in stores:
-        with suppress(ArchiverError):
-            found.append(next(store.keys(host_prefix(host)), None))
-    return bool(found) and not any(found)
+def _refuse_to_guess(
+    catalog: Catalog, stores: Sequence[Store], problems: Sequence[ArchiverError]
+) -> None:
+    """Raise whatever leaves open what the next manifests have to be chained to."""
+    for problem in problems:
+        if isinstance(problem, ChainError):
+            source, sequence = place(problem.key)
+            if sequence >= catalog.head(source).sequence:
+                raise problem
+        if problem.retryable:
+            raise StoreError(
+                f"{problem.message}; the catalog is made from all stores, or not at all",
+                hint="bring that store back, or take it out of [storage] for good; until "
+                "then `archiver fetch` reads the others",
+            )
+    found = {store.name: next(store.keys(host_prefix(catalog.host)), None) for store in stores}
+    for name, key in found.items():
+        if key is None and any(found.values()):
+            raise StoreError(
+                f"store {name!r} has nothing of this host, but another store has",
+                hint="is its file system mounted? If it is a new store, copy the other's files "
+                "into it first: the catalog is made from all stores, or not at all",
+            )
 
 
 @contextmanager

@@ -78,6 +78,7 @@ def play(directory: Path, say: Say) -> None:
             _wait_for(lambda: log.stat().st_size > 10_000, "the writer to write")
             archiver("-v", "run", "--force")
     days = f"{today}..{datetime.now(zone).date()}"
+    archiver("list", "--date", days)
     lines = archiver("fetch", "--date", days, show=0).splitlines()
     numbers = [int(line.rsplit(b" ", 1)[1]) for line in lines]
     _claim(numbers == list(range(1, len(numbers) + 1)), "a live line is missing or doubled")

@@ -81,6 +81,7 @@ def test_all_required_copies_or_the_segment_stays(place: Path) -> None:
 def test_one_required_copy_is_enough(place: Path) -> None:
     """The broken second store is told of, with 12; the log is stored, and its segment released."""
     host = Host(place, targets=("store", "second"), required=1)
+    host.night(MONDAY)
     (place / "second").write_bytes(b"")
     host.write(lines(MONDAY, "12:00:00"))
     report = host.night(after(MONDAY))
@@ -172,6 +173,24 @@ def test_half_the_stores_do_not_fork_the_chain(place: Path) -> None:
     assert host.night(after(MONDAY, 3)).exit_status != 0
     newest = {decode(document).sequence for document in host.documents()}
     assert 2 not in newest, "number 2 is taken, on the store that is away"
+
+
+@pytest.mark.parametrize("second", ["a file", "an empty directory"])
+def test_no_store_is_taken_for_new_without_a_catalog(place: Path, second: str) -> None:
+    """A disk died with catalog and store; what is configured instead cannot be known to be all."""
+    host = Host(place, targets=("store", "second"))
+    host.write(lines(MONDAY, "12:00:00"))
+    host.night(after(MONDAY))
+    host.store.rename(place / "away")
+    shutil.rmtree(place / "second" if second == "a file" else place / "state")
+    if second == "a file":
+        (place / "away").rename(host.store)
+        (place / "second").write_bytes(b"")
+    (host.directory / CATALOG).unlink(missing_ok=True)
+    host.write(lines(after(MONDAY), "12:00:00"))
+    report = host.night(after(MONDAY, 2))
+    assert (report.exit_status, report.sources[0].rotated) == (12, True)
+    assert [name.rpartition(".")[2] for name in host.spooled()] == ["intent", "log"]
 
 
 @pytest.mark.parametrize("how", ["deleted", "empty", "garbage", "half", "a page"])

@@ -245,6 +245,8 @@ def test_remove(host: Host) -> None:
 def test_nothing_is_removed_while_a_store_fails(place: Path, earlier: str) -> None:
     """Two copies are required: with one, the file stays; with both, it goes."""
     host = Host(place, targets=("store", "second"))
+    host.log.touch(0o640)
+    assert host.night(MONDAY).exit_status == 0
     path = left(host, "maillog.0")
     (place / "second").write_bytes(b"")
     if earlier:

@@ -249,14 +249,14 @@ def holding(path: Path, how: str) -> Iterator[Holder]:
 @pytest.fixture(autouse=True)
 def ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let /proc list this session's processes only: here may be some that none may look into."""
-    listdir = os.listdir
+    listdir, mine = os.listdir, (os.getsid(0), os.geteuid())
 
     def listed(path: str) -> list[str]:
-        return [name for name in listdir(path) if path != "/proc" or is_ours(name)]
+        return [name for name in listdir(path) if path != "/proc" or is_mine(name)]
 
-    def is_ours(name: str) -> bool:
-        with suppress(OSError):
-            return name.isdecimal() and os.getsid(int(name)) == os.getsid(0)
+    def is_mine(name: str) -> bool:
+        with suppress(OSError, ValueError):
+            return mine == (os.getsid(int(name)), os.stat(f"/proc/{name}").st_uid)
         return False
 
     monkeypatch.setattr(os, "listdir", listed)

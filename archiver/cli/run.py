@@ -79,7 +79,8 @@ def line(manifest: Manifest) -> str:
     if manifest.is_empty_day:
         return f"{manifest.date}  a day without lines, recorded"
     saved = f"{human_size(manifest.raw_size)} in {human_size(manifest.size)}"
-    return f"{manifest.date}  {manifest.lines} lines, {saved}  {manifest.archive_key}"
+    name = manifest.archive_key.rpartition("/")[2]
+    return f"{manifest.date}  {manifest.lines} lines, {saved}  {name}"
 
 
 __all__ = ["Report", "line", "run", "summary"]

@@ -37,7 +37,7 @@ class Store(Protocol):
         """Return how many bytes a key holds, None if there is no such key."""
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes from `start` on, all or `length` of them.
+        """Yield the bytes from `start` on: `length` of them, or all there are, if any.
 
         Raises: NotFoundError: there is no such key. IntegrityError: fewer bytes are there.
         """

@@ -44,7 +44,7 @@ class LocalStore:
             self._refuse_links(final.parent)
             make_directory(final.parent)
             for name in os.listdir(final.parent):
-                if name.startswith(final.name) and name.endswith(PARTIAL):
+                if name.startswith(f"{final.name}.") and name.endswith(PARTIAL):
                     remove(final.parent / name)
             for _ in range(ATTEMPTS):
                 if _status(final):

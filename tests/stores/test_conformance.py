@@ -370,15 +370,14 @@ def test_no_put_publishes_what_another_has_half_written(
         failures.append(another.exception())
     whole = ([KEY], len(LARGE), LARGE)
     assert [each for each in seen if each not in (NOTHING, whole)] == []
-    assert all(failure is None or isinstance(failure, StoreError) for failure in failures)
-    assert None in failures
+    assert failures == [None, None]
     assert whole == there(again(), KEY)
 
 
 @pytest.mark.parametrize("same", [True, False])
 def test_many_puts_at_once(again: Callable[[], Store], same: bool) -> None:
-    """One wins, and all see its bytes; who brings others is told so."""
-    for turn in range(25):
+    """One wins, and all see its bytes; to bring the same is fine, others are refused."""
+    for turn in range(15):
         contents = [LARGE[: 2 * MIB] + (b"" if same else b"%d" % number) for number in range(4)]
         gate = threading.Barrier(4)
 
@@ -395,5 +394,5 @@ def test_many_puts_at_once(again: Callable[[], Store], same: bool) -> None:
         assert {got(again(), f"{turn}")} == set(won)
         assert set(won) <= set(contents)
         kinds = {type(each.exception()) for each in ended if each.exception()}
-        assert kinds <= ({StoreError} if same else {StoreError, IntegrityError})
-    assert sorted(map(str, range(25))) == list(again().keys())
+        assert kinds <= (set() if same else {IntegrityError})
+    assert sorted(map(str, range(15))) == list(again().keys())
