@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -58,7 +59,7 @@ def create_whole(path: Path, data: bytes, mode: int = 0o640) -> None:
 
     Raises: FileExistsError: there is one, which is left alone.
     """
-    temporary = path.with_name(path.name + TEMPORARY)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
         write_whole(temporary, data, mode)
         os.link(temporary, path)

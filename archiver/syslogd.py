@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -220,10 +221,11 @@ def who_writes(path: Path) -> Finding:
 def _by_proc(path: Path) -> Finding:
     wanted = os.lstat(path)
     holders = []
-    hidden = 0
+    # Mounted with hidepid (proc(5)), it does not even list whom we may not look into.
+    hidden = 0 if os.path.exists("/proc/1") else 1
     for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal()):
         try:
-            if _maps(pid, wanted) or any(_writes(at, wanted) for at in _descriptors(pid)):
+            if _holds(pid, wanted):
                 holders.append(Holder(pid, (_names_of(pid) or ("?",))[0]))
         except PermissionError:
             hidden += 1
@@ -233,13 +235,19 @@ def _by_proc(path: Path) -> Finding:
     return Finding(not holders and not hidden, tuple(holders), unknown)
 
 
-def _descriptors(pid: int) -> list[str]:
-    """All open files, as paths; of its first thread that still has any (proc(5), task)."""
+def _holds(pid: int, wanted: os.stat_result) -> bool:
+    """Whether a process has the file open for writing, or maps it so.
+
+    Its first living thread answers for all of them: one that has ended shows neither files
+    nor memory (proc(5), task).
+    """
     for task in os.listdir(f"/proc/{pid}/task"):
-        directory = f"/proc/{pid}/task/{task}/fd"
-        if names := os.listdir(directory):
-            return [f"{directory}/{name}" for name in names]
-    return []
+        at = f"/proc/{pid}/task/{task}"
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if maps := Path(f"{at}/maps").read_text(encoding="utf-8", errors="replace"):
+                names = os.listdir(f"{at}/fd")
+                return _maps(maps, wanted) or any(_writes(f"{at}/fd/{n}", wanted) for n in names)
+    return False
 
 
 def _writes(at: str, wanted: os.stat_result) -> bool:
@@ -253,21 +261,19 @@ def _writes(at: str, wanted: os.stat_result) -> bool:
     return int(flags.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
 
 
-def _maps(pid: int, wanted: os.stat_result) -> bool:
+def _maps(maps: str, wanted: os.stat_result) -> bool:
     """Whether it writes through memory, which needs no open file (mmap(2), MAP_SHARED)."""
     device = f"{os.major(wanted.st_dev):02x}:{os.minor(wanted.st_dev):02x}"
-    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as maps:
-        rows = (line.split(maxsplit=5) for line in maps)
-        return any(
-            row[1][1] + row[1][3] == "ws" and row[3:5] == [device, str(wanted.st_ino)]
-            for row in rows
-        )
+    rows = (line.split(maxsplit=5) for line in maps.split("\n") if line)
+    return any(
+        row[1][1] + row[1][3] == "ws" and row[3:5] == [device, str(wanted.st_ino)] for row in rows
+    )
 
 
 FSTAT_HEADER = "USER     CMD          PID   FD MOUNT      INUM MODE         SZ|DV R/W NAME"
 # Names and mount points may hold blanks; a mount point may be missing, access too.
 FSTAT_ROW = re.compile(
-    r"\S+ +(?P<name>\S.*?) +(?P<pid>\d+) +(?:\d+|[a-z]+) (?: *(?:/.*?)?) +\d+"
+    r"\S+ +(?P<name>\S.*?) +(?P<pid>\d+) +(?:\d+|[a-z]+) (?: *(?:-|/.*?)?) +\d+"
     r" +[-a-zA-Z]{10} +\d+(?: +(?P<access>rw|r|w))? +/.*"
 )
 

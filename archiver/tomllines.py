@@ -47,6 +47,8 @@ def lines_of_keys(text: str) -> dict[Place, int]:
             place = (*here, *_parts(words[: words.index("=")]))
         for length in range(1, len(place) + 1):
             lines.setdefault(place[:length], number)
+        if words[0] == "[":
+            lines[place] = number  # not where a part of the table came before it
     return lines
 
 
