@@ -74,11 +74,9 @@ def _seal(
     with Workers(compress.level) as workers:
         for day, stretches in groupby(cutter.cut(frames), key=attrgetter("day")):
             path = entry.sealing / f"{len(finished) + 1}.archive"
-            with ArchiveWriter(path, workers) as current:
+            with ArchiveWriter(path, workers, whole) as current:
                 for stretch in stretches:
                     current.add(stretch)
-                    if whole:
-                        workers.hash_into(whole, stretch.data)
                 finished.append((day, current.finish()))
             whole = whole or current.raw.copy()
     segment = Segment(

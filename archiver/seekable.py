@@ -1,8 +1,9 @@
 """Write one archive in the seekable format, and read it back while it is written.
 
 Frames are compressed by two workers, written in their order, then read back from the file,
-decompressed and hashed by a third thread: an archive that does not give back its log's
-own bytes is never finished. Memory: a handful of frames.
+decompressed, compared with what was put in and hashed, by a third thread: the digests are of
+what the archive gives back, and one that does not give back its log is never finished.
+Memory: a handful of frames.
 """
 
 import hashlib
@@ -47,7 +48,6 @@ class Workers:
     def __init__(self, level: int) -> None:
         self.level = level
         self._compressors = ThreadPoolExecutor(COMPRESSORS, "compress")
-        self._hashers = ThreadPoolExecutor(1, "hash")
         self._readers = ThreadPoolExecutor(1, "verify")
         self._own = threading.local()
 
@@ -60,18 +60,15 @@ class Workers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for pool in (self._compressors, self._hashers, self._readers):
+        for pool in (self._compressors, self._readers):
             pool.shutdown(cancel_futures=error is not None)
 
     def compress(self, data: bytes) -> Future[bytes]:
         return self._compressors.submit(self._compress, data)
 
-    def hash_into(self, running: "hashlib._Hash", data: bytes) -> Future[None]:
-        return self._hashers.submit(running.update, data)
-
-    def verify(self, readback: "Readback", offset: int, size: int) -> Future[None]:
+    def verify(self, readback: "Readback", offset: int, size: int, data: bytes) -> Future[None]:
         """One thread only: frames are hashed in the order of the file."""
-        return self._readers.submit(readback.frame, offset, size)
+        return self._readers.submit(readback.frame, offset, size, data)
 
     def _compress(self, data: bytes) -> bytes:
         # A compressor must not be used by two threads at once, and is dear to make.
@@ -84,25 +81,35 @@ class Workers:
 
 
 class Readback:
-    """Reads an archive back from its file, and hashes what it is and what it holds."""
+    """Reads an archive back from its file, and hashes what it is and what it holds.
 
-    def __init__(self, path: Path) -> None:
+    segment: a running digest of the parts before it, which what it holds is added to.
+    """
+
+    def __init__(self, path: Path, segment: "hashlib._Hash | None") -> None:
         self.path = path
         self.stored = hashlib.sha256()
         self.raw = hashlib.sha256()
+        self._segment = segment
         self._descriptor = os.open(path, os.O_RDONLY)
         self._decompressor = zstandard.ZstdDecompressor()
 
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def frame(self, offset: int, size: int) -> None:
-        data = os.pread(self._descriptor, size, offset)
-        self.stored.update(data)
+    def frame(self, offset: int, size: int, data: bytes) -> None:
+        """Raise IntegrityError unless the frame there gives back `data`."""
+        frame = os.pread(self._descriptor, size, offset)
+        self.stored.update(frame)
         try:
-            self.raw.update(self._decompressor.decompress(data))
+            given_back = self._decompressor.decompress(frame)
         except zstandard.ZstdError as error:
             raise _unequal(self.path) from error
+        if given_back != data:
+            raise _unequal(self.path)
+        self.raw.update(given_back)
+        if self._segment:
+            self._segment.update(given_back)
 
     def table(self, frames: Sequence[FrameSize], offset: int, size: int) -> None:
         data = os.pread(self._descriptor, size, offset)
@@ -114,13 +121,14 @@ class Readback:
 class ArchiveWriter:
     """One archive in the making: frames go in, compressed ahead, written in order."""
 
-    def __init__(self, path: Path, workers: Workers) -> None:
+    def __init__(
+        self, path: Path, workers: Workers, segment: "hashlib._Hash | None" = None
+    ) -> None:
         self._workers = workers
         self._file = open(path, "xb")  # noqa: SIM115 (closed by __exit__)
-        self._readback = Readback(path)
-        self._ahead: deque[tuple[Stretch, Future[bytes], Future[None]]] = deque()
+        self._readback = Readback(path, segment)
+        self._ahead: deque[tuple[Stretch, Future[bytes]]] = deque()
         self._checks: deque[Future[None]] = deque()
-        self.raw = hashlib.sha256()
         self._frames: list[Frame] = []
         self._sizes: list[FrameSize] = []
         self._offset = 0
@@ -139,16 +147,20 @@ class ArchiveWriter:
         self._file.close()
         self._readback.close()
 
+    @property
+    def raw(self) -> "hashlib._Hash":
+        """The running digest of what it gives back; complete once it is finished."""
+        return self._readback.raw
+
     def add(self, stretch: Stretch) -> None:
         if self._first_line is None:
             self._first_line = stretch.first_line
-        hashed = self._workers.hash_into(self.raw, stretch.data)
-        self._ahead.append((stretch, self._workers.compress(stretch.data), hashed))
+        self._ahead.append((stretch, self._workers.compress(stretch.data)))
         while len(self._ahead) > AHEAD:
             self._write_next()
 
     def finish(self) -> Sealed:
-        """Write what is left and the seek table; fsync; compare digests."""
+        """Write what is left and the seek table; fsync; wait until all has been compared."""
         while self._ahead:
             self._write_next()
         table = encode_seek_table(self._sizes)
@@ -158,15 +170,13 @@ class ArchiveWriter:
         while self._checks:
             self._checks.popleft().result()
         self._readback.table(self._sizes, self._offset, len(table))
-        if self._readback.raw.digest() != self.raw.digest():
-            raise _unequal(self._readback.path)
         if self._frames and not self._ends_with_newline:
             last = self._frames[-1]
             self._frames[-1] = replace(last, lines=last.lines + 1)
         return Sealed(
             first_line=self._first_line,
             raw_size=sum(frame.raw for frame in self._sizes),
-            raw_sha256=self.raw.hexdigest(),
+            raw_sha256=self._readback.raw.hexdigest(),
             size=self._offset + len(table),
             sha256=self._readback.stored.hexdigest(),
             lines=sum(frame.lines for frame in self._frames),
@@ -174,9 +184,8 @@ class ArchiveWriter:
         )
 
     def _write_next(self) -> None:
-        stretch, compressing, hashing = self._ahead.popleft()
+        stretch, compressing = self._ahead.popleft()
         data = compressing.result()
-        hashing.result()
         self._file.write(data)
         self._file.flush()
         self._frames.append(
@@ -194,7 +203,9 @@ class ArchiveWriter:
         )
         self._ends_with_newline = stretch.data.endswith(b"\n")
         self._sizes.append(FrameSize(len(data), len(stretch.data)))
-        self._checks.append(self._workers.verify(self._readback, self._offset, len(data)))
+        self._checks.append(
+            self._workers.verify(self._readback, self._offset, len(data), stretch.data)
+        )
         while len(self._checks) > AHEAD:
             self._checks.popleft().result()
         self._offset += len(data)

@@ -172,24 +172,22 @@ class Clock:
     def survey(self, frame: bytes, *, continues: bool = False) -> Span:
         """Return the span of the next frame, as reading all its `lines` would.
 
-        Nearly every frame lies within one day of a steady clock: then its stamps
-        sort as text, and finding the lowest and the highest of them, in C, replaces
-        a loop over a hundred thousand lines.
+        The stamps of one day of a steady clock sort as text; so finding the lowest and the
+        highest of each day, in C, replaces a loop over a hundred thousand lines.
         """
         before = self.enter(frame, continues=continues)
         stamps, newlines = _plain_stamps(frame, continues=continues)
         stamps = stamps or OTHER_LINES.findall(_line_starts(frame, continues=continues))
         if not stamps:
             return Span(before.now, before.now, newlines)
-        low, high = min(stamps), max(stamps)
-        times = [self._time(stamp) for stamp in (low, high, stamps[-1])]
-        first, last, final = times
-        if first is None or last is None or final is None:
+        ends = [self._ends(of_day, before) for of_day in _by_day(stamps)]
+        final = self._time(stamps[-1])
+        if final is None or None in ends:
             return self._survey_slowly(frame, continues=continues)
-        far = max(abs(first - before.newest), abs(last - before.newest)) > NEAR // 2
-        # Across the ceiling, the newest that counts is neither of the two.
-        across = first <= self.ceiling < last
-        if far or across or not self._sort_as_text(stamps, low, high):
+        times = [time for both in ends if both for time in both]
+        first, last = min(times), max(times)
+        if first <= self.ceiling < last:
+            # The newest that counts is neither of the two.
             return self._survey_slowly(frame, continues=continues)
         self._move(last)
         self._now = final
@@ -197,6 +195,16 @@ class Clock:
         if header is None or self._time(header[1]) is None:
             return Span(min(first, before.now), max(last, before.now), newlines)
         return Span(first, last, newlines)
+
+    def _ends(self, stamps: list[bytes], before: State) -> tuple[int, int] | None:
+        """The earliest and the latest time of these stamps, if their order as text tells."""
+        low, high = min(stamps), max(stamps)
+        first, last = self._time(low), self._time(high)
+        if first is None or last is None or not self._sort_as_text(stamps, low, high):
+            return None
+        # So far from all others, its year would depend on the lines before it.
+        far = max(abs(first - before.newest), abs(last - before.newest)) > NEAR // 2
+        return None if far else (first, last)
 
     def _survey_slowly(self, frame: bytes, *, continues: bool) -> Span:
         times = [time for _, time in self.lines(frame, continues=continues)]
@@ -321,6 +329,23 @@ def _plain_stamps(frame: bytes, *, continues: bool) -> tuple[list[bytes], int]:
     if heads and all(map(PLAIN.fullmatch, heads)):
         return [head[:-1] for head in (*heads, last)], newlines
     return [], newlines
+
+
+def _by_day(stamps: list[bytes]) -> list[list[bytes]]:
+    """Put together what begins with the same day, in the same form."""
+    low, high = min(stamps), max(stamps)
+    if _day_of(low) == _day_of(high):
+        return [stamps]
+    days: dict[bytes, list[bytes]] = {}
+    for stamp in stamps:
+        days.setdefault(_day_of(stamp), []).append(stamp)
+    return list(days.values())
+
+
+def _day_of(stamp: bytes) -> bytes:
+    if stamp.startswith(b"@"):
+        return b"@"
+    return stamp[: 11 if stamp[:1].isdigit() else 7]
 
 
 def _line_starts(frame: bytes, *, continues: bool) -> bytes:
