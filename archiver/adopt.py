@@ -26,6 +26,7 @@ from archiver.errors import (
     DamagedInputError,
     IntegrityError,
     NotFoundError,
+    SpoolDamagedError,
     UsageError,
     WorkKeptError,
     explained,
@@ -33,7 +34,7 @@ from archiver.errors import (
 from archiver.frames import Readable
 from archiver.journal import Intent, Journal
 from archiver.manifest import Manifest
-from archiver.nightly import Run
+from archiver.run import Run
 
 MAGIC = {
     b"\x1f\x8b": "gzip",
@@ -73,7 +74,8 @@ def adopt(run: Run, source: Source, path: Path, *, remove: bool) -> Adopted:
         for left in journal.entries():
             if left.sealed.exists() or left.intent.origin != "run":
                 run.finish(source, journal, left)
-        entry = journal.begin(Intent("import", str(path.absolute()), int(before.st_mtime)))
+        written = min(max(int(before.st_mtime), 0), run.now)
+        entry = journal.begin(Intent("import", str(path.absolute()), written))
         try:
             with _decompressed(path, file) as log:
                 run.seal(source, entry, file, log)
@@ -82,13 +84,19 @@ def adopt(run: Run, source: Source, path: Path, *, remove: bool) -> Adopted:
             journal.end(entry)
             raise
         manifests = tuple(manifest for manifest, _ in sealed(entry))
-        stored = run.finish(source, journal, entry)
+        known = run.is_archived(source, entry)
+        delivered = run.finish(source, journal, entry)
+        if not known and len(delivered) != len(manifests):
+            raise SpoolDamagedError(
+                f"what was made of {path} changed before it was stored; the file is kept",
+                hint="suspect memory or disk, then import it again",
+            )
         if remove:
-            if not stored:
-                _check_copies(run, path, manifests)
+            if known:
+                _check_copies(run, source, path, manifests)
             _check_unchanged(path, before)
             path.unlink()
-        return Adopted(path, manifests, known=bool(manifests) and not stored, removed=remove)
+        return Adopted(path, manifests, known=known, removed=remove)
 
 
 @contextmanager
@@ -112,14 +120,10 @@ def _opened(run: Run, path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def _check_copies(run: Run, path: Path, manifests: Sequence[Manifest]) -> None:
+def _check_copies(run: Run, source: Source, path: Path, manifests: Sequence[Manifest]) -> None:
     """Read back what was archived of the same lines before: it may be gone or damaged by now."""
-    known = (
-        run.catalog.of_segment(manifests[0].source, sha256=manifests[0].segment.sha256)
-        if manifests and manifests[0].segment
-        else []
-    )
-    for manifest in known:
+    segment = manifests[0].segment
+    for manifest in run.parts_of(source, segment) if segment else ():
         sound = sum(is_sound(store, manifest) for store in run.stores)
         if sound < run.config.storage.required:
             raise IntegrityError(

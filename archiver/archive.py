@@ -70,7 +70,8 @@ def _seal(
     finished: list[tuple[date, Sealed]] = []
     # The segment's digest: for most it is that of their only archive.
     whole: hashlib._Hash | None = None
-    frames = cut(stream, compress.frame_size)
+    counted = _Counted(stream)
+    frames = cut(counted, compress.frame_size)
     with Workers(compress.level) as workers:
         for day, stretches in groupby(cutter.cut(frames), key=attrgetter("day")):
             path = entry.sealing / f"{len(finished) + 1}.archive"
@@ -79,6 +80,11 @@ def _seal(
                     current.add(stretch)
                 finished.append((day, current.finish()))
             whole = whole or current.raw.copy()
+    if sum(each.raw_size for _, each in finished) != counted.bytes:
+        raise IntegrityError(
+            f"the archives of {entry.name} do not hold all of its {counted.bytes} bytes",
+            hint="this is a mistake in archiver: the segment is kept; please report it",
+        )
     segment = Segment(
         name=entry.name,
         origin=entry.intent.origin,
@@ -124,32 +130,74 @@ def _sealing(entry: Entry) -> Iterator[None]:
 def sealed(entry: Entry) -> list[tuple[Manifest, bytes]]:
     """Return the manifests of what has been sealed, and their bytes, in the chain's order.
 
-    Raises: IntegrityError: one was damaged since.
+    Raises: IntegrityError: one was damaged since, or is missing.
     """
     names = [name for name in os.listdir(entry.sealed) if name.endswith(MANIFEST_SUFFIX)]
     # A name ends in "-<sequence>", of a fixed width.
     ordered = sorted(names, key=lambda name: name.removesuffix(MANIFEST_SUFFIX).rsplit("-", 1)[1])
     documents = [(entry.sealed / name).read_bytes() for name in ordered]
     try:
-        return [(decode(document), document) for document in documents]
+        found = [(decode(document), document) for document in documents]
     except ValueError as error:
-        raise IntegrityError(
-            f"{entry.sealed}: {error}",
-            hint=f"remove that directory: {entry.segment} is archived again by the next run",
-        ) from error
+        raise _damaged(entry, str(error)) from error
+    of_lines = [manifest for manifest, _ in found if not manifest.is_empty_day]
+    if of_lines and not is_whole(of_lines):
+        raise _damaged(entry, "a part of the segment is missing")
+    return found
 
 
-def check_sealed(entry: Entry, manifest: Manifest) -> None:
-    """Raise SpoolDamagedError unless a sealed archive is still what its manifest says."""
-    if manifest.is_empty_day:
-        return
-    path = entry.sealed / os.path.basename(manifest.archive_key)
-    with open(path, "rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != manifest.sha256:
-            raise SpoolDamagedError(
-                f"{path} has changed since it was sealed",
-                hint="suspect the disk; it is made again from its segment by the next run",
-            )
+def is_whole(manifests: Sequence[Manifest]) -> bool:
+    """Whether these are the archives of one segment, all of them."""
+    segments = [manifest.segment for manifest in manifests]
+    if not segments or not segments[0]:
+        return False
+    parts = range(1, segments[0].parts + 1)
+    return sorted(segment.part for segment in segments if segment) == list(parts)
+
+
+def check_sealed(entry: Entry) -> list[tuple[Manifest, bytes]]:
+    """Return what `sealed` does, after a look at every byte.
+
+    Raises: IntegrityError: it is not what was sealed, or not all that its segment holds.
+    """
+    found = sealed(entry)
+    for manifest, _ in found:
+        if manifest.is_empty_day:
+            continue
+        path = entry.sealed / os.path.basename(manifest.archive_key)
+        try:
+            with open(path, "rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError as error:
+            raise _damaged(entry, f"{path.name} is missing") from error
+        if sha256 != manifest.sha256:
+            raise _damaged(entry, f"{path.name} has changed since it was sealed")
+    if entry.segment.exists():
+        size = entry.segment.stat().st_size
+        if size != sum(manifest.raw_size for manifest, _ in found):
+            raise _damaged(entry, f"it does not hold the {size} bytes of {entry.segment}")
+    return found
+
+
+def _damaged(entry: Entry, how: str) -> SpoolDamagedError:
+    return SpoolDamagedError(
+        f"{entry.sealed}: {how}",
+        hint="suspect the disk. Where the segment lies beside it, it is made again; else compare "
+        "it with the stores, and remove it only if all of its archives are there",
+    )
+
+
+class _Counted:
+    """Counts what is read: nothing may be left out of the archives."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+        self.bytes = 0
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        self.bytes += len(data)
+        return data
 
 
 def _manifests(

@@ -5,6 +5,7 @@ module `catchup` derives it again.
 Write-ahead logging (sqlite.org/wal.html): readers go on while a run writes.
 """
 
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
@@ -120,9 +121,19 @@ class Summary:
 class Catalog:
     """An open catalog of one host's archives."""
 
-    def __init__(self, connection: sqlite3.Connection, host: str) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, host: str, file: os.stat_result | None = None
+    ) -> None:
         self._sql = connection
         self.host = host
+        self._file = file
+
+    def is_the_one_at(self, path: Path) -> bool:
+        """Whether this is the catalog that is there now, not one in memory or replaced since."""
+        try:
+            return self._file is not None and os.path.samestat(self._file, os.stat(path))
+        except OSError:
+            return False
 
     def close(self) -> None:
         self._sql.close()
@@ -189,21 +200,41 @@ class Catalog:
         """Return the manifests of a segment's archives, by the digest of its bytes."""
         return [each.manifest for each in self._archived("segment_sha256 = ?", source, sha256)]
 
-    def has_segment_named(self, source: str, name: str) -> bool:
-        return bool(self._archived("segment = ?", source, name))
+    def of_segment_named(self, source: str, name: str) -> list[Manifest]:
+        """Return the manifests of one segment's archives, in their order."""
+        found = [each.manifest for each in self._archived("segment = ?", source, name)]
+        return sorted(found, key=lambda manifest: manifest.sequence)
+
+    @_explained()
+    def keys_of(self, source: str, sequence: int) -> list[str]:
+        """Return the manifests with that number in a source's chain: one, if all is well."""
+        rows = self._sql.execute(
+            "SELECT key FROM manifest WHERE host = ? AND source = ? AND sequence = ?",
+            (self.host, source, sequence),
+        )
+        return [str(key) for (key,) in rows]
+
+    @_explained()
+    def forget_other_targets(self, targets: Sequence[str]) -> None:
+        """Forget the copies in targets that are not among these: they are no longer configured."""
+        marks = ", ".join("?" * len(targets))
+        with self._sql:
+            self._sql.execute(f"DELETE FROM copy WHERE target NOT IN ({marks})", tuple(targets))  # noqa: S608
 
     @_explained()
     def days(self, source: str, zone: ZoneInfo) -> frozenset[date]:
         """Return the log dates that have a manifest, of lines or of their absence.
 
-        An archive's last lines may be of the day after: those that came with a nightly
-        rotation. That day is not empty.
+        An archive may hold lines of other days too, such as those that came with a nightly
+        rotation: the days of its earliest and its latest line are not empty either.
         """
         rows = self._sql.execute(
-            "SELECT date, latest FROM manifest WHERE host = ? AND source = ?", (self.host, source)
+            "SELECT date, earliest, latest FROM manifest WHERE host = ? AND source = ?",
+            (self.host, source),
         ).fetchall()
-        return frozenset(date.fromisoformat(day) for day, _ in rows) | frozenset(
-            local_date(latest, zone) for _, latest in rows
+        found = {date.fromisoformat(day) for day, _, _ in rows}
+        return frozenset(found).union(
+            local_date(instant, zone) for _, *both in rows for instant in both
         )
 
     @_explained()
@@ -321,6 +352,7 @@ def opened(path: Path, host: str) -> Iterator[Catalog]:
     """
     if not path.exists():
         raise IntegrityError(f"there is no catalog at {path}", hint=REBUILD_HINT)
+    file = os.stat(path)
     with _explained():
         connection = sqlite3.connect(path, timeout=30)
     with closing(connection):
@@ -330,7 +362,7 @@ def opened(path: Path, host: str) -> Iterator[Catalog]:
             connection.execute("PRAGMA synchronous = FULL")
         if schema != SCHEMA:
             raise IntegrityError(f"{path} has schema {schema}, not {SCHEMA}", hint=REBUILD_HINT)
-        yield Catalog(connection, host)
+        yield Catalog(connection, host, file)
 
 
 @contextmanager

@@ -10,7 +10,13 @@ from pathlib import Path
 
 from archiver.catalog import REBUILD_HINT, Catalog, files_beside, making, nowhere, opened
 from archiver.durable import fsync_directory, remove
-from archiver.errors import ArchiverError, ChainError, IntegrityError, StoreError
+from archiver.errors import (
+    ArchiverError,
+    ChainError,
+    IntegrityError,
+    StoreAwayError,
+    StoreError,
+)
 from archiver.manifest import MANIFEST_SUFFIX, Manifest, decode, digest, host_prefix, place
 from archiver.stores import Store, holds
 
@@ -22,6 +28,7 @@ def catch_up(catalog: Catalog, stores: Sequence[Store]) -> list[ArchiverError]:
     gone, stores that do not answer (whose copies stay as they were).
     """
     problems: list[ArchiverError] = []
+    catalog.forget_other_targets([store.name for store in stores])
     with catalog.changing():
         for store in stores:
             try:
@@ -35,6 +42,13 @@ def _catch_up_with(catalog: Catalog, store: Store, problems: list[ArchiverError]
     known = catalog.copies_in(store.name)
     prefix = host_prefix(catalog.host)
     stored = {key for key in store.keys(prefix) if key.endswith(MANIFEST_SUFFIX)}
+    if known and not stored:
+        raise StoreAwayError(
+            f"store {store.name!r} is empty, but {len(known)} archives were there",
+            hint="is its file system mounted? If it was replaced, copy the archives there from "
+            "another store; if there is none, `archiver catalog rebuild` begins anew",
+            store=store.name,
+        )
     for key in sorted(stored - known):
         try:
             _take(catalog, store, key)
@@ -71,6 +85,13 @@ def _take(catalog: Catalog, store: Store, key: str) -> None:
             hint="bring it back from another copy",
         )
     catalog.note_copy(key, store.name)
+    if len(doubled := catalog.keys_of(manifest.source, manifest.sequence)) > 1:
+        raise ChainError(
+            f"{' and '.join(doubled)} have one number: the chain forks there",
+            hint="both are kept and read. It happens when an old catalog is put back while a "
+            "store is away: rebuild it then, once all stores are there",
+            key=key,
+        )
 
 
 def _decode_as(key: str, document: bytes) -> Manifest:

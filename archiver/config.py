@@ -260,9 +260,9 @@ class _Reader:
             table.problem(
                 "required", f"required = {required}, but there are {len(targets)} targets"
             )
-        paths = [target.path for target in targets]
+        paths = [os.path.realpath(target.path) for target in targets]
         for number, target in enumerate(targets):
-            if target.path in paths[:number]:
+            if paths[number] in paths[:number]:
                 where = ("storage", "target", target.name, "path")
                 self.problem(where, "two targets with one path would be one copy, not two")
         if not targets:

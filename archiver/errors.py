@@ -4,6 +4,7 @@
     ├── UsageError           2  the command line cannot be carried out
     ├── WorkKeptError        3  a step failed; everything is kept, the next run goes on
     │   ├── DiskError        3  the system refused a file operation
+    │   ├── ClockError       3  the clock must be, or may be, wrong
     │   └── MovedAsideError  3  the log was taken away while it was being rotated
     ├── NotFoundError        4  nothing is stored for what was asked
     │   └── LogMissingError  4  a configured log does not exist
@@ -15,6 +16,7 @@
     │   └── UnsafeLogError  10  the log, or the directory it lies in, could be a trap
     ├── LockHeldError       11  another archiver is at work
     ├── StoreError          12  a store could not be reached; retried by the next run
+    │   └── StoreAwayError  12  a store is empty that was not: it is not mounted
     ├── ReopenError         13  the writer could not be told to reopen its log
     │   └── WriterHoldsError 13 the writer was told, and still holds the old file
     ├── NoSpaceError        14  a disk is full
@@ -58,6 +60,10 @@ class WorkKeptError(ArchiverError):
 
 class DiskError(WorkKeptError):
     code = "disk"
+
+
+class ClockError(WorkKeptError):
+    code = "clock"
 
 
 class MovedAsideError(WorkKeptError):
@@ -115,6 +121,16 @@ class StoreError(ArchiverError):
     exit_status = 12
     code = "store"
     retryable = True
+
+
+class StoreAwayError(StoreError):
+    """store: its name."""
+
+    code = "store_away"
+
+    def __init__(self, message: str, *, hint: str, store: str) -> None:
+        super().__init__(message, hint=hint)
+        self.store = store
 
 
 class ReopenError(ArchiverError):

@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from archiver.config import Config
 from archiver.durable import (
     TEMPORARY,
     fsync_directory,
@@ -28,7 +29,7 @@ from archiver.durable import (
     remove_tree,
     write_whole,
 )
-from archiver.errors import IntegrityError
+from archiver.errors import ArchiverError, IntegrityError, WorkKeptError
 from archiver.zone import compact
 
 INTENT, OPEN, LOG = ".intent", ".open", ".log"
@@ -150,7 +151,8 @@ class Journal:
         ]
 
     def begin(self, intent: Intent) -> Entry:
-        """Write a new intent, durably, and return its entry."""
+        """Write a new intent, durably, and return its entry. Raises: ValueError."""
+        _checked(intent)
         entry = Entry(self._new_name(intent.written), self.directory, intent)
         write_whole(
             entry.intent_file, (json.dumps(asdict(intent), indent=1) + "\n").encode(), 0o600
@@ -199,6 +201,27 @@ class Journal:
                 hint=f"move {path} away and keep {name}.* beside it; `archiver import` "
                 "archives such a segment",
             ) from error
+
+
+def forgotten(config: Config, spool: str) -> list[ArchiverError]:
+    """Tell of segments that nobody looks at any more: of a source that was renamed, or in the
+    spool that the last run used, if it was another one.
+    """
+    here = str(config.host.spool_dir)
+    names = {source.name for source in config.sources}
+    found = [path for path in _waiting(here) if path.parent.name not in names]
+    found += _waiting(spool) if spool != here else []
+    return [
+        WorkKeptError(
+            f"{path} is of a source that is not configured, or in a spool that is not",
+            hint="set the name or spool_dir back until `archiver run` has finished it",
+        )
+        for path in found
+    ]
+
+
+def _waiting(spool: str) -> list[Path]:
+    return sorted(Path(spool).glob(f"*/*{INTENT}")) if spool else []
 
 
 def _checked(intent: Intent) -> Intent:

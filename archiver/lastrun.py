@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
+from itertools import chain
 from pathlib import Path
 
 from archiver.durable import write_whole
@@ -21,28 +22,50 @@ class LastRun:
 
     complete: for each source the day (YYYY-MM-DD) up to which every day was archived or
     recorded as empty. Days before it are never called empty again, so a day whose archive
-    is taken away later does not turn into one without lines.
+    is taken away later does not turn into one without lines. logs: the device and inode of each
+    log as it was left, which shows another rotator. spool: the directory that was used.
     """
 
     started: int | None = None
     exit_status: int | None = None
     succeeded: int | None = None
     complete: Mapping[str, str] = field(default_factory=dict)
+    logs: Mapping[str, list[int]] = field(default_factory=dict)
+    spool: str = ""
 
-    def after(self, now: int, exit_status: int, *, complete: Mapping[str, str]) -> "LastRun":
+    def after(
+        self,
+        now: int,
+        exit_status: int,
+        *,
+        complete: Mapping[str, str],
+        logs: Mapping[str, list[int]],
+        spool: str,
+    ) -> "LastRun":
         return replace(
             self,
             started=now,
             exit_status=exit_status,
             succeeded=now if exit_status == 0 else self.succeeded,
             complete={**self.complete, **complete},
+            logs={**self.logs, **logs},
+            spool=spool,
         )
+
+    def known_complete(self, source: str, today: date) -> date | None:
+        """The day up to which a source is accounted for; None if that cannot be believed."""
+        day = self.complete.get(source)
+        known = date.fromisoformat(day) if day else None
+        return known if known and known <= today else None
 
 
 def load(state_dir: Path) -> LastRun:
     try:
         last = LastRun(**json.loads((state_dir / FILE).read_bytes()))
         {name: date.fromisoformat(day) for name, day in last.complete.items()}
+        numbers = [last.started or 0, last.succeeded or 0, *chain.from_iterable(last.logs.values())]
+        if not all(type(number) is int for number in numbers) or type(last.spool) is not str:
+            return LastRun()
     except (OSError, ValueError, TypeError, AttributeError):
         return LastRun()
     return last

@@ -7,30 +7,28 @@ Each stage recognises its own finished output, so running again is the recovery.
 stage leaves the segment in the spool, and the next night's rotation unharmed.
 """
 
-import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import BinaryIO
 
-from archiver import archive, copy, due, lastrun, rotate, syslogd
-from archiver.catalog import Catalog, is_sound, nowhere, opened
-from archiver.catchup import catch_up, readable, rebuild
+from archiver import archive, due, lastrun, rotate, syslogd
+from archiver.catchup import readable
 from archiver.config import Config, Source
-from archiver.durable import exclusive, make_directory
-from archiver.errors import ArchiverError, ChainError, IntegrityError, WorkKeptError, explained
-from archiver.frames import Readable
-from archiver.journal import Entry, Intent, Journal
+from archiver.errors import ArchiverError, ClockError, WorkKeptError, explained
+from archiver.journal import Intent, Journal, forgotten
+from archiver.lastrun import LastRun
 from archiver.maillog.clock import Clock
-from archiver.manifest import Head, Manifest, digest, place
-from archiver.progress import Meter, Metered, unwatched
-from archiver.stores import Store, open_stores
-from archiver.zone import DAY, day_end, local_date
+from archiver.manifest import Manifest
+from archiver.progress import Meter, unwatched
+from archiver.run import Run, started
+from archiver.stores import open_stores
+from archiver.zone import DAY, day_end, local_date, rfc3339
 
 # How much of a live log is read to tell when it begins.
 FIRST_LOOK = 64 * 1024
+# A clock that jumps this far back is not believed; and so many days without a line may be one
+# that is ahead. Days; what was sealed by a wrong clock can never be taken back.
+DOUBTFUL = 31
 
 
 @dataclass
@@ -67,266 +65,161 @@ class Report:
         return min(statuses, default=0) if len(statuses) < 2 else WorkKeptError.exit_status
 
 
-@dataclass
-class Run:
-    """One run over a host's logs, with catalog and stores open.
+class Night:
+    """One source's turn in a run. last: what the run before noted."""
 
-    problems: noticed so far. unchained: why nothing can be chained to what is stored, if so;
-    logs are rotated all the same.
-    """
+    def __init__(
+        self, under_way: Run, source: Source, last: LastRun, *, force: bool, complete: date
+    ) -> None:
+        self.run = under_way
+        self.source = source
+        self.last = last
+        self.force = force
+        self.zone = under_way.config.host.zone
+        self.today = local_date(under_way.now, self.zone)
+        self.journal = Journal(under_way.config.host.spool_dir, source.name)
+        self.report = SourceReport(source.name, complete)
 
-    config: Config
-    catalog: Catalog
-    stores: Sequence[Store]
-    now: int
-    problems: list[ArchiverError] = field(default_factory=list)
-    unchained: ArchiverError | None = None
-    meter: Meter = unwatched
-
-    def nightly(self, source: Source, *, force: bool, complete: date) -> SourceReport:
-        """Take one log through all the stages; a failure ends it and is part of the report.
-
-        complete: the day up to which all days are archived or recorded as empty.
-        """
-        report = SourceReport(source.name, complete)
-        journal = Journal(self.config.host.spool_dir, source.name)
+    def pass_through(self) -> SourceReport:
+        """Take the log through all the stages; a failure ends it and is part of the report."""
         # One step's failure does not keep the others from theirs: a store that is away does
         # not leave the writer on an old log, nor a missing log an old segment unarchived.
-        steps: tuple[Callable[[], None], ...] = (
-            lambda: self.rotate_if_due(source, journal, report, force=force),
-            lambda: self.release(source, journal),
-            lambda: self.finish_all(source, journal, report),
-        )
-        for step in steps:
+        steps: dict[str, Callable[[], None]] = {
+            "rotating": self.rotate_if_due,
+            "closing": self.release,
+            "archiving": self.finish_all,
+            "recording days without lines of": self.record_empty_days,
+        }
+        for doing, step in steps.items():
             try:
-                step()
+                with explained(f"{doing} {self.source.path}"):
+                    step()
             except ArchiverError as failure:
                 # Several may meet the same, such as an intent that cannot be read.
-                if failure.message not in [each.message for each in report.failures]:
-                    report.failures.append(failure)
-        return report
+                if failure.message not in [each.message for each in self.report.failures]:
+                    self.report.failures.append(failure)
+        return self.report
 
-    def rotate_if_due(
-        self, source: Source, journal: Journal, report: SourceReport, *, force: bool
-    ) -> None:
-        with explained(f"rotating {source.path}"):
-            journal.prepare()
-            for entry in journal.entries():
-                rotate.complete(entry)
-            live = rotate.inspect(source)
-            verdict = self.judge(source, live, journal, force=force)
-            report.reason = verdict.reason
-            if verdict.rotate:
-                syslogd.check(source.reopen)
-                rotate.rotate(source, live, journal, now=self.now)
-                report.rotated = True
+    def rotate_if_due(self) -> None:
+        self.journal.prepare()
+        for entry in self.journal.entries():
+            rotate.complete(entry)
+        live = rotate.inspect(self.source)
+        verdict = self.judge(live)
+        self.report.reason = verdict.reason
+        if verdict.rotate:
+            self.check_clock()
+            syslogd.check(self.source.reopen)
+            rotate.rotate(self.source, live, self.journal, now=self.run.now)
+            self.report.rotated = True
 
-    def release(self, source: Source, journal: Journal) -> None:
+    def release(self) -> None:
         """Make the writer let go of whatever it may still hold, and see that it does."""
-        with explained(f"closing {source.path}"):
-            for entry in journal.entries():
-                # If it still is the log, nobody can be made to let go of it.
-                if entry.open_segment.exists() and not entry.is_live():
-                    syslogd.tell(source.reopen, timeout=source.reopen_timeout)
-                    syslogd.release(entry, timeout=source.reopen_timeout)
+        for entry in self.journal.entries():
+            # If it still is the log, nobody can be made to let go of it.
+            if entry.open_segment.exists() and not entry.is_live():
+                syslogd.tell(self.source.reopen, timeout=self.source.reopen_timeout)
+                syslogd.release(entry, timeout=self.source.reopen_timeout)
 
-    def finish_all(self, source: Source, journal: Journal, report: SourceReport) -> None:
-        with explained(f"archiving {source.path}"):
-            for entry in journal.entries():
-                if entry.open_segment.exists():
-                    break  # not closed yet, and what comes after it has to wait
-                report.archived += self.finish(source, journal, entry)
-            if not report.failures:
-                self.record_empty_days(source, journal, report)
-            self.problems += [
-                WorkKeptError(
-                    f"{path} is in the spool, but no journal entry speaks of it",
-                    hint="somebody put it there or removed its .intent; `archiver import` "
-                    "archives a segment, then remove it",
-                )
-                for path in journal.orphans()
-            ]
+    def finish_all(self) -> None:
+        for entry in self.journal.entries():
+            if entry.open_segment.exists():
+                break  # not closed yet, and what comes after it has to wait
+            self.report.archived += self.run.finish(self.source, self.journal, entry)
 
-    def judge(
-        self, source: Source, live: rotate.LiveLog, journal: Journal, *, force: bool
-    ) -> due.Verdict:
-        entries = [e for e in journal.entries() if e.intent.origin == "run" and e.has_anything()]
-        # The newest, not the latest: it may have been noted while the clock was ahead.
-        last = entries[-1].intent.written if entries else self.catalog.last_rotation(source.name)
-        return due.decide(
-            now=self.now,
-            zone=self.config.host.zone,
-            size=0 if any(entry.is_live() for entry in entries) else live.size,
-            first_line=self.begins(live),
-            last_rotation=last,
-            criteria=due.Criteria(source.min_size, source.max_size),
-            force=force,
-        )
+    def record_empty_days(self) -> None:
+        """Record the days that passed without a line, so that none of them looks forgotten.
 
-    def begins(self, live: rotate.LiveLog) -> int | None:
-        """The instant of the live log's first line that tells one.
-
-        Not one after today: a clock that was ahead must not put off rotation till then.
+        What is recorded stands for ever; so if anything is in doubt, nothing is.
         """
-        zone = self.config.host.zone
-        midnight = day_end(local_date(self.now, zone), zone)
-        with open(live.path, "rb") as log:
-            first = log.read(FIRST_LOOK)
-        return Clock(zone, written=self.now).first_time(first, latest=midnight - 1)
-
-    def finish(self, source: Source, journal: Journal, entry: Entry) -> list[Manifest]:
-        """Bring a closed entry of the spool to its end, from wherever it is."""
-        archived: list[Manifest] = []
-        if not self.is_delivered(source, entry):
-            if entry.sealed.exists() and not self.continues_chain(source, entry):
-                journal.unseal(entry)
-            if entry.segment.exists() and not entry.sealed.exists():
-                with open(entry.segment, "rb") as segment:
-                    self.seal(source, entry, segment, segment)
-            if entry.sealed.exists():
-                archived = self.deliver(entry)
-        journal.end(entry)
-        return archived
-
-    def seal(self, source: Source, entry: Entry, file: BinaryIO, log: Readable) -> None:
-        """Archive what `log` gives, showing how far `file`, which it comes from, was read."""
-        with self.meter(f"archiving {source.name}", os.fstat(file.fileno()).st_size) as advance:
-            archive.seal(
-                entry,
-                Metered(log, file, advance),
-                origin=self.origin(source),
-                compress=self.config.compress,
-                head=self.head(source),
-                now=self.now,
+        orphans = self.journal.orphans()
+        self.report.failures += [
+            WorkKeptError(
+                f"{path} is in the spool, but no journal entry speaks of it",
+                hint="somebody put it there or removed its .intent; `archiver import` "
+                "archives a segment, then remove it",
             )
-
-    def deliver(self, entry: Entry) -> list[Manifest]:
-        """Copy what was sealed, and catalogue it once enough stores gave it back.
-
-        Raises: the first store's failure, if too few did; everything is kept then.
-        """
-        delivered = []
-        for manifest, document in archive.sealed(entry):
-            copies = copy.copy(entry, manifest, document, self.stores)
-            if len(copies.stores) < self.config.storage.required:
-                raise copies.failures[0]
-            self.problems += copies.failures
-            self.catalog.add(document, copies.stores)
-            delivered.append(manifest)
-        return delivered
-
-    def record_empty_days(self, source: Source, journal: Journal, report: SourceReport) -> None:
-        """Record the days that passed without a line, so that none of them looks forgotten."""
-        live = rotate.inspect(source)
-        until = local_date(self.now, self.config.host.zone)
+            for path in orphans
+        ]
+        if self.report.failures:
+            return
+        live = rotate.inspect(self.source)
+        until = self.today
         if live.size:
             # Days from the live log's first on are not over, or not known: min_size, --source.
-            begins = self.begins(live)
-            if begins is None:
-                return
-            until = min(until, local_date(begins, self.config.host.zone))
-        covered = self.catalog.days(source.name, self.config.host.zone)
-        days = due.empty_days(since=report.complete, until=until, covered=covered)
+            times = [time for _, time in self.clock().lines(self.first_look(live))]
+            until = min(until, local_date(min(times), self.zone))
+        covered = self.run.catalog.days(self.source.name, self.zone)
+        days = due.empty_days(since=self.report.complete, until=until, covered=covered)
         if days:
-            entry = journal.begin(Intent("empty-days", str(source.path), self.now))
+            self.check_empty_days(live, days)
+            intent = Intent("empty-days", str(self.source.path), self.run.now)
+            entry = self.journal.begin(intent)
             archive.seal_empty_days(
-                entry, days, origin=self.origin(source), head=self.head(source), now=self.now
+                entry,
+                days,
+                origin=self.run.origin(self.source),
+                head=self.run.head(self.source),
+                now=self.run.now,
             )
-            report.archived += self.finish(source, journal, entry)
-        report.complete = max(report.complete, until - DAY)
+            self.report.archived += self.run.finish(self.source, self.journal, entry)
+        self.report.complete = max(self.report.complete, until - DAY)
 
-    def head(self, source: Source) -> Head:
-        """The end of the chain. Where it cannot be known, sealing would fork it: refused."""
-        if self.unchained:
-            raise self.unchained
-        head = self.catalog.head(source.name)
-        for problem in self.problems:
-            if isinstance(problem, ChainError):
-                of, sequence = place(problem.key)
-                if of == source.name and sequence > head.sequence:
-                    raise problem
-        return head
+    def check_empty_days(self, live: rotate.LiveLog, days: Sequence[date]) -> None:
+        """Raise ClockError or WorkKeptError if these may not have been empty at all."""
+        if len(days) > DOUBTFUL and not self.force:
+            raise ClockError(
+                f"{self.source.path}: {len(days)} days without a line, up to {days[-1]}, were not "
+                "recorded as such: the clock may be wrong",
+                hint="if it is right, `archiver run --force` records them",
+            )
+        known = self.last.logs.get(self.source.name)
+        if known and known != [live.status.st_dev, live.status.st_ino] and not self.report.rotated:
+            self.report.complete = self.today - DAY
+            raise WorkKeptError(
+                f"{self.source.path} is another file than the last run left there; "
+                f"{days[0]} to {days[-1]} were not recorded as days without lines",
+                hint="if newsyslog or logrotate took it: remove it from their configuration, and "
+                "`archiver import` what they made of it",
+            )
 
-    def origin(self, source: Source) -> archive.Origin:
-        return archive.Origin(self.config.host.name, source.name, self.config.host.zone)
+    def check_clock(self) -> None:
+        """Raise ClockError if the clock must be wrong: years are told by it."""
+        started = self.last.started
+        if started and self.run.now < started - DOUBTFUL * 86_400 and not self.force:
+            raise ClockError(
+                f"the clock says {rfc3339(self.run.now)}, but the last run was at "
+                f"{rfc3339(started)}; {self.source.path} was left as it is",
+                hint="set the clock; if it is right, `archiver run --force` believes it",
+            )
 
-    def is_delivered(self, source: Source, entry: Entry) -> bool:
-        """Whether the stores have these very bytes already, in archives other than the sealed.
+    def judge(self, live: rotate.LiveLog) -> due.Verdict:
+        entries = self.journal.entries()
+        rotated = [e for e in entries if e.intent.origin == "run" and e.has_anything()]
+        # The newest, not the latest: it may have been noted while the clock was ahead.
+        last = (
+            rotated[-1].intent.written
+            if rotated
+            else self.run.catalog.last_rotation(self.source.name)
+        )
+        # Not a line after today: a clock that was ahead must not put off rotation till then.
+        latest = day_end(self.today, self.zone) - 1
+        return due.decide(
+            now=self.run.now,
+            zone=self.zone,
+            size=0 if any(entry.is_live() for entry in rotated) else live.size,
+            first_line=self.clock().first_time(self.first_look(live), latest=latest),
+            last_rotation=last,
+            criteria=due.Criteria(self.source.min_size, self.source.max_size),
+            force=self.force,
+        )
 
-        A file may be imported twice; and what was sealed may have been removed by hand.
-        """
-        own: set[str] = set()
-        if entry.sealed.exists():
-            if entry.intent.origin != "import":
-                return False
-            try:
-                manifests = [manifest for manifest, _ in archive.sealed(entry)]
-            except IntegrityError:
-                return False
-            if not manifests or not manifests[0].segment:
-                return False
-            sha256 = manifests[0].segment.sha256
-            own = {manifest.manifest_key for manifest in manifests}
-        elif entry.segment.exists() and self.catalog.has_segment_named(source.name, entry.name):
-            with open(entry.segment, "rb") as segment:
-                sha256 = hashlib.file_digest(segment, "sha256").hexdigest()
-        else:
-            return False
-        known = [
-            manifest.segment
-            for manifest in self.catalog.of_segment(source.name, sha256=sha256)
-            if manifest.segment and manifest.manifest_key not in own
-        ]
-        return bool(known) and {each.part for each in known} == set(range(1, known[0].parts + 1))
+    def clock(self) -> Clock:
+        return Clock(self.zone, written=self.run.now)
 
-    def continues_chain(self, source: Source, entry: Entry) -> bool:
-        """Whether what was sealed is sound, and still fits the end of the chain.
-
-        The catalog may have been an old one then. What cannot be made again, because its
-        segment was released, and what has been catalogued in part always counts as fitting.
-        """
-        if entry.intent.origin == "run" and not entry.segment.exists():
-            return True
-        try:
-            sealed = archive.sealed(entry)
-            for manifest, _ in sealed:
-                archive.check_sealed(entry, manifest)
-        except IntegrityError:
-            return False
-        head = self.catalog.head(source.name)
-        if not sealed or any(
-            self.catalog.digest_of(manifest.manifest_key) == digest(document)
-            for manifest, document in sealed
-        ):
-            return True
-        first, _ = sealed[0]
-        return (first.sequence, first.previous) == (head.sequence + 1, head.digest)
-
-
-@contextmanager
-def started(config: Config, *, now: int, meter: Meter = unwatched) -> Iterator[Run]:
-    """Take the lock, open stores and catalog, and bring the catalog level with the stores.
-
-    Raises: LockHeldError.
-    """
-    with explained("preparing the run"):
-        make_directory(config.host.state_dir)
-        lock = exclusive(config.host.state_dir / "lock")
-    with lock, ExitStack() as stack:
-        stores = open_stores(config.storage)
-        path, host = config.host.catalog, config.host.name
-        unchained = None
-        with explained("opening the catalog"):
-            try:
-                sound = is_sound(path)
-                problems = [] if sound else rebuild(path, host, stores)
-                catalog = stack.enter_context(opened(path, host))
-                if sound:
-                    problems = catch_up(catalog, stores)
-            except ArchiverError as problem:
-                problems, unchained = [], problem
-                catalog = stack.enter_context(nowhere(host))
-        yield Run(config, catalog, stores, now, problems, unchained, meter)
+    def first_look(self, live: rotate.LiveLog) -> bytes:
+        with open(live.path, "rb") as log:
+            return log.read(FIRST_LOOK)
 
 
 def run(
@@ -341,22 +234,32 @@ def run(
         last = lastrun.load(config.host.state_dir)
         today = local_date(now, config.host.zone)
         complete: dict[str, str] = {}
+        logs: dict[str, list[int]] = {}
         report = Report(problems=under_way.problems)
+        report.problems += forgotten(config, last.spool)
         for source in config.sources:
             if source.name not in names:
                 continue
-            known = last.complete.get(source.name)
+            known = last.known_complete(source.name, today)
             # Without a note of it: what the catalog has; and the first day of all is not
             # known whole, so it is not called empty.
-            since = (
-                date.fromisoformat(known)
-                if known
-                else under_way.catalog.last_watched(source.name) or today
-            )
-            report.sources.append(under_way.nightly(source, force=force, complete=since))
-            complete[source.name] = report.sources[-1].complete.isoformat()
+            since = known or under_way.catalog.last_watched(source.name) or today
+            night = Night(under_way, source, last, force=force, complete=since)
+            report.sources.append(night.pass_through())
+            if known or not under_way.unchained:
+                complete[source.name] = night.report.complete.isoformat()
+            if live := rotate.identity(source):
+                logs[source.name] = live
+        if under_way.unchained and not report.failures:
+            report.problems.append(under_way.unchained)
         with explained("noting how the run ended"):
-            after = last.after(now, report.exit_status, complete=complete)
+            after = last.after(
+                now,
+                report.exit_status,
+                complete=complete,
+                logs=logs,
+                spool=str(config.host.spool_dir),
+            )
             lastrun.save(config.host.state_dir, after)
     return report
 
@@ -365,20 +268,22 @@ def plan(config: Config, names: Sequence[str], *, now: int, force: bool) -> Repo
     """Tell what `run` would do now, and touch nothing."""
     report = Report()
     stores = open_stores(config.storage)
+    last = lastrun.load(config.host.state_dir)
     with readable(config.host.catalog, config.host.name, stores, []) as catalog:
         would = Run(config, catalog, stores, now)
         for source in config.sources:
             if source.name not in names:
                 continue
-            each = SourceReport(source.name, date.min)
+            night = Night(would, source, last, force=force, complete=date.min)
+            each = night.report
             report.sources.append(each)
-            journal = Journal(config.host.spool_dir, source.name)
             try:
                 with explained(f"looking at {source.path}"):
-                    each.pending = [entry.name for entry in journal.entries()]
-                    verdict = would.judge(source, rotate.inspect(source), journal, force=force)
+                    each.pending = [entry.name for entry in night.journal.entries()]
+                    verdict = night.judge(rotate.inspect(source))
                     each.reason = verdict.reason
                     if verdict.rotate:
+                        night.check_clock()
                         syslogd.check(source.reopen)
                         each.rotated = True
             except ArchiverError as failure:

@@ -1,14 +1,16 @@
 """What there is, and whether all is well: the answers of `list` and `status`."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from archiver import lastrun
 from archiver.catalog import Catalog, Summary
 from archiver.config import Config, Source
-from archiver.errors import ArchiverError
-from archiver.journal import Journal
+from archiver.errors import ArchiverError, WorkKeptError
+from archiver.journal import Journal, forgotten
 from archiver.lastrun import LastRun
 
 
@@ -44,7 +46,7 @@ class SourceStatus:
 class Status:
     sources: tuple[SourceStatus, ...]
     last: LastRun
-    problems: tuple[str, ...]
+    problems: tuple[ArchiverError, ...]
     stale: bool
 
 
@@ -53,32 +55,58 @@ def status(config: Config, catalog: Catalog, *, now: int, max_age: float | None)
     sources = tuple(_source(config, catalog, source) for source in config.sources)
     last = lastrun.load(config.host.state_dir)
     stale = max_age is not None and (last.succeeded is None or now - last.succeeded > max_age)
-    problems = [
-        f"{each.source}: {len(each.waiting)} segments wait in the spool"
-        for each in sources
-        if each.waiting
-    ]
-    problems += [
-        f"{each.source}: {each.path} does not exist" for each in sources if each.live_size is None
-    ]
-    problems += [
-        f"{each.source}: {each.too_few_copies} archives have fewer than "
-        f"{config.storage.required} copies"
-        for each in sources
-        if each.too_few_copies
-    ]
-    problems += [
-        f"{source.name}: {path} is in the spool, but no journal entry speaks of it"
-        for source in config.sources
-        for path in Journal(config.host.spool_dir, source.name).orphans()
-    ]
+    problems = list(forgotten(config, last.spool))
+    for each in sources:
+        problems += _problems(config, each)
     if last.exit_status:
-        problems.append(f"the last run ended with exit status {last.exit_status}")
+        problems.append(
+            WorkKeptError(
+                f"the last run ended with exit status {last.exit_status}",
+                hint="`archiver run` goes on from there, and says what is wrong",
+            )
+        )
     if last.started is None:
-        problems.append("no run has been made yet")
+        problems.append(WorkKeptError("no run has been made yet", hint="archiver run"))
     if stale:
-        problems.append("no run has succeeded for too long")
+        problems.append(
+            WorkKeptError("no run has succeeded for too long", hint="does cron start it?")
+        )
     return Status(sources, last, tuple(problems), stale)
+
+
+def _problems(config: Config, each: SourceStatus) -> list[ArchiverError]:
+    """What is wrong with one source, and what to do."""
+    found: list[ArchiverError] = []
+    if each.waiting:
+        found.append(
+            WorkKeptError(
+                f"{each.source}: {len(each.waiting)} segments wait in the spool",
+                hint="`archiver run` goes on with them, and says what is in the way",
+            )
+        )
+    if each.live_size is None:
+        found.append(
+            WorkKeptError(
+                f"{each.source}: {each.path} does not exist",
+                hint="check `path`, or create the log and tell syslogd",
+            )
+        )
+    if each.too_few_copies:
+        found.append(
+            WorkKeptError(
+                f"{each.source}: {each.too_few_copies} archives have fewer than "
+                f"{config.storage.required} copies",
+                hint="`archiver list` shows which; copy them from another store",
+            )
+        )
+    found += [
+        WorkKeptError(
+            f"{each.source}: {path} is in the spool, but no journal entry speaks of it",
+            hint="`archiver import` it, then remove it",
+        )
+        for path in Journal(config.host.spool_dir, each.source).orphans()
+    ]
+    return found
 
 
 def _source(config: Config, catalog: Catalog, source: Source) -> SourceStatus:
@@ -87,7 +115,7 @@ def _source(config: Config, catalog: Catalog, source: Source) -> SourceStatus:
     return SourceStatus(
         source=source.name,
         path=str(source.path),
-        live_size=source.path.stat().st_size if source.path.exists() else None,
+        live_size=_size(source.path),
         waiting=tuple(_waiting(Journal(config.host.spool_dir, source.name))),
         archives=sum(not each.is_empty_day for each in found),
         empty_days=sum(each.is_empty_day for each in found),
@@ -100,17 +128,24 @@ def _source(config: Config, catalog: Catalog, source: Source) -> SourceStatus:
     )
 
 
+def _size(path: Path) -> int | None:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return None
+
+
 def _waiting(journal: Journal) -> list[Waiting]:
     stages = (("open", "open_segment"), ("closed", "segment"), ("sealed", "sealed"))
     waiting = []
     for entry in journal.entries():
         for stage, where in stages:
-            path = getattr(entry, where)
-            if path.exists():
-                waiting.append(
-                    Waiting(entry.name, stage, path.stat().st_size, entry.intent.written)
-                )
-                break
+            try:
+                size = os.stat(getattr(entry, where)).st_size
+            except FileNotFoundError:
+                continue  # or a run has just moved it on
+            waiting.append(Waiting(entry.name, stage, size, entry.intent.written))
+            break
     return waiting
 
 
@@ -130,7 +165,7 @@ def nagios(found: Status) -> tuple[int, str]:
     """Return the plugin's status (0-3) and its line, as monitoring-plugins.org wants them."""
     if found.last.started is None:
         return 3, "UNKNOWN: no run has been made yet"
-    text = "; ".join(found.problems) or "all logs archived"
+    text = "; ".join(each.message for each in found.problems) or "all logs archived"
     if found.stale or found.last.exit_status:
         return 2, f"CRITICAL: {text}"
     if found.problems:

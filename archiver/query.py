@@ -7,6 +7,7 @@ is open is consistent, and stays so (archives do not change, open files do not g
 
 import io
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -81,16 +82,19 @@ def snapshot(
         yield Snapshot(tuple(each for each in found if each.manifest.segment), ())
         return
     for _ in range(TRIES):
-        with ExitStack() as stack, explained(f"reading the log of {source.name}"):
-            before = _look(config, catalog, source)
-            raw, names = _open_raw(stack, config, source, now)
-            # A segment still in the spool is read there; its archives may not all be ready.
-            found = [
-                each
-                for each in catalog.between(source.name, window.start, window.end)
-                if each.manifest.segment and each.manifest.segment.name not in names
-            ]
-            if _look(config, catalog, source) == before:
+        with ExitStack() as stack:
+            with explained(f"reading the log of {source.name}"):
+                before = _look(config, source)
+                fresh = stack.enter_context(_fresh(config, catalog))
+                raw, names = _open_raw(stack, config, source, now)
+                # A segment still in the spool is read there; its archives may not all be ready.
+                found = [
+                    each
+                    for each in fresh.between(source.name, window.start, window.end)
+                    if each.manifest.segment and each.manifest.segment.name not in names
+                ]
+                moved = _look(config, source) != before
+            if not moved:
                 yield Snapshot(tuple(found), tuple(raw))
                 return
     raise WorkKeptError(
@@ -99,22 +103,33 @@ def snapshot(
     )
 
 
-def _look(config: Config, catalog: Catalog, source: Source) -> object:
+@contextmanager
+def _fresh(config: Config, catalog: Catalog) -> Iterator[Catalog]:
+    """Give the catalog, or another one if this does not grow as runs go on: one in memory, or
+    one whose file was replaced.
+    """
+    if catalog.is_the_one_at(config.host.catalog):
+        yield catalog
+        return
+    with catalogued(config, []) as another:
+        yield another
+
+
+def _look(config: Config, source: Source) -> object:
     """What would be different if a run had moved anything."""
     try:
         log = os.stat(source.path).st_ino
     except FileNotFoundError:
         log = None
     spool = config.host.spool_dir / source.name
-    entries = sorted(os.listdir(spool)) if spool.is_dir() else []
-    return log, entries, catalog.count()
+    return log, sorted(os.listdir(spool)) if spool.is_dir() else []
 
 
 def _open_raw(
     stack: ExitStack, config: Config, source: Source, now: int
 ) -> tuple[list[RawLog], set[str]]:
     """Open the spool's segments and the live log, as long as they are at one instant."""
-    opened: dict[int, tuple[BinaryIO, int]] = {}
+    opened: dict[tuple[int, int], tuple[BinaryIO, int]] = {}
     names: set[str] = set()
     candidates = [
         (path, entry.last_written(now), entry.name)
@@ -123,11 +138,14 @@ def _open_raw(
     ]
     for path, written, name in [*candidates, (source.path, now, "")]:
         try:
-            file = stack.enter_context(open(path, "rb"))  # noqa: SIM115 (the stack closes it)
+            file = stack.enter_context(open(path, "rb", opener=_at_once))  # noqa: SIM115
         except FileNotFoundError:
             continue
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            continue
         # Between link and rename the log has two names.
-        opened.setdefault(os.fstat(file.fileno()).st_ino, (file, written))
+        opened.setdefault((status.st_dev, status.st_ino), (file, written))
         names |= {name} - {""}
     # The newest is measured first: what its writer put into an older one before is in there.
     measured = [
@@ -135,6 +153,11 @@ def _open_raw(
         for file, written in reversed(opened.values())
     ]
     return measured[::-1], names
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting: should the log be a FIFO, nobody may be at its other end."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def lines(

@@ -48,12 +48,13 @@ def _first(
         yield frame, decompressing.result()
     except IntegrityError as problem:
         problems.append(problem)
-        for store in stores[1:]:
+        for store in stores:
             try:
                 stored = b"".join(store.stream(manifest.archive_key, frame.offset, frame.size))
                 data = _decompress(manifest, frame, stored)
             except ArchiverError as another:
-                problems.append(another)
+                if another.message != problem.message:
+                    problems.append(another)
             else:
                 yield frame, data
                 return

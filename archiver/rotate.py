@@ -66,6 +66,15 @@ def inspect(source: Source) -> LiveLog:
     return LiveLog(path, status)
 
 
+def identity(source: Source) -> list[int] | None:
+    """Return the device and inode of the log there is now."""
+    try:
+        status = os.stat(source.path)
+    except OSError:
+        return None
+    return [status.st_dev, status.st_ino]
+
+
 KINDS = (
     (stat.S_ISLNK, "a symbolic link"),
     (stat.S_ISDIR, "a directory"),

@@ -300,7 +300,7 @@ def read_fstat(output: str) -> Finding:
 def _output(argv: list[str]) -> str | None:
     """What a program says; None if it cannot be run, or fails."""
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(argv, capture_output=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return None if done.returncode else done.stdout
+    return None if done.returncode else done.stdout.decode(errors="replace")

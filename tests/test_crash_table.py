@@ -19,6 +19,7 @@ from archiver.config import Config, parse
 from archiver.errors import ArchiverError
 from archiver.manifest import MANIFEST_SUFFIX
 from archiver.query import catalogued, day_window, lines, snapshot
+from archiver.run import started
 from archiver.stores import open_stores
 from archiver.stores.local import LocalStore
 from archiver.zone import local_date, parse_rfc3339
@@ -197,7 +198,7 @@ def test_import_killed(host: Config, at: Row, *, known: bool) -> None:
     os.utime(old, (NOW, NOW))
 
     def take(path: Path) -> None:
-        with nightly.started(host, now=NOW) as under_way:
+        with started(host, now=NOW) as under_way:
             adopt.adopt(under_way, host.sources[0], path, remove=False)
 
     if known:

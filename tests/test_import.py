@@ -14,7 +14,7 @@ import zstandard
 
 from archiver import adopt, archive, copy
 from archiver.journal import Intent, Journal
-from archiver.nightly import Run, started
+from archiver.run import Run, started
 from tests.host import MONDAY, Host, Said, after, flip, lines
 from tests.system import need
 

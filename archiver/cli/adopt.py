@@ -10,8 +10,8 @@ from archiver.cli.answer import Answer, Invocation, verb
 from archiver.cli.run import line, summary
 from archiver.cli.sources import named
 from archiver.errors import ArchiverError, UsageError
-from archiver.nightly import started
 from archiver.overview import worst
+from archiver.run import started
 
 
 @click.command("import", short_help="Adopt logs that others rotated.")

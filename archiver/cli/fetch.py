@@ -75,6 +75,8 @@ def fetch(
     whole = day_window(*wanted, zone) if wanted else window(start, end, zone, invocation.now)
     sources = named(config, names)
     problems: list[ArchiverError] = []
+    if not output:
+        raise UsageError("-o needs a name", hint="-o FILE, -o DIR/ or -o - for stdout")
     if output.endswith("/"):
         with explained(f"making {output}"):
             os.makedirs(output, exist_ok=True)
@@ -143,6 +145,7 @@ class _Job:
             return
         before = self.bytes
         path = Path(os.path.realpath(output))
+        self.refuse_own_files(path)
         with explained(f"writing {output}"):
             if path.exists() and not path.is_file():
                 # Such as /dev/null: written to, not replaced.
@@ -158,6 +161,19 @@ class _Job:
                     self.files.append(output)
             finally:
                 remove(partial)
+
+    def refuse_own_files(self, path: Path) -> None:
+        """Lines are never written over a log, nor among what they come from."""
+        host, storage = self.config.host, self.config.storage
+        logs = [os.path.realpath(source.path) for source in self.config.sources]
+        ours = [host.spool_dir, host.state_dir, *(target.path for target in storage.targets)]
+        if str(path) in logs or any(
+            path.is_relative_to(os.path.realpath(directory)) for directory in ours
+        ):
+            raise UsageError(
+                f"{path} is a log, or lies in the spool, the state or a store",
+                hint="write to another place",
+            )
 
     def lines(self, source: Source, wanted: Window, out: BinaryIO) -> None:
         zone = self.config.host.zone

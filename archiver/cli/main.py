@@ -4,9 +4,11 @@ Each verb's module is imported when it is called, so that `archiver --help` is i
 """
 
 import importlib
+import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -90,6 +92,7 @@ def cli(
 def main() -> None:
     """Run the command line, and end the process with the exit status of what happened."""
     signal.signal(signal.SIGTERM, _terminate)
+    open_closed_streams()
     invocation = Invocation(Path(DEFAULT_CONFIG))
     # Options after `--` are names; and a usage error comes before click has parsed --json.
     words = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
@@ -100,15 +103,34 @@ def main() -> None:
             traceback.print_exc()
         invocation.json = invocation.json or "--json" in words
         failure = explain(error)
-        status = failure.exit_status
-        give(invocation, Answer(failures=[failure]))
+        status = say(invocation, failure)
     except KeyboardInterrupt:
         failure = InterruptedRunError(
             "interrupted", hint="nothing is lost; the next run goes on from here"
         )
-        status = failure.exit_status
-        give(invocation, Answer(failures=[failure]))
+        status = say(invocation, failure)
+    # What could not be written is told above; at exit it must not be tried again.
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(status)
+
+
+def say(invocation: Invocation, failure: ArchiverError) -> int:
+    """Tell of a failure, if there is still somewhere to tell it, and return its exit status."""
+    with suppress(OSError):
+        give(invocation, Answer(failures=[failure]))
+    return failure.exit_status
+
+
+def open_closed_streams() -> None:
+    """A daemon's child may have none (`>&-`); then what is said goes nowhere."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def explain(error: Exception) -> ArchiverError:

@@ -10,7 +10,7 @@ from archiver.cli.dates import days
 from archiver.cli.run import summary
 from archiver.cli.sources import named
 from archiver.config import duration_in_seconds
-from archiver.errors import ArchiverError, UsageError, WorkKeptError
+from archiver.errors import ArchiverError, UsageError
 from archiver.overview import Status, archived, nagios, worst
 from archiver.overview import status as status_
 from archiver.query import catalogued
@@ -84,10 +84,7 @@ def status(invocation: Invocation, max_age: str | None, as_nagios: bool) -> Answ
     if as_nagios:
         code, line = nagios(found)
         return Answer(data=_status_data(found), text=line, exit_status=code)
-    failures = [
-        *problems,
-        *(WorkKeptError(problem, hint="archiver run") for problem in found.problems),
-    ]
+    failures = [*problems, *found.problems]
     return Answer(
         data=_status_data(found),
         text=_status_text(found),
@@ -99,7 +96,7 @@ def status(invocation: Invocation, max_age: str | None, as_nagios: bool) -> Answ
 def _status_data(found: Status) -> dict[str, Any]:
     last = found.last
     return {
-        "problems": list(found.problems),
+        "problems": [problem.message for problem in found.problems],
         "retention": KEPT,
         "last_run": {
             "started_at": rfc3339(last.started) if last.started else None,

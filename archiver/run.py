@@ -1,0 +1,207 @@
+"""One run under way: the lock held, catalog and stores open; and what it does with a segment.
+
+    closed segment → sealed → copied → read back → catalogued → released
+
+Each step recognises its own finished output. What has been stored in part is only ever made
+again exactly as it was: the stores then see the same bytes under the same keys, and missing
+copies are made, instead of a second archive of the same lines.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO
+
+from archiver import archive, copy
+from archiver.catalog import Catalog, is_sound, nowhere, opened
+from archiver.catchup import catch_up, rebuild
+from archiver.config import Config, Source
+from archiver.durable import exclusive, make_directory
+from archiver.errors import (
+    ArchiverError,
+    ChainError,
+    IntegrityError,
+    StoreAwayError,
+    explained,
+)
+from archiver.frames import Readable
+from archiver.journal import Entry, Journal
+from archiver.manifest import Head, Manifest, Segment, digest, place
+from archiver.progress import Meter, Metered, unwatched
+from archiver.stores import Store, open_stores
+
+
+@dataclass
+class Run:
+    """One run over a host's logs.
+
+    problems: noticed so far. unchained: why nothing can be chained to what is stored, if so;
+    logs are rotated all the same.
+    """
+
+    config: Config
+    catalog: Catalog
+    stores: Sequence[Store]
+    now: int
+    problems: list[ArchiverError] = field(default_factory=list)
+    unchained: ArchiverError | None = None
+    meter: Meter = unwatched
+
+    def finish(self, source: Source, journal: Journal, entry: Entry) -> list[Manifest]:
+        """Bring a closed entry of the spool to its end, from wherever it is.
+
+        Returns what was delivered: nothing, if its lines are in the stores already.
+        """
+        if self.unchained and entry.sealed.exists():
+            raise self.unchained  # whether it still fits cannot be known
+        known = self.catalog.of_segment_named(source.name, entry.name)
+        delivered: list[Manifest] = []
+        if entry.sealed.exists() and (unfit := self.unfit(source, entry)):
+            self.may_be_made_again(entry, known, unfit)
+            journal.unseal(entry)
+        if entry.segment.exists() and not entry.sealed.exists():
+            with open(entry.segment, "rb") as segment:
+                self.seal(source, entry, segment, segment, known)
+        if entry.sealed.exists() and not self.is_archived(source, entry):
+            delivered = self.deliver(entry)
+        journal.end(entry)
+        return delivered
+
+    def seal(
+        self,
+        source: Source,
+        entry: Entry,
+        file: BinaryIO,
+        log: Readable,
+        known: Sequence[Manifest] = (),
+    ) -> None:
+        """Archive what `log` gives, showing how far `file`, which it comes from, was read.
+
+        known: what the stores have of this segment already; it is made again as it was.
+        """
+        compress, now = self.config.compress, self.now
+        if self.unchained or not known:
+            head = self.head(source)
+        else:
+            first = known[0]
+            head, now = Head(first.sequence - 1, first.previous), first.sealed_at
+            compress = replace(compress, level=first.level)
+        with self.meter(f"archiving {source.name}", os.fstat(file.fileno()).st_size) as advance:
+            archive.seal(
+                entry,
+                Metered(log, file, advance),
+                origin=self.origin(source),
+                compress=compress,
+                head=head,
+                now=now,
+            )
+
+    def deliver(self, entry: Entry) -> list[Manifest]:
+        """Copy what was sealed, and catalogue it once enough stores gave it back.
+
+        Raises: the first store's failure, if too few did; everything is kept then.
+        """
+        delivered = []
+        for manifest, document in archive.sealed(entry):
+            copies = copy.copy(entry, manifest, document, self.stores)
+            if len(copies.stores) < self.config.storage.required:
+                away = [each for each in self.problems if isinstance(each, StoreAwayError)]
+                raise (*copies.failures, *away)[0]
+            self.problems += copies.failures
+            self.catalog.add(document, copies.stores)
+            delivered.append(manifest)
+        return delivered
+
+    def head(self, source: Source) -> Head:
+        """The end of the chain. Where it cannot be known, sealing would fork it: refused."""
+        if self.unchained:
+            raise self.unchained
+        head = self.catalog.head(source.name)
+        for problem in self.problems:
+            if isinstance(problem, ChainError):
+                of, sequence = place(problem.key)
+                if of == source.name and sequence > head.sequence:
+                    raise problem
+        return head
+
+    def origin(self, source: Source) -> archive.Origin:
+        return archive.Origin(self.config.host.name, source.name, self.config.host.zone)
+
+    def unfit(self, source: Source, entry: Entry) -> IntegrityError | None:
+        """Why what was sealed cannot be delivered, if so: it is not sound, or not whole, or does
+        not fit the end of the chain, because the catalog was an old one then.
+        """
+        try:
+            sealed = archive.check_sealed(entry)
+        except IntegrityError as error:
+            return error
+        if not sealed or any(
+            self.catalog.digest_of(manifest.manifest_key) == digest(document)
+            for manifest, document in sealed
+        ):
+            return None  # nothing, or delivered in part: it goes on as it is
+        first, _ = sealed[0]
+        head = self.catalog.head(source.name)
+        if (first.sequence, first.previous) == (head.sequence + 1, head.digest):
+            return None
+        return IntegrityError(
+            f"{entry.sealed} does not follow the newest manifest of {source.name}",
+            hint="the catalog was an old one when it was sealed; it is made again",
+        )
+
+    def may_be_made_again(
+        self, entry: Entry, known: Sequence[Manifest], unfit: IntegrityError
+    ) -> None:
+        """Raise `unfit` if what was sealed is all there is of its lines, or was stored in part."""
+        if entry.segment.exists():
+            return  # from it, and if stored in part, exactly as it was
+        if known or entry.intent.origin == "run":
+            raise unfit
+        # An import's file is still where it was, and days without lines are found again.
+
+    def is_archived(self, source: Source, entry: Entry) -> bool:
+        """Whether the lines of what was sealed for an import are stored already, from a file of
+        the same bytes, whatever its name or compression.
+        """
+        if entry.intent.origin != "import":
+            return False
+        segments = [manifest.segment for manifest, _ in archive.sealed(entry)]
+        return bool(segments and segments[0] and self.parts_of(source, segments[0]))
+
+    def parts_of(self, source: Source, segment: Segment) -> list[Manifest]:
+        """Return all the archives of another segment with the same bytes; none, if not all."""
+        found: dict[str, list[Manifest]] = {}
+        for manifest in self.catalog.of_segment(source.name, sha256=segment.sha256):
+            if manifest.segment and manifest.segment.name != segment.name:
+                found.setdefault(manifest.segment.name, []).append(manifest)
+        return next((parts for parts in found.values() if archive.is_whole(parts)), [])
+
+
+@contextmanager
+def started(config: Config, *, now: int, meter: Meter = unwatched) -> Iterator[Run]:
+    """Take the lock, open stores and catalog, and bring the catalog level with the stores.
+
+    Raises: LockHeldError.
+    """
+    with explained("preparing the run"):
+        make_directory(config.host.state_dir)
+        lock = exclusive(config.host.state_dir / "lock")
+    with lock, ExitStack() as stack:
+        stores = open_stores(config.storage)
+        path, host = config.host.catalog, config.host.name
+        unchained = None
+        with explained("opening the catalog"):
+            try:
+                sound = is_sound(path)
+                problems = [] if sound else rebuild(path, host, stores)
+                catalog = stack.enter_context(opened(path, host))
+                if sound:
+                    problems = catch_up(catalog, stores)
+            except ArchiverError as problem:
+                problems, unchained = [], problem
+                catalog = stack.enter_context(nowhere(host))
+        # What is not there would be stored under a mount point, and be hidden tomorrow.
+        away = {problem.store for problem in problems if isinstance(problem, StoreAwayError)}
+        there = [store for store in stores if store.name not in away]
+        yield Run(config, catalog, there, now, problems, unchained, meter)
