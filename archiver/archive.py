@@ -50,20 +50,34 @@ class Origin:
 
 
 def seal(
-    entry: Entry, stream: Readable, *, origin: Origin, compress: Compress, head: Head, now: int
+    entry: Entry,
+    stream: Readable,
+    *,
+    origin: Origin,
+    compress: Compress,
+    head: Head,
+    now: int,
+    tool_version: str = __version__,
 ) -> tuple[Manifest, ...]:
     """Archive the segment that `stream` gives, one archive per log date, oldest first.
 
     Afterwards the entry's sealed directory holds them and their manifests, durably.
-    now: the instant noted as time of sealing.
+    now, tool_version: noted as time of sealing and maker. The same of everything gives the same
+    bytes again.
     Raises: IntegrityError: what was written does not give back what was read.
     """
     with _sealing(entry):
-        return _seal(entry, stream, origin, compress, head, now)
+        return _seal(entry, stream, origin, compress, head, now, tool_version)
 
 
 def _seal(
-    entry: Entry, stream: Readable, origin: Origin, compress: Compress, head: Head, now: int
+    entry: Entry,
+    stream: Readable,
+    origin: Origin,
+    compress: Compress,
+    head: Head,
+    now: int,
+    tool_version: str,
 ) -> tuple[Manifest, ...]:
     written = entry.last_written(now)
     cutter = DayCutter(Clock(origin.zone, written=written), written=written)
@@ -93,7 +107,7 @@ def _seal(
         sha256=whole.hexdigest() if whole else EMPTY_SHA256,
         parts=len(finished),
     )
-    manifests = _manifests(finished, origin, compress, head, segment, now)
+    manifests = _manifests(finished, origin, compress, head, segment, now, tool_version)
     for part, manifest in enumerate(manifests, start=1):
         os.rename(
             entry.sealing / f"{part}.archive",
@@ -207,6 +221,7 @@ def _manifests(
     head: Head,
     segment: Segment | None,
     now: int,
+    tool_version: str = __version__,
 ) -> tuple[Manifest, ...]:
     """Chain the manifests of one segment's archives, or of empty days, to the head."""
     manifests = []
@@ -231,7 +246,7 @@ def _manifests(
             frames=sealed.frames,
             segment=replace(segment, part=part) if segment else None,
             sealed_at=now,
-            tool_version=__version__,
+            tool_version=tool_version,
         )
         head = Head(manifest.sequence, digest(encode(manifest)))
         manifests.append(manifest)

@@ -174,7 +174,10 @@ class Night:
                 hint="if it is right, `archiver run --force` records them",
             )
         known = self.last.logs.get(self.source.name)
-        if known and known != [live.status.st_dev, live.status.st_ino] and not self.report.rotated:
+        # A run of ours that was killed before its note had put another file there, too.
+        rotated = self.run.catalog.last_rotation(self.source.name) or 0
+        ours = self.report.rotated or rotated > (self.last.started or 0)
+        if known and known != [live.status.st_dev, live.status.st_ino] and not ours:
             self.report.complete = self.today - DAY
             raise WorkKeptError(
                 f"{self.source.path} is another file than the last run left there; "

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from archiver import archive, copy
+from archiver import __version__, archive, copy
 from archiver.catalog import Catalog, is_sound, nowhere, opened
 from archiver.catchup import catch_up, rebuild
 from archiver.config import Config, Source
@@ -80,13 +80,18 @@ class Run:
 
         known: what the stores have of this segment already; it is made again as it was.
         """
-        compress, now = self.config.compress, self.now
+        compress, now, version = self.config.compress, self.now, __version__
         if self.unchained or not known:
             head = self.head(source)
         else:
             first = known[0]
+            if not first.segment or first.segment.part != 1:
+                raise IntegrityError(
+                    f"{first.manifest_key} is stored, but no earlier part of its segment",
+                    hint=f"bring that back from another copy; {entry.segment} is kept until then",
+                )
             head, now = Head(first.sequence - 1, first.previous), first.sealed_at
-            compress = replace(compress, level=first.level)
+            compress, version = replace(compress, level=first.level), first.tool_version
         with self.meter(f"archiving {source.name}", os.fstat(file.fileno()).st_size) as advance:
             archive.seal(
                 entry,
@@ -95,6 +100,7 @@ class Run:
                 compress=compress,
                 head=head,
                 now=now,
+                tool_version=version,
             )
 
     def deliver(self, entry: Entry) -> list[Manifest]:

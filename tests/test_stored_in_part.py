@@ -12,8 +12,9 @@ import pytest
 
 from archiver import archive, run
 from archiver.catalog import Catalog
+from archiver.config import load
 from archiver.errors import DiskError, IntegrityError
-from archiver.journal import Entry
+from archiver.journal import Entry, Journal
 from archiver.maillog.days import DayCutter
 from archiver.manifest import decode
 from tests.host import MONDAY, Host, after, flip, lines
@@ -119,6 +120,32 @@ def test_a_catalog_that_cannot_be_used_for_a_night(host: Host) -> None:
         assert host.night(after(MONDAY, 3)).exit_status == 3
     assert host.night(after(MONDAY, 4)).exit_status == 0
     all_is_stored_once(host)
+
+
+def test_another_version_and_level_meanwhile(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upgrade, and another level in the configuration: made again as it was all the same."""
+    shutil.rmtree(sealed(host))
+    obstacle(host).unlink()
+    monkeypatch.setattr(run, "__version__", "99")
+    host.toml.write_text(host.toml.read_text().replace("level = 3", "level = 9"))
+    host.config = load(host.toml)
+    assert host.night(after(MONDAY, 3)).exit_status == 0
+    all_is_stored_once(host)
+
+
+def test_a_first_part_that_is_missing_is_not_made_under_another_number(host: Host) -> None:
+    """Its manifest has gone from both stores: told, and the segment is kept."""
+    obstacle(host).unlink()
+    with mock.patch.object(Journal, "end", side_effect=DiskError("killed here")):
+        host.night(after(MONDAY, 3))
+    shutil.rmtree(sealed(host))
+    for target in TARGETS:
+        host.directory.joinpath(
+            target, decode(host.documents(target=target)[0]).manifest_key
+        ).unlink()
+    host.config.host.catalog.unlink()
+    assert host.night(after(MONDAY, 4)).exit_status == 5
+    assert [name for name in host.spooled() if name.endswith(".log")] != []
 
 
 def test_a_segment_that_grew_after_it_was_sealed(host: Host) -> None:
