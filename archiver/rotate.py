@@ -10,7 +10,9 @@ privileges may not create files in /var/log: hence the rename, never a missing f
 """
 
 import errno
+import grp
 import os
+import pwd
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
@@ -215,9 +217,6 @@ def _rename_over(path: Path, entry: Entry) -> None:
 
 
 def _owner(source: Source, status: os.stat_result) -> tuple[int, int]:
-    import grp  # noqa: PLC0415 (only needed where owners are configured)
-    import pwd  # noqa: PLC0415
-
     try:
         uid = status.st_uid if source.owner is None else pwd.getpwnam(source.owner).pw_uid
         gid = status.st_gid if source.group is None else grp.getgrnam(source.group).gr_gid

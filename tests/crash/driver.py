@@ -75,8 +75,13 @@ def serve() -> list[str] | None:
     gc.freeze()  # so that a child's collector leaves alone, and shares, what is loaded
     while line := sys.stdin.buffer.readline():
         request = json.loads(line)
+        ready, tell = os.pipe()
         if (pid := os.fork()) == 0:
-            return become(request)
+            return become(request, tell)
+        # A tracer that is attached earlier would count calls of ours.
+        os.close(tell)
+        os.read(ready, 1)
+        os.close(ready)
         answer({"pid": pid})
         answer({"status": os.waitpid(pid, 0)[1]})
     return None
@@ -86,7 +91,8 @@ def answer(document: dict[str, int]) -> None:
     os.write(1, json.dumps(document).encode() + b"\n")
 
 
-def become(request: dict[str, object]) -> list[str]:
+def become(request: dict[str, object], tell: int) -> list[str]:
+    """Take one's own files and process group, and tell when that is done."""
     os.setpgid(0, 0)
     for fd, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
         new = os.open(
@@ -94,6 +100,7 @@ def become(request: dict[str, object]) -> list[str]:
         )
         os.dup2(new, fd)
         os.close(new)
+    os.closerange(3, tell + 1)
     if request["wait"]:
         signal.sigwait({signal.SIGUSR1})
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
