@@ -1,6 +1,7 @@
 """Nights on which a store, the catalog, the spool or a manifest is not as it should be."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -310,6 +311,27 @@ def test_a_closed_segment_is_archived_whatever_became_of_the_log(
     assert trouble(host) == host.night(after(MONDAY, 2)).exit_status
     assert [(str(MONDAY), 1)] == host.dates()
     assert host.spooled() == []
+
+
+def test_a_segment_that_still_is_the_log_is_not_closed(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new log could not be renamed over it: nobody holds it now, but somebody will."""
+    host.write(lines(MONDAY, "12:00:00"))
+    rename = os.rename
+
+    def refused(old: Path, new: Path) -> None:
+        if new == host.log:
+            raise OSError(5, "Input/output error", str(new))
+        rename(old, new)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "rename", refused)
+        assert host.night(after(MONDAY)).exit_status == 3
+    assert [name.rpartition(".")[2] for name in host.spooled()] == ["intent", "open"]
+    host.write(lines(MONDAY, "23:00:00"))
+    assert host.night(after(MONDAY), "01:00").exit_status == 0
+    assert b"".join(host.content()) == lines(MONDAY, "12:00:00") + lines(MONDAY, "23:00:00")
 
 
 def test_what_was_sealed_and_changed_is_sealed_again(

@@ -17,6 +17,7 @@ from archiver.errors import DiskError, IntegrityError
 from archiver.journal import Entry, Journal
 from archiver.maillog.days import DayCutter
 from archiver.manifest import decode
+from archiver.seekable import Workers
 from tests.host import MONDAY, Host, after, flip, lines
 
 TARGETS = ("store", "second")
@@ -188,6 +189,24 @@ def test_archives_that_lack_a_stretch_are_none(
     assert [name.rpartition(".")[2] for name in host.spooled()] == ["intent", "log"]
 
 
+def test_an_archive_that_gives_back_other_bytes_is_none(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One bit, of the same length, that no checksum of zstd's knows of: nothing is published."""
+    compress = Workers._compress
+
+    def wrong(self: Workers, data: bytes) -> bytes:
+        return compress(self, data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
+
+    monkeypatch.setattr(Workers, "_compress", wrong)
+    host = Host(place)
+    host.write(TWO_DAYS)
+    (failure,) = host.night(after(MONDAY, 2)).failures
+    assert (failure.exit_status, "does not give back" in failure.message) == (5, True)
+    assert [name.rpartition(".")[2] for name in host.spooled()] == ["intent", "log"]
+    assert host.dates() == []
+
+
 # -- imports -----------------------------------------------------------------------------------
 
 
@@ -225,9 +244,7 @@ def test_an_import_damaged_before_it_is_stored_keeps_the_file(plain: Host, old: 
 
 def test_an_import_stored_in_part_is_not_forgotten(plain: Host, old: Path) -> None:
     """Its second day was refused, then damaged in the spool: kept and told, and not doubled."""
-    refused = plain.store / f"host=mx1/source=maillog/date={after(MONDAY)}"
-    refused.parent.mkdir(parents=True)
-    refused.write_bytes(b"")
+    refused = refuse_the_second_day(plain)
     now = plain.at(after(MONDAY, 2), "12:00")
     assert plain.archiver("import", old, now=now).status == 12
     refused.unlink()
@@ -235,6 +252,39 @@ def test_an_import_stored_in_part_is_not_forgotten(plain: Host, old: Path) -> No
     for _ in range(2):
         assert plain.archiver("import", old, now=now).status == 5
     assert plain.content() == [lines(MONDAY, "09:00:00", "10:00:00")]
+
+
+def refuse_the_second_day(plain: Host) -> Path:
+    refused = plain.store / f"host=mx1/source=maillog/date={after(MONDAY)}"
+    refused.parent.mkdir(parents=True)
+    refused.write_bytes(b"")
+    return refused
+
+
+def test_an_import_stored_in_part_outlives_a_night_without_a_catalog(
+    plain: Host, old: Path
+) -> None:
+    """That night knows nothing of the first day, and must not forget the second."""
+    refused = refuse_the_second_day(plain)
+    now = plain.at(after(MONDAY, 2), "12:00")
+    assert plain.archiver("import", old, now=now).status == 12
+    refused.unlink()
+    with mock.patch.object(run, "is_sound", side_effect=DiskError("the catalog cannot be used")):
+        assert plain.night(after(MONDAY, 3)).exit_status == 3
+    assert plain.archiver("import", old, now=plain.at(after(MONDAY, 3), "12:00")).status == 0
+    assert b"".join(plain.content()) == TWO_DAYS
+
+
+def test_an_import_that_lacks_a_day_is_not_delivered(plain: Host, old: Path) -> None:
+    """The spool lost one of its manifests: imported again, each line is stored once."""
+    plain.store.write_bytes(b"")
+    now = plain.at(after(MONDAY, 2), "12:00")
+    assert plain.archiver("import", old, now=now).status == 12
+    plain.store.unlink()
+    max(sealed(plain).glob("*.json")).unlink()
+    plain.night(after(MONDAY, 3))
+    assert plain.archiver("import", old, now=plain.at(after(MONDAY, 3), "12:00")).status == 0
+    assert b"".join(plain.content()) == TWO_DAYS
 
 
 @pytest.mark.parametrize("mtime", [-5, 2**33])
