@@ -256,7 +256,7 @@ def test_an_import_stored_in_part_is_not_forgotten(plain: Host, old: Path) -> No
 
 def refuse_the_second_day(plain: Host) -> Path:
     refused = plain.store / f"host=mx1/source=maillog/date={after(MONDAY)}"
-    refused.parent.mkdir(parents=True)
+    refused.parent.mkdir(parents=True, exist_ok=True)
     refused.write_bytes(b"")
     return refused
 
