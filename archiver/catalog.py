@@ -214,11 +214,10 @@ class Catalog:
         )
         return [str(key) for (key,) in rows]
 
-    @_explained()
     def forget_other_targets(self, targets: Sequence[str]) -> None:
         """Forget the copies in targets that are not among these: they are no longer configured."""
         marks = ", ".join("?" * len(targets))
-        with self._sql:
+        with self.changing():
             self._sql.execute(f"DELETE FROM copy WHERE target NOT IN ({marks})", tuple(targets))  # noqa: S608
 
     @_explained()
