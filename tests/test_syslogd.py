@@ -224,16 +224,19 @@ READERS = {
     "mapped": MAP.format("O_RDONLY", "mmap.PROT_READ"),
     "written before": "os.close(open(os.O_WRONLY))",
 }
+SESSIONS: set[int] = set()  # one for each holder
 
 
 @contextmanager
 def holding(path: Path, how: str) -> Iterator[Holder]:
     code = f"{HOLD}{(WRITERS | READERS)[how]}\nwait()"
     argv = [sys.executable, "-c", code, str(path)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, start_new_session=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         pid = int(process.stdout.readline())
+        SESSIONS.add(process.pid)
         if how == "stopped":
             os.kill(pid, signal.SIGSTOP)
             os.waitid(os.P_PID, pid, os.WSTOPPED)
@@ -244,19 +247,22 @@ def holding(path: Path, how: str) -> Iterator[Holder]:
                 os.kill(pid, signal.SIGCONT)
             process.stdin.close()
             process.stdout.read()  # ends when all of them have let go
+            SESSIONS.discard(process.pid)
 
 
 @pytest.fixture(autouse=True)
 def ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let /proc list this session's processes only: here may be some that none may look into."""
-    listdir, mine = os.listdir, (os.getsid(0), os.geteuid())
+    """Let /proc list this process and the holders' sessions only: even root may not look into all
+    the others where it has fewer capabilities than they (ptrace(2), access mode checking).
+    """
+    listdir = os.listdir
 
     def listed(path: str) -> list[str]:
         return [name for name in listdir(path) if path != "/proc" or is_mine(name)]
 
     def is_mine(name: str) -> bool:
         with suppress(OSError, ValueError):
-            return mine == (os.getsid(int(name)), os.stat(f"/proc/{name}").st_uid)
+            return int(name) == os.getpid() or os.getsid(int(name)) in SESSIONS
         return False
 
     monkeypatch.setattr(os, "listdir", listed)
