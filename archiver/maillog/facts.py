@@ -1,0 +1,167 @@
+"""What a line says: an event of a program, its fields, and the keys that lines are found by.
+
+Pure. A program family is a table of patterns (see `archiver.maillog.programs`): each matches a
+whole text or nothing, so that what a stranger put into a Message-ID, a subject or a reason
+cannot pass for an event. The names of a pattern's groups are the names of the fields.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# What lines can be looked up by. The order is that of the bits in an index: never change it.
+KINDS = (
+    "message_id",
+    "queue_id",
+    "qp",
+    "session",
+    "address",
+    "domain",
+    "user",
+    "ip",
+    "helo",
+)
+# Which fields are keys, and of what kind. All other fields only tell.
+KIND_OF = {
+    "message_id": "message_id",
+    "queue_id": "queue_id",
+    "new_queue_id": "queue_id",  # of the same message further on, or of its bounce
+    "qp": "qp",
+    "new_qp": "qp",
+    "session": "session",
+    "sender": "address",
+    "recipient": "address",
+    "recipients": "address",  # several, with commas between them
+    "orig_to": "address",
+    "user": "user",
+    "ip": "ip",
+    "relay_ip": "ip",
+    "helo": "helo",
+}
+# The sender of bounces (RFC 5321, 4.5.5), as it is looked up.
+EMPTY_SENDER = b"<>"
+IPV4 = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What one record says happened, and with what: pairs of field and value, as written."""
+
+    name: str
+    fields: tuple[tuple[str, bytes], ...] = ()
+
+    def get(self, field: str) -> bytes | None:
+        """Return the first value of a field."""
+        return next((value for name, value in self.fields if name == field), None)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pattern that finds keys in bulk, in the lower-cased text of many lines at once.
+
+    kinds: of what it finds. pattern: begins with a literal, so that it is searched for at the
+    speed of memory; its only group is the key. What it finds too much costs a little room.
+    """
+
+    kinds: frozenset[str]
+    pattern: re.Pattern[bytes]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Programs that log alike. tags: the names, in lower case, that syslog has for them.
+
+    events: a name and a pattern each, tried in order, which must match a whole text.
+    passes: these find every key that the events can tell, and perhaps more.
+    """
+
+    name: str
+    tags: frozenset[bytes]
+    events: tuple[tuple[str, re.Pattern[bytes]], ...]
+    passes: tuple[Pass, ...]
+
+    def parse(self, text: bytes) -> Event | None:
+        """Return what a text says; None if this family would not say so."""
+        for name, pattern in self.events:
+            if found := pattern.fullmatch(text):
+                fields = tuple(
+                    (field, value)
+                    for field, value in found.groupdict().items()
+                    if value is not None
+                )
+                return Event(name, fields)
+        return None
+
+
+def events(*table: tuple[str, bytes]) -> tuple[tuple[str, re.Pattern[bytes]], ...]:
+    return tuple((name, re.compile(pattern)) for name, pattern in table)
+
+
+def passes(*table: tuple[str, bytes]) -> tuple[Pass, ...]:
+    """kinds: with blanks between them."""
+    return tuple(
+        Pass(frozenset(kinds.split()), re.compile(pattern, re.MULTILINE))
+        for kinds, pattern in table
+    )
+
+
+# -- keys -----------------------------------------------------------------------------------
+
+
+def normal(kind: str, value: bytes) -> bytes | None:
+    """Return the one form in which a key is compared; None if it is none.
+
+    Case counts in ids. It does not in addresses, domains, users and names: the local part's
+    case is the receiver's business (RFC 5321, 2.4), but who searches seldom knows it.
+    """
+    value = value.strip()
+    if kind in {"message_id", "address"}:
+        value = value.removeprefix(b"<").removesuffix(b">").strip()
+    if kind == "ip":
+        return normal_ip(value)
+    if kind == "address":
+        return value.lower() or EMPTY_SENDER
+    if kind in {"domain", "user", "helo"}:
+        value = value.lower()
+    return value or None
+
+
+def normal_ip(value: bytes) -> bytes | None:
+    """Return an address in its usual spelling; ::ffff:192.0.2.1 is 192.0.2.1 (RFC 4291)."""
+    if value[:7].lower() == b"::ffff:" and IPV4.fullmatch(value, 7):
+        value = value[7:]
+    if IPV4.fullmatch(value):
+        return value
+    if b":" not in value:
+        return None
+    try:
+        address = ipaddress.IPv6Address(value.lower().removeprefix(b"ipv6:").decode())
+    except ValueError:
+        return None
+    return str(address.ipv4_mapped or address).encode()
+
+
+def keys(event: Event) -> Iterator[tuple[str, bytes]]:
+    """Yield the kind and normal form of each key that an event tells, domains included."""
+    for field, written in event.fields:
+        kind = KIND_OF.get(field)
+        if kind is None:
+            continue
+        values = addresses(written) if field == "recipients" else (written,)
+        for value in values:
+            key = normal(kind, value)
+            if key is not None:
+                yield kind, key
+                if kind in {"address", "user"} and (domain := domain_of(key)):
+                    yield "domain", domain
+
+
+def addresses(written: bytes) -> list[bytes]:
+    """Split a list of addresses such as `<a@b>,<c@d>` or `a,b`."""
+    return re.findall(rb"[^\s,<>]+", written)
+
+
+def domain_of(address: bytes) -> bytes:
+    """Return what follows an address's last @; nothing if there is none."""
+    return address.rpartition(b"@")[2] if b"@" in address else b""

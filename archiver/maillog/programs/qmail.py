@@ -1,0 +1,64 @@
+"""qmail-send, as splogger or multilog records it.
+
+Messages are named by the number of their queue file, which is used again as soon as the file is
+gone; `qp` is the process that queued them. qmail-send knows no Message-ID.
+"""
+
+from archiver.maillog.facts import Family, events, passes
+
+RELAY = rb"(?:Connected_to_)?(?P<relay_ip>\d{1,3}(?:\.\d{1,3}){3})_"
+
+FAMILY = Family(
+    name="qmail",
+    tags=frozenset({b"qmail", b"qmail-send"}),
+    events=events(
+        ("status", rb"status: local (?P<local>\d+/\d+) remote (?P<remote>\d+/\d+)(?: exitasap)?"),
+        ("new", rb"new msg (?P<queue_id>\d+)"),
+        (
+            "queued",
+            # The sender may hold anything, even "> qp 1 uid 0": what comes last is qmail's own.
+            rb"info msg (?P<queue_id>\d+): bytes (?P<size>\d+) from <(?P<sender>.*)>"
+            + rb" qp (?P<qp>\d+) uid (?P<uid>\d+)",
+        ),
+        (
+            "delivery started",
+            rb"starting delivery (?P<delivery>\d+): msg (?P<queue_id>\d+)"
+            + rb" to (?P<where>local|remote) (?P<recipient>.*)",
+        ),
+        (
+            "delivery success",
+            rb"delivery (?P<delivery>\d+): success: (?P<reason>did_\d+\+\d+\+\d+/"
+            + rb"(?:qp_(?P<new_qp>\d+)/)?)",
+        ),
+        (
+            "delivery success",
+            rb"delivery (?P<delivery>\d+): success: (?P<reason>(?:" + RELAY + rb")?.*)",
+        ),
+        (
+            "delivery failure",
+            rb"delivery (?P<delivery>\d+): failure: (?P<reason>(?:" + RELAY + rb")?.*)",
+        ),
+        (
+            "delivery deferral",
+            rb"delivery (?P<delivery>\d+): deferral: (?P<reason>(?:" + RELAY + rb")?.*)",
+        ),
+        ("delivery deferral", rb"delivery (?P<delivery>\d+): (?P<reason>report mangled.*)"),
+        ("bounced", rb"bounce msg (?P<queue_id>\d+) qp (?P<new_qp>\d+)"),
+        ("bounce discarded", rb"triple bounce: discarding bounce/(?P<queue_id>\d+)"),
+        ("end", rb"end msg (?P<queue_id>\d+)"),
+        ("exiting", rb"status: exiting"),
+        ("warning", rb"warning: (?P<reason>.*)"),
+        ("alert", rb"alert: (?P<reason>.*)"),
+    ),
+    passes=passes(
+        ("queue_id", rb" msg (\d+)"),
+        ("queue_id", rb"discarding bounce/(\d+)"),
+        ("qp", rb" qp (\d+)"),
+        ("qp", rb"qp_(\d+)/"),
+        ("address domain", rb" from <(.*)> qp \d+ uid \d+$"),
+        ("address domain", rb" to local (.*)$"),
+        ("address domain", rb" to remote (.*)$"),
+        ("ip", rb": success: (?:connected_to_)?(\d{1,3}(?:\.\d{1,3}){3})_"),
+        ("ip", rb": (?:failure|deferral): (?:connected_to_)?(\d{1,3}(?:\.\d{1,3}){3})_"),
+    ),
+)

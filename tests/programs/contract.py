@@ -1,0 +1,50 @@
+"""What holds for every program family, whatever it understands."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from archiver.maillog.bulk import tokens
+from archiver.maillog.facts import KINDS, Event, Family, keys
+
+SMALL, GROWTH = 20_000, 8
+
+
+def told(family: Family, text: bytes) -> tuple[str, dict[str, bytes]]:
+    """The event and the fields of a text, which must be understood."""
+    event = family.parse(text)
+    assert event is not None, text
+    return event.name, dict(event.fields)
+
+
+def keys_of(event: Event | None) -> set[tuple[str, bytes]]:
+    return set(keys(event)) if event else set()
+
+
+def assert_found_in_bulk(family: Family, texts: Iterable[bytes]) -> None:
+    """Every key that a parse tells is found in bulk, for its kind alone and for all of them."""
+    texts = list(texts)
+    together = b"\n".join(b"nov 23 08:41:24 host tag: " + text for text in texts).lower()
+    for text in texts:
+        alone = (b"nov 23 08:41:24 host tag: " + text).lower()
+        for kind, key in keys_of(family.parse(text)):
+            assert key.lower() in tokens(alone, family, {kind}), (kind, key, text)
+            assert key.lower() in tokens(together, family, KINDS), (kind, key, text)
+
+
+def assert_linear(
+    work: Callable[[bytes], object], begin: bytes, hostile: bytes, end: bytes = b""
+) -> None:
+    """Eight times the hostile text takes about eight times as long, not sixty-four times.
+
+    The best of a few: whatever else the machine does only adds to a time.
+    """
+    small, large = (
+        min(_seconds(work, grown(n)) for _ in range(3)) for n in (SMALL, SMALL * GROWTH)
+    )
+    assert large < max(small, 0.0005) * GROWTH * 4
+
+
+def _seconds(work: Callable[[bytes], object], text: bytes) -> float:
+    begin = time.process_time()
+    work(text)
+    return time.process_time() - begin
