@@ -38,9 +38,8 @@ def assert_linear(
 
     The best of a few: whatever else the machine does only adds to a time.
     """
-    small, large = (
-        min(_seconds(work, grown(n)) for _ in range(3)) for n in (SMALL, SMALL * GROWTH)
-    )
+    texts = [begin + hostile * (n // len(hostile)) + end for n in (SMALL, SMALL * GROWTH)]
+    small, large = (min(_seconds(work, text) for _ in range(3)) for text in texts)
     assert large < max(small, 0.0005) * GROWTH * 4
 
 

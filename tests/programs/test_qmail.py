@@ -68,4 +68,4 @@ def test_hostile_senders_and_reasons_take_linear_time(hostile: bytes) -> None:
         b"delivery 3: success: ",
         b"delivery 3: failure: ",
     ):
-        assert_linear(FAMILY.parse, lambda n, begin=begin: begin + hostile * (n // len(hostile)))
+        assert_linear(FAMILY.parse, begin, hostile)

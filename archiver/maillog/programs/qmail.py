@@ -18,17 +18,17 @@ FAMILY = Family(
             "queued",
             # The sender may hold anything, even "> qp 1 uid 0": what comes last is qmail's own.
             rb"info msg (?P<queue_id>\d+): bytes (?P<size>\d+) from <(?P<sender>.*)>"
-            + rb" qp (?P<qp>\d+) uid (?P<uid>\d+)",
+            rb" qp (?P<qp>\d+) uid (?P<uid>\d+)",
         ),
         (
             "delivery started",
             rb"starting delivery (?P<delivery>\d+): msg (?P<queue_id>\d+)"
-            + rb" to (?P<where>local|remote) (?P<recipient>.*)",
+            rb" to (?P<where>local|remote) (?P<recipient>.*)",
         ),
         (
             "delivery success",
             rb"delivery (?P<delivery>\d+): success: (?P<reason>did_\d+\+\d+\+\d+/"
-            + rb"(?:qp_(?P<new_qp>\d+)/)?)",
+            rb"(?:qp_(?P<new_qp>\d+)/)?)",
         ),
         (
             "delivery success",
