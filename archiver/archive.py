@@ -11,7 +11,7 @@ manifests written, and the directory renamed from NAME.sealing to NAME.sealed.
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
@@ -21,13 +21,15 @@ from zoneinfo import ZoneInfo
 from archiver import __version__
 from archiver.config import Compress
 from archiver.durable import fsync_directory, remove_tree
-from archiver.errors import IntegrityError, SpoolDamagedError
+from archiver.errors import ArchiverError, IntegrityError, SpoolDamagedError
 from archiver.frames import Readable, cut
+from archiver.index import Beside, indexing
 from archiver.journal import Entry
 from archiver.maillog.clock import Clock
 from archiver.maillog.days import DayCutter
 from archiver.manifest import (
     EMPTY_SHA256,
+    INDEX_SUFFIX,
     MANIFEST_SUFFIX,
     Head,
     Manifest,
@@ -49,37 +51,57 @@ class Origin:
     zone: ZoneInfo
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How archives are made: the same recipe makes the same bytes of the same log.
+
+    now, tool_version: noted as time of sealing and maker. keys: what they are indexed by.
+    """
+
+    origin: Origin
+    compress: Compress
+    now: int
+    keys: tuple[str, ...] = ()
+    tool_version: str = __version__
+
+
 def seal(
     entry: Entry,
     stream: Readable,
-    *,
-    origin: Origin,
-    compress: Compress,
+    recipe: Recipe,
     head: Head,
-    now: int,
-    tool_version: str = __version__,
+    *,
+    size: int = 0,
+    problems: list[ArchiverError] | None = None,
 ) -> tuple[Manifest, ...]:
     """Archive the segment that `stream` gives, one archive per log date, oldest first.
 
-    Afterwards the entry's sealed directory holds them and their manifests, durably.
-    now, tool_version: noted as time of sealing and maker. The same of everything gives the same
-    bytes again.
+    Afterwards the entry's sealed directory holds them, their manifests and indexes, durably.
+    size: about how many bytes there are, if known. problems: gets why there is no index, if so.
     Raises: IntegrityError: what was written does not give back what was read.
     """
-    with _sealing(entry):
-        return _seal(entry, stream, origin, compress, head, now, tool_version)
+    with _sealing(entry), _indexed(entry, recipe, size, problems) as index:
+        return _seal(entry, stream, recipe, head, index)
+
+
+@contextmanager
+def _indexed(
+    entry: Entry, recipe: Recipe, size: int, problems: list[ArchiverError] | None
+) -> Iterator[Beside | None]:
+    """Have what makes indexes, if any are wanted."""
+    if not recipe.keys:
+        yield None
+        return
+    maker = indexing(recipe.origin.host, recipe.keys, entry.sealing, size)
+    with closing(maker), Beside(maker, [] if problems is None else problems) as index:
+        yield index
 
 
 def _seal(
-    entry: Entry,
-    stream: Readable,
-    origin: Origin,
-    compress: Compress,
-    head: Head,
-    now: int,
-    tool_version: str,
+    entry: Entry, stream: Readable, recipe: Recipe, head: Head, index: Beside | None
 ) -> tuple[Manifest, ...]:
-    written = entry.last_written(now)
+    origin, compress = recipe.origin, recipe.compress
+    written = entry.last_written(recipe.now)
     cutter = DayCutter(Clock(origin.zone, written=written), written=written)
     finished: list[tuple[date, Sealed]] = []
     # The segment's digest: for most it is that of their only archive.
@@ -92,7 +114,12 @@ def _seal(
             with ArchiveWriter(path, workers, whole) as current:
                 for stretch in stretches:
                     current.add(stretch)
-                finished.append((day, current.finish()))
+                    if index:
+                        index.add(stretch.data)
+                sealed = current.finish()
+                if index:
+                    index.finish(path.with_suffix(INDEX_SUFFIX), bytes.fromhex(sealed.sha256))
+                finished.append((day, sealed))
             whole = whole or current.raw.copy()
     if sum(each.raw_size for _, each in finished) != counted.bytes:
         raise IntegrityError(
@@ -107,23 +134,26 @@ def _seal(
         sha256=whole.hexdigest() if whole else EMPTY_SHA256,
         parts=len(finished),
     )
-    manifests = _manifests(finished, origin, compress, head, segment, now, tool_version)
+    if index:
+        index.wait()
+    manifests = _manifests(finished, recipe, head, segment)
     for part, manifest in enumerate(manifests, start=1):
-        os.rename(
-            entry.sealing / f"{part}.archive",
-            entry.sealing / os.path.basename(manifest.archive_key),
-        )
+        made = entry.sealing / f"{part}.archive"
+        made.rename(entry.sealing / os.path.basename(manifest.archive_key))
+        with suppress(FileNotFoundError):
+            of_it = made.with_suffix(INDEX_SUFFIX)
+            of_it.rename(entry.sealing / os.path.basename(manifest.index_key))
     _publish(entry, manifests)
     return manifests
 
 
 def seal_empty_days(
-    entry: Entry, days: Sequence[date], *, origin: Origin, head: Head, now: int
+    entry: Entry, days: Sequence[date], recipe: Recipe, head: Head
 ) -> tuple[Manifest, ...]:
     """Seal one manifest without an archive for each of `days`, oldest first."""
     nothing = Sealed(None, 0, EMPTY_SHA256, 0, EMPTY_SHA256, 0, ())
     finished = [(day, nothing) for day in days]
-    manifests = _manifests(finished, origin, Compress(), head, None, now)
+    manifests = _manifests(finished, recipe, head, None)
     with _sealing(entry):
         _publish(entry, manifests)
     return manifests
@@ -215,16 +245,10 @@ class _Counted:
 
 
 def _manifests(
-    finished: Sequence[tuple[date, Sealed]],
-    origin: Origin,
-    compress: Compress,
-    head: Head,
-    segment: Segment | None,
-    now: int,
-    tool_version: str = __version__,
+    finished: Sequence[tuple[date, Sealed]], recipe: Recipe, head: Head, segment: Segment | None
 ) -> tuple[Manifest, ...]:
     """Chain the manifests of one segment's archives, or of empty days, to the head."""
-    manifests = []
+    origin, manifests = recipe.origin, []
     for part, (day, sealed) in enumerate(finished, start=1):
         start = day_start(day, origin.zone)
         manifest = Manifest(
@@ -242,11 +266,11 @@ def _manifests(
             raw_sha256=sealed.raw_sha256,
             size=sealed.size,
             sha256=sealed.sha256,
-            level=compress.level if segment else 0,
+            level=recipe.compress.level if segment else 0,
             frames=sealed.frames,
             segment=replace(segment, part=part) if segment else None,
-            sealed_at=now,
-            tool_version=tool_version,
+            sealed_at=recipe.now,
+            tool_version=recipe.tool_version,
         )
         head = Head(manifest.sequence, digest(encode(manifest)))
         manifests.append(manifest)

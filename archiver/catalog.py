@@ -8,7 +8,7 @@ Write-ahead logging (sqlite.org/wal.html): readers go on while a run writes.
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -21,7 +21,7 @@ from archiver.errors import DiskError, IntegrityError, NoSpaceError
 from archiver.manifest import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, Head, Manifest, decode, digest
 from archiver.zone import local_date
 
-SCHEMA = 1
+SCHEMA = 2
 REBUILD_HINT = "it is derived data: `archiver catalog rebuild` makes it anew from the stores"
 DDL = """
 CREATE TABLE manifest (
@@ -53,7 +53,15 @@ CREATE TABLE copy (
     checksum INTEGER NOT NULL,
     PRIMARY KEY (key, target)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE sidecar (
+    key    TEXT NOT NULL,      -- of an index, of one archive or of a run of them
+    target TEXT NOT NULL,
+    pages  INTEGER NOT NULL,   -- how many it has there
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (key, target)
+) STRICT, WITHOUT ROWID;
 """
+TABLES = ("manifest", "copy", "sidecar")
 
 
 CANNOT_BE_USED = frozenset(
@@ -148,9 +156,7 @@ class Catalog:
             empty.executescript(DDL)
             if self._sql.execute(schema).fetchall() != empty.execute(schema).fetchall():
                 return False
-        rows = chain(
-            self._sql.execute("SELECT * FROM manifest"), self._sql.execute("SELECT * FROM copy")
-        )
+        rows = chain.from_iterable(self._sql.execute(f"SELECT * FROM {t}") for t in TABLES)  # noqa: S608
         return all(_checksum(row[:-1]) == row[-1] for row in rows)
 
     # -- questions ---------------------------------------------------------------------
@@ -218,7 +224,9 @@ class Catalog:
         """Forget the copies in targets that are not among these: they are no longer configured."""
         marks = ", ".join("?" * len(targets))
         with self.changing():
-            self._sql.execute(f"DELETE FROM copy WHERE target NOT IN ({marks})", tuple(targets))  # noqa: S608
+            for table in ("copy", "sidecar"):
+                condition = f"target NOT IN ({marks})"
+                self._sql.execute(f"DELETE FROM {table} WHERE {condition}", tuple(targets))  # noqa: S608
 
     @_explained()
     def days(self, source: str, zone: ZoneInfo) -> frozenset[date]:
@@ -279,6 +287,20 @@ class Catalog:
         )
         return {str(key) for (key,) in rows}
 
+    @_explained()
+    def indexes_in(self, target: str) -> set[str]:
+        """Return the keys of the indexes that a target holds."""
+        rows = self._sql.execute("SELECT key FROM sidecar WHERE target = ?", (target,))
+        return {str(key) for (key,) in rows}
+
+    @_explained()
+    def index_pages(self, key: str) -> dict[str, int]:
+        """Return how many pages an index has, in each target that holds it."""
+        rows = self._sql.execute(
+            "SELECT target, pages FROM sidecar WHERE key = ? ORDER BY target", (key,)
+        )
+        return {str(target): int(pages) for target, pages in rows}
+
     # -- changes -----------------------------------------------------------------------
 
     @contextmanager
@@ -287,13 +309,20 @@ class Catalog:
         with _explained(), self._sql:
             yield
 
-    def add(self, document: bytes, targets: Sequence[str]) -> None:
-        """Note a manifest (its stored bytes) and the targets that now hold a copy, durably."""
+    def add(
+        self, document: bytes, targets: Sequence[str], indexes: Mapping[str, int] | None = None
+    ) -> None:
+        """Note a manifest (its stored bytes) and the targets that now hold a copy, durably.
+
+        indexes: how many pages the archive's index has, in the targets that hold that too.
+        """
         manifest = decode(document)
         with self.changing():
             self.note(manifest, document)
             for target in targets:
                 self.note_copy(manifest.manifest_key, target)
+            for target, pages in (indexes or {}).items():
+                self.note_index(manifest.index_key, target, pages)
 
     def note(self, manifest: Manifest, document: bytes) -> None:
         segment = manifest.segment
@@ -324,6 +353,13 @@ class Catalog:
     def note_copy(self, key: str, target: str) -> None:
         row = (key, target, _checksum((key, target)))
         self._sql.execute("INSERT OR IGNORE INTO copy VALUES (?, ?, ?)", row)
+
+    def note_index(self, key: str, target: str, pages: int) -> None:
+        row = (key, target, pages, _checksum((key, target, pages)))
+        self._sql.execute("INSERT OR REPLACE INTO sidecar VALUES (?, ?, ?, ?)", row)
+
+    def forget_index(self, key: str, target: str) -> None:
+        self._sql.execute("DELETE FROM sidecar WHERE (key, target) = (?, ?)", (key, target))
 
     def forget_copy(self, key: str, target: str) -> None:
         self._sql.execute("DELETE FROM copy WHERE (key, target) = (?, ?)", (key, target))

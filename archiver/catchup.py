@@ -17,7 +17,16 @@ from archiver.errors import (
     StoreAwayError,
     StoreError,
 )
-from archiver.manifest import MANIFEST_SUFFIX, Manifest, decode, digest, host_prefix, place
+from archiver.manifest import (
+    INDEX_SUFFIXES,
+    MANIFEST_SUFFIX,
+    Manifest,
+    decode,
+    digest,
+    host_prefix,
+    place,
+)
+from archiver.pages import PAGE
 from archiver.stores import Store, holds
 
 
@@ -41,7 +50,8 @@ def catch_up(catalog: Catalog, stores: Sequence[Store]) -> list[ArchiverError]:
 def _catch_up_with(catalog: Catalog, store: Store, problems: list[ArchiverError]) -> None:
     known = catalog.copies_in(store.name)
     prefix = host_prefix(catalog.host)
-    stored = {key for key in store.keys(prefix) if key.endswith(MANIFEST_SUFFIX)}
+    keys = list(store.keys(prefix))
+    stored = {key for key in keys if key.endswith(MANIFEST_SUFFIX)}
     if known and not stored:
         raise StoreAwayError(
             f"store {store.name!r} is empty, but {len(known)} archives were there",
@@ -54,6 +64,7 @@ def _catch_up_with(catalog: Catalog, store: Store, problems: list[ArchiverError]
             _take(catalog, store, key)
         except ArchiverError as problem:
             problems.append(problem)
+    _catch_up_with_indexes(catalog, store, {key for key in keys if key.endswith(INDEX_SUFFIXES)})
     gone = sorted(known - stored)
     for key in gone:
         catalog.forget_copy(key, store.name)
@@ -66,6 +77,16 @@ def _catch_up_with(catalog: Catalog, store: Store, problems: list[ArchiverError]
                 "copy: somebody removed them behind our back",
             )
         )
+
+
+def _catch_up_with_indexes(catalog: Catalog, store: Store, stored: set[str]) -> None:
+    """They are derived: one that is gone is missed by whoever looks for something."""
+    known = catalog.indexes_in(store.name)
+    for key in known - stored:
+        catalog.forget_index(key, store.name)
+    for key in stored - known:
+        if size := store.size(key):
+            catalog.note_index(key, store.name, size // PAGE)
 
 
 def _take(catalog: Catalog, store: Store, key: str) -> None:

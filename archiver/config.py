@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from archiver import manifest
 from archiver.errors import ConfigError
+from archiver.maillog.facts import KINDS
 from archiver.tomllines import Place, lines_of_keys
 from archiver.zone import zone_named
 
@@ -83,6 +84,13 @@ class Compress:
 
 
 @dataclass(frozen=True)
+class Index:
+    """What archives are indexed by; nothing: they are not. See `maillog.facts.KINDS`."""
+
+    keys: tuple[str, ...] = ("message_id", "queue_id", "qp", "address", "domain", "user", "ip")
+
+
+@dataclass(frozen=True)
 class Target:
     name: str
     type: str
@@ -101,6 +109,7 @@ class Config:
     host: Host
     sources: tuple[Source, ...]
     compress: Compress
+    index: Index
     storage: Storage
 
 
@@ -190,11 +199,12 @@ class _Reader:
                 if value in values[:number]:
                     self.problem(("source", number, key), f"two sources with {key} {str(value)!r}")
         compress = self.compress(top.table("compress", optional=True))
+        index = self.index(top.table("index", optional=True))
         storage = self.storage(top.table("storage"))
         top.finish()
         if self.problems:
             return None
-        return Config(path.absolute(), host, sources, compress, storage)
+        return Config(path.absolute(), host, sources, compress, index, storage)
 
     def host(self, table: "_Table") -> Host:
         # Asked only where it is needed: a name service that is down lets everything wait.
@@ -251,6 +261,16 @@ class _Reader:
         table.finish()
         return Compress(level, frame_size)
 
+    def index(self, table: "_Table") -> Index:
+        keys = table.take("keys", list, list(Index.keys))
+        table.finish()
+        for key in keys:
+            if key not in KINDS:
+                near = difflib.get_close_matches(str(key), KINDS, n=1)
+                meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(KINDS)}"
+                table.problem("keys", f"`index.keys`: {key!r} is not known; {meant}")
+        return Index(tuple(kind for kind in KINDS if kind in keys))
+
     def storage(self, table: "_Table") -> Storage:
         required = table.take("required", int, 1)
         named = table.table("target")
@@ -300,7 +320,7 @@ class _Table:
             return default if default is not None or kind is not int or optional else 0
         value = self.rest.pop(key)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            names = {str: "text", int: "a whole number", dict: "a table", list: "tables"}
+            names = {str: "text", int: "a whole number", dict: "a table", list: "a list"}
             self.problem(key, f"`{self._full(key)}` must be {names[kind]}, not {value!r}")
             return default
         return value

@@ -13,14 +13,19 @@ from pathlib import Path
 from archiver.errors import ArchiverError, IntegrityError
 from archiver.journal import Entry
 from archiver.manifest import Manifest, digest
+from archiver.pages import PAGE
 from archiver.stores import Store
 
 
 @dataclass(frozen=True)
 class Copies:
-    """Where one manifest and its archive are now, and which stores failed, and how."""
+    """Where one manifest and its archive are now, and which stores failed, and how.
+
+    indexes: how many pages its index has in the stores that have it.
+    """
 
     stores: tuple[str, ...]
+    indexes: dict[str, int]
     failures: tuple[ArchiverError, ...]
 
 
@@ -29,7 +34,8 @@ def copy(entry: Entry, manifest: Manifest, document: bytes, stores: Sequence[Sto
 
     A store that fails does not keep the others from getting theirs.
     """
-    done, failures = [], []
+    done, failures, indexes = [], [], {}
+    index = entry.sealed / os.path.basename(manifest.index_key)
     for store in stores:
         try:
             if not manifest.is_empty_day:
@@ -39,9 +45,24 @@ def copy(entry: Entry, manifest: Manifest, document: bytes, stores: Sequence[Sto
             _put(store, manifest.manifest_key, path, digest(document))
         except ArchiverError as failure:
             failures.append(failure)
-        else:
-            done.append(store.name)
-    return Copies(tuple(done), tuple(failures))
+            continue
+        done.append(store.name)
+        try:
+            if index.exists():
+                indexes[store.name] = put_index(store, manifest.index_key, index)
+        except ArchiverError as failure:
+            failures.append(failure)
+    return Copies(tuple(done), indexes, tuple(failures))
+
+
+def put_index(store: Store, key: str, path: Path) -> int:
+    """Bring an index to a store, in place of another one if need be; return its pages."""
+    with open(path, "rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if store.size(key) is not None and _digest(store, key) != sha256:
+        store.remove(key)
+    _put(store, key, path, sha256)
+    return path.stat().st_size // PAGE
 
 
 def is_sound(store: Store, manifest: Manifest) -> bool:

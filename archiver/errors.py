@@ -5,6 +5,7 @@
     ├── WorkKeptError        3  a step failed; everything is kept, the next run goes on
     │   ├── DiskError        3  the system refused a file operation
     │   ├── ClockError       3  the clock must be, or may be, wrong
+    │   ├── IndexFailedError 3  an index could not be made, or is damaged; nothing needs it
     │   └── MovedAsideError  3  the log was taken away while it was being rotated
     ├── NotFoundError        4  nothing is stored for what was asked
     │   └── LogMissingError  4  a configured log does not exist
@@ -64,6 +65,12 @@ class DiskError(WorkKeptError):
 
 class ClockError(WorkKeptError):
     code = "clock"
+
+
+class IndexFailedError(WorkKeptError):
+    """Without an index, what it would find in kilobytes is looked for in all of an archive."""
+
+    code = "index_failed"
 
 
 class MovedAsideError(WorkKeptError):

@@ -21,6 +21,10 @@ SCHEMA = 1
 TOOL = "maillog-archiver"
 ARCHIVE_SUFFIX = ".log.zst"
 MANIFEST_SUFFIX = ".manifest.json"
+INDEX_SUFFIX = ".idx"
+RUN_SUFFIX = ".run"
+# What can be made again from archives, and may be removed.
+INDEX_SUFFIXES = (INDEX_SUFFIX, RUN_SUFFIX)
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 DATE = r"\d{4}-\d\d-\d\d"
 DIGEST = r"[0-9a-f]{64}"
@@ -111,6 +115,10 @@ class Manifest:
     @property
     def manifest_key(self) -> str:
         return self.stem + MANIFEST_SUFFIX
+
+    @property
+    def index_key(self) -> str:
+        return self.stem + INDEX_SUFFIX
 
 
 @dataclass(frozen=True)

@@ -155,13 +155,8 @@ class Night:
             self.check_empty_days(live, days)
             intent = Intent("empty-days", str(self.source.path), self.run.now)
             entry = self.journal.begin(intent)
-            archive.seal_empty_days(
-                entry,
-                days,
-                origin=self.run.origin(self.source),
-                head=self.run.head(self.source),
-                now=self.run.now,
-            )
+            recipe, head = self.run.recipe(self.source), self.run.head(self.source)
+            archive.seal_empty_days(entry, days, recipe, head)
             self.report.archived += self.run.finish(self.source, self.journal, entry)
         self.report.complete = max(self.report.complete, until - DAY)
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from archiver import __version__, archive, copy
+from archiver import archive, copy
 from archiver.catalog import Catalog, is_sound, nowhere, opened
 from archiver.catchup import catch_up, rebuild
 from archiver.config import Config, Source
@@ -80,7 +80,7 @@ class Run:
 
         known: what the stores have of this segment already; it is made again as it was.
         """
-        compress, now, version = self.config.compress, self.now, __version__
+        recipe = self.recipe(source)
         if self.unchained or not known:
             head = self.head(source)
         else:
@@ -90,18 +90,17 @@ class Run:
                     f"{first.manifest_key} is stored, but no earlier part of its segment",
                     hint=f"bring that back from another copy; {entry.segment} is kept until then",
                 )
-            head, now = Head(first.sequence - 1, first.previous), first.sealed_at
-            compress, version = replace(compress, level=first.level), first.tool_version
-        with self.meter(f"archiving {source.name}", os.fstat(file.fileno()).st_size) as advance:
-            archive.seal(
-                entry,
-                Metered(log, file, advance),
-                origin=self.origin(source),
-                compress=compress,
-                head=head,
-                now=now,
-                tool_version=version,
+            head = Head(first.sequence - 1, first.previous)
+            recipe = replace(
+                recipe,
+                compress=replace(recipe.compress, level=first.level),
+                now=first.sealed_at,
+                tool_version=first.tool_version,
             )
+        size = os.fstat(file.fileno()).st_size
+        with self.meter(f"archiving {source.name}", size) as advance:
+            metered = Metered(log, file, advance)
+            archive.seal(entry, metered, recipe, head, size=size, problems=self.problems)
 
     def deliver(self, entry: Entry) -> list[Manifest]:
         """Copy what was sealed, and catalogue it once enough stores gave it back.
@@ -115,7 +114,7 @@ class Run:
                 away = [each for each in self.problems if isinstance(each, StoreAwayError)]
                 raise (*copies.failures, *away)[0]
             self.problems += copies.failures
-            self.catalog.add(document, copies.stores)
+            self.catalog.add(document, copies.stores, copies.indexes)
             delivered.append(manifest)
         return delivered
 
@@ -131,8 +130,10 @@ class Run:
                     raise problem
         return head
 
-    def origin(self, source: Source) -> archive.Origin:
-        return archive.Origin(self.config.host.name, source.name, self.config.host.zone)
+    def recipe(self, source: Source) -> archive.Recipe:
+        config = self.config
+        origin = archive.Origin(config.host.name, source.name, config.host.zone)
+        return archive.Recipe(origin, config.compress, self.now, config.index.keys)
 
     def unfit(self, source: Source, entry: Entry) -> IntegrityError | None:
         """Why what was sealed cannot be delivered, if so: it is not sound, or not whole, or does

@@ -225,10 +225,12 @@ def test_years_of_log_need_few_open_files(tmp_path: Path) -> None:
         manifests = archive.seal(
             entry,
             io.BytesIO(log),
-            origin=archive.Origin("mx1", "maillog", ROME),
-            compress=Compress(level=1, frame_size=2**14),
-            head=Head(),
-            now=at("2026-03-20T00:00"),
+            archive.Recipe(
+                archive.Origin("mx1", "maillog", ROME),
+                Compress(level=1, frame_size=2**14),
+                at("2026-03-20T00:00"),
+            ),
+            Head(),
         )
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -59,10 +59,12 @@ class Sealed:
         self.manifests: tuple[Manifest, ...] = archive.seal(
             self.entry,
             io.BytesIO(log),
-            origin=archive.Origin("mx1", "maillog", ROME),
-            compress=Compress(level=1, frame_size=FRAME),
-            head=Head(),
-            now=WRITTEN,
+            archive.Recipe(
+                archive.Origin("mx1", "maillog", ROME),
+                Compress(level=1, frame_size=FRAME),
+                WRITTEN,
+            ),
+            Head(),
         )
 
     @cached_property

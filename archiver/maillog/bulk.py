@@ -8,27 +8,53 @@ little more: whoever looks a key up reads the line again, and is never misled.
 Kinds are not told apart: an address and a Message-ID of the same spelling are one entry.
 """
 
+import io
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from archiver.maillog.facts import EMPTY_SENDER, Family, Pass, domain_of, normal_ip, passes
+from archiver.frames import cut
+from archiver.maillog.facts import EMPTY_SENDER, Family, Pass, normal_ip, passes
+from archiver.maillog.lines import CONTINUES, NEAR, continued, keys_of, line_at, repeated_before
+from archiver.maillog.programs import SPLOGGED, family_of
+from archiver.maillog.record import RFC5424, SYSLOG, record
 
-# What stands in any line, whoever wrote it: `grep` may rely on it too.
+# What stands in any line, whoever wrote it: a search for text may rely on it too.
 EVERYWHERE = passes(
     ("message_id address domain user", rb"<([^\s<>]*@[^\s<>]*)>"),
-    ("ip", rb"\[((?:::ffff:|ipv6:)?[0-9a-f.:]{2,45})\]"),
+    ("ip", rb"\[(?:::ffff:(?=[\d.]+\])|IPv6:)?([0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*)\]"),
 )
-EMPTY = re.compile(rb"<>")
+BLANKS = (b" ", b"<", b">")
+DOMAINS = re.compile(rb"@([^@\n]*)$", re.MULTILINE)
+REPEATED = b" last message repeated "
+SPLOGGER_STAMPS = re.compile(rb"(?:\d{10}\.\d{6} )*")
+SECOND_HEADER = re.compile(rb":\d\d (?<=[^\n]{20})\S+ [^\s:\[\]]+(?:\[\d+\])?: ")
+# How many bytes behind the host say under which tag a line was logged.
+TAG_WIDTH = 12
+MOST_TAGS = 10_000
+PIECE = 2**20
+
+Families = tuple[Family, ...]
 
 
-def tokens(text: bytes, family: Family | None, kinds: Collection[str]) -> set[bytes]:
-    """Return the keys of these kinds in the lower-cased lines of one family, in lower case."""
-    table = EVERYWHERE + (family.passes if family else ())
-    return spelt(found(text, table, kinds), kinds) | empty_sender(text, kinds)
+def tokens(text: bytes, families: Iterable[Family], kinds: Collection[str]) -> set[bytes]:
+    """Return the keys of these kinds in the lower-cased lines of some families, lower-cased."""
+    table = (*EVERYWHERE, *(each for family in families for each in family.passes))
+    return spelt(_found(text, table, kinds), kinds) | _empty_sender(text, kinds)
 
 
-def found(text: bytes, table: Iterable[Pass], kinds: Collection[str]) -> set[bytes]:
-    """Return what the passes for any of the kinds find, as it stands there."""
+def spelt(there: Iterable[bytes], kinds: Collection[str]) -> set[bytes]:
+    """Return the keys that these texts can be meant as."""
+    keys = {written.lower() for written in there}
+    keys.update([key.strip(b" <>") for key in keys if key[-1:] in BLANKS or key[:1] in BLANKS])
+    keys.update(filter(None, [normal_ip(key) for key in keys if b":" in key]))
+    if "domain" in kinds:
+        keys.update(DOMAINS.findall(b"\n".join(keys)))
+    return keys - {b""}
+
+
+def _found(text: bytes, table: Iterable[Pass], kinds: Collection[str]) -> set[bytes]:
     there: set[bytes] = set()
     for each in table:
         if not each.kinds.isdisjoint(kinds):
@@ -36,21 +62,147 @@ def found(text: bytes, table: Iterable[Pass], kinds: Collection[str]) -> set[byt
     return there
 
 
-def empty_sender(text: bytes, kinds: Collection[str]) -> set[bytes]:
-    return {EMPTY_SENDER} if "address" in kinds and b"<>" in text else set()
+def _empty_sender(text: bytes, kinds: Collection[str]) -> set[bytes]:
+    return {EMPTY_SENDER} if "address" in kinds and EMPTY_SENDER in text else set()
 
 
-def spelt(there: Iterable[bytes], kinds: Collection[str]) -> set[bytes]:
-    """Return the keys that these texts can be meant as."""
-    return set(_spelt(there, with_domains="domain" in kinds))
+# -- a frame --------------------------------------------------------------------------------
 
 
-def _spelt(there: Iterable[bytes], *, with_domains: bool) -> Iterator[bytes]:
-    for written in there:
-        token = written.strip(b" <>")
-        if with_domains and b"@" in token:
-            yield domain_of(token)
-        if b":" in token and (ip := normal_ip(token)):
-            yield ip
-        if token:
-            yield token
+@dataclass(frozen=True)
+class Reader:
+    """Reads the keys of some kinds out of frames, one after the other.
+
+    Remembers nothing but which tags it has met, which makes it faster, not wiser.
+    """
+
+    kinds: Collection[str]
+    _met: dict[bytes, Families | None] = field(default_factory=dict)
+
+    def keys(self, frame: bytes, *, before: bytes = b"", after: bytes = b"") -> set[bytes]:
+        """Return the frame's keys, in lower case.
+
+        before, after: what stands around it: a line may belong to one there.
+        """
+        there = _found(frame, EVERYWHERE, self.kinds)
+        odd = list(_incomplete(before, frame, after))
+        for piece in cut(io.BytesIO(frame), PIECE):
+            for families, text in self._sorted(piece, odd):
+                table = [each for family in families for each in family.passes]
+                there |= _found(text, table, self.kinds)
+        for line in odd:
+            there |= {key for kind, key in keys_of(line) if kind in self.kinds}
+        return spelt(there, self.kinds) | _empty_sender(frame, self.kinds)
+
+    def _sorted(self, piece: bytes, odd: list[bytes]) -> Iterator[tuple[Families, bytes]]:
+        """Yield the lower-cased lines of each family, or group of families.
+
+        odd: gets the lines that may hold two records, of one family each.
+        """
+        lines = piece.split(b"\n")
+        begin, host = _shape(lines)
+        behind = slice(begin, begin + len(host) + TAG_WIDTH)
+        by_tag: dict[bytes, list[bytes]] = defaultdict(list)
+        for line in lines:
+            by_tag[line[behind]].append(line)
+        headers = sum(len(of_tag) for tag, of_tag in by_tag.items() if tag.startswith(host))
+        if host and piece.count(host) != headers:
+            odd += _double(piece)
+        of_families: dict[Families, list[bytes]] = defaultdict(list)
+        for tag, of_tag in by_tag.items():
+            families = self._families_of(tag, host)
+            if families is None:
+                for line in of_tag:
+                    of_families[_families_by_header(line)].append(line)
+                odd += _double(b"\n".join(of_tag))
+            elif (colon := tag.find(b": ", len(host))) > 0:
+                of_families[families] += _texts(of_tag, begin + colon + 2)
+            else:
+                of_families[families] += of_tag
+        for families, of_them in of_families.items():
+            if families:
+                yield families, b"\n".join(of_them).lower()
+
+    def _families_of(self, tag: bytes, host: bytes) -> Families | None:
+        """Whose lines these may be, by what stands behind ` host `; None: the header must tell."""
+        if not host or not tag.startswith(host):
+            return None
+        name = tag[len(host) :]
+        if name not in self._met:
+            if len(self._met) > MOST_TAGS:
+                self._met.clear()
+            self._met[name] = _families_by_tag(name)
+        return self._met[name]
+
+
+def _shape(lines: Sequence[bytes]) -> tuple[int, bytes]:
+    """Where ` host ` stands in the first line that has it, and what it is: in most logs it stands
+    there in all lines.
+    """
+    for line in lines[:100]:
+        if header := RFC5424.match(line) or SYSLOG.match(line):
+            return header.start("host") - 1, b" " + header["host"] + b" "
+    return 0, b""
+
+
+def _texts(lines: list[bytes], at: int) -> Collection[bytes]:
+    """What the lines say behind splogger's stamps, if such stand at that place in all of them:
+    then many say the same, such as how many deliveries are under way.
+    """
+    stamps = slice(at, at + 18)
+    if SPLOGGER_STAMPS.fullmatch(b"".join([line[stamps] for line in lines])):
+        return {line[at + 18 :] for line in lines}
+    return lines
+
+
+def _families_by_tag(name: bytes) -> Families | None:
+    """One family too many costs a little time; one too few would lose keys."""
+    if name.lower().startswith(b"postfix/"):
+        return family_of(name)
+    found = re.match(rb"([^\s:\[\]]+)(\[|:? )(.?)", name, re.DOTALL)
+    if found is None:
+        return None
+    # Behind a blank may follow splogger's stamp, or "message repeated … times: [ " and that.
+    if found[2] != b"[" and (not found[3] or found[3] in b"0123456789m"):
+        return _and_splogged(family_of(found[1]))
+    return family_of(found[1])
+
+
+def _families_by_header(line: bytes) -> Families:
+    of = record(line)
+    if of is None:
+        return ()
+    families = family_of(of.program)
+    if of.logged or of.stamp.startswith(b"@") or of.text.startswith(b"message repeated "):
+        families = _and_splogged(families)
+    return families
+
+
+def _and_splogged(families: Families) -> Families:
+    return (*families, *(each for each in SPLOGGED if each not in families))
+
+
+# -- lines that are not alone, or not one ----------------------------------------------------
+
+
+def _double(text: bytes) -> Iterator[bytes]:
+    """Yield the lines that may hold two records: in their middle stands another header."""
+    for found in SECOND_HEADER.finditer(text):
+        yield text[slice(*line_at(text, found.start()))]
+
+
+def _incomplete(before: bytes, frame: bytes, after: bytes) -> Iterator[bytes]:
+    """Yield lines whose keys the frame has too, though they do not stand in it as they are: what
+    splogger broke, joined; and what a first line "last message repeated" means.
+    """
+    if CONTINUES.search(frame) or CONTINUES.search(after):
+        begin, end = len(before), len(before) + len(frame)
+        for spans, line in continued(before + frame + after):
+            if any(begin <= start < end for start, _ in spans):
+                yield line
+    text, at = before + frame[:NEAR], len(before)
+    while (at := text.find(REPEATED, at)) >= 0:
+        meant = repeated_before(text, line_at(text, at)[0])
+        if meant and meant[0] < len(before):
+            yield text[slice(*meant)]
+        at += 1

@@ -27,6 +27,7 @@ KIND_OF = {
     "message_id": "message_id",
     "queue_id": "queue_id",
     "new_queue_id": "queue_id",  # of the same message further on, or of its bounce
+    "parent_queue_id": "queue_id",  # of the message that this is a bounce of
     "qp": "qp",
     "new_qp": "qp",
     "session": "session",
@@ -115,14 +116,14 @@ def normal(kind: str, value: bytes) -> bytes | None:
     Case counts in ids. It does not in addresses, domains, users and names: the local part's
     case is the receiver's business (RFC 5321, 2.4), but who searches seldom knows it.
     """
+    if kind == "address" and value in {b"", EMPTY_SENDER}:
+        return EMPTY_SENDER
     value = value.strip()
     if kind in {"message_id", "address"}:
         value = value.removeprefix(b"<").removesuffix(b">").strip()
     if kind == "ip":
         return normal_ip(value)
-    if kind == "address":
-        return value.lower() or EMPTY_SENDER
-    if kind in {"domain", "user", "helo"}:
+    if kind in {"address", "domain", "user", "helo"}:
         value = value.lower()
     return value or None
 

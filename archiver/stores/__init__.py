@@ -4,6 +4,7 @@
     size     what is there, if anything
     stream   the bytes, from anywhere
     keys     what there is, in order
+    remove   an index, which can be made again; nothing else
 
 A store promises nothing that is not read back (stage `copy` does), and holds nothing but
 what it was given: everything else this program knows can be rebuilt from it.
@@ -44,6 +45,12 @@ class Store(Protocol):
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield the complete objects' keys that start with `prefix`, sorted."""
+
+    def remove(self, key: str) -> None:
+        """Remove an index; if there is none of that key, nothing happens.
+
+        Raises: ValueError: it is not the key of an index.
+        """
 
 
 def open_store(target: Target) -> Store:

@@ -23,6 +23,7 @@ from archiver.errors import (
     SpoolDamagedError,
     StoreError,
 )
+from archiver.manifest import INDEX_SUFFIXES
 
 PARTIAL = ".partial"
 CHUNK = 2**20
@@ -94,6 +95,14 @@ class LocalStore:
     def keys(self, prefix: str = "") -> Iterator[str]:
         with self._failing(f"listing {self.root}"):
             yield from self._walk("", prefix)
+
+    def remove(self, key: str) -> None:
+        if not key.endswith(INDEX_SUFFIXES):
+            raise ValueError(f"{key!r} is no index")
+        path = self._path(key)
+        with self._failing(f"removing {path}"), suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
+            fsync_directory(path.parent)
 
     def _walk(self, directory: str, prefix: str) -> Iterator[str]:
         """Descend only where the prefix leads, each directory in order of names."""

@@ -27,8 +27,8 @@ def assert_found_in_bulk(family: Family, texts: Iterable[bytes]) -> None:
     for text in texts:
         alone = (b"nov 23 08:41:24 host tag: " + text).lower()
         for kind, key in keys_of(family.parse(text)):
-            assert key.lower() in tokens(alone, family, {kind}), (kind, key, text)
-            assert key.lower() in tokens(together, family, KINDS), (kind, key, text)
+            assert key.lower() in tokens(alone, [family], {kind}), (kind, key, text)
+            assert key.lower() in tokens(together, [family], KINDS), (kind, key, text)
 
 
 def assert_linear(

@@ -9,3 +9,16 @@ from archiver.maillog.facts import Family
 from archiver.maillog.programs import qmail
 
 FAMILIES: tuple[Family, ...] = (qmail.FAMILY,)
+# Those that write to standard output and are logged by splogger or multilog, under any tag.
+SPLOGGED: tuple[Family, ...] = (qmail.FAMILY,)
+
+_BY_TAG = {tag: (family,) for family in FAMILIES for tag in family.tags}
+_POSTFIX = _BY_TAG.get(b"postfix", ())
+
+
+def family_of(program: bytes) -> tuple[Family, ...]:
+    """Return the family that logs under a tag such as `imapd` or `postfix/smtpd`; none: ()."""
+    tag = program.lower().partition(b"/")[0]
+    if tag.startswith(b"postfix"):  # also its other instances: postfix-out/smtp
+        return _POSTFIX
+    return _BY_TAG.get(tag, ())

@@ -56,9 +56,7 @@ FAMILY = Family(
         ("qp", rb" qp (\d+)"),
         ("qp", rb"qp_(\d+)/"),
         ("address domain", rb" from <(.*)> qp \d+ uid \d+$"),
-        ("address domain", rb" to local (.*)$"),
-        ("address domain", rb" to remote (.*)$"),
-        ("ip", rb": success: (?:connected_to_)?(\d{1,3}(?:\.\d{1,3}){3})_"),
-        ("ip", rb": (?:failure|deferral): (?:connected_to_)?(\d{1,3}(?:\.\d{1,3}){3})_"),
+        ("address domain", rb" to (?:local|remote) (.*)$"),
+        ("ip", rb"delivery \d+: [a-z]+: (?:connected_to_)?(\d{1,3}(?:\.\d{1,3}){3})_"),
     ),
 )

@@ -1,0 +1,54 @@
+r"""Amavis, the content filter: one line tells a message's verdict and how its two halves join.
+
+A message is named by the child that checks it and a count: the `(pid-nn)` at the line's beginning
+is the session. `Queue-ID:` is the message's queue id as it came, `queued_as:` as it went on.
+`mail_id` is Amavis's own.
+
+Traps. The template is the administrator's; what is known of it must stand together at its place.
+Addresses, Message-IDs, and names of attachments are the sender's: no value holds `<` or `>`, and
+`Hits` stands but once behind them, so a forged rest of a line would have to swallow the true one,
+and cannot. The second `[ip]` is out of `Received:` headers: the sender may have invented it.
+A long line is logged in pieces, with `...` where it was cut; a piece says nothing.
+"""
+
+from archiver.maillog.facts import Family, events, passes
+
+SESSION = rb"\((?P<session>\d+-\d+(?:-\d+)?)\) "
+ADDRESS = rb"(?:IPv6:)?[0-9A-Fa-f.:]{2,45}"
+MAILBOX = rb"(?:[^\s<>,]*@[^\s<>,]*)"
+VERDICT = (
+    rb"(?P<verdict>Passed|Blocked) (?P<content>[A-Z][\w-]*)(?: \((?P<found>[^<>]*)\))?"
+    rb"(?: \{(?P<actions>[\w,:-]*)\})?,(?: (?P<policy>[A-Z][\w./+:-]*))?(?: LOCAL)?"
+    rb"(?: \[(?P<ip>" + ADDRESS + rb")\](?::\d+)?)?(?: \[(?P<traced_ip>" + ADDRESS + rb")\])?"
+)
+ENVELOPE = (
+    rb" <(?P<sender>" + MAILBOX + rb"?)>"
+    rb" -> (?P<recipients><" + MAILBOX + rb">(?:,<" + MAILBOX + rb">)*)"
+)
+NAMES = (
+    rb"(?:, quarantine: (?P<quarantine>[^\s<>,]+))?(?:, Queue-ID: (?P<queue_id>[\w-]+))?"
+    rb"(?:, Message-ID: <?(?P<message_id>(?<=<)[^\s<>]*@[^\s<>]*(?=>)|[^\s<>,]*)>?)?"
+    rb"(?:, Resent-Message-ID: <?(?P<resent>[^\s<>]*)>?)?"
+)
+OUTCOME = (
+    rb"(?:, mail_id: (?P<mail_id>[\w+-]+))?, Hits: (?P<hits>[\d.+-]+), [Ss]ize: (?P<size>\d+)"
+    rb"(?:, pt: \w+)?(?:, queued_as: (?:(?P<new_queue_id>[0-9A-Za-z]+)(?:/[0-9A-Za-z]+)*"
+    rb"|[^,<>]*))?"
+)
+REST = rb"(?P<rest>(?:(?!, Hits: ).)*), (?P<milliseconds>\d+) ms(?:, Tests: \[[^\[\]<>]*\])?"
+
+FAMILY = Family(
+    name="amavis",
+    tags=frozenset({b"amavis", b"amavisd", b"amavisd-new"}),
+    events=events(
+        ("checked", SESSION + VERDICT + ENVELOPE + NAMES + OUTCOME + REST),
+        # Anything else that is whole: how it fared, in words; the session is all that is sure.
+        ("note", SESSION + rb"(?!\.\.\.)(?P<text>.*)(?<!\.\.\.)"),
+    ),
+    passes=passes(
+        ("session", rb"\((\d+-[\d-]+)\) "),
+        ("queue_id", rb"queue-id: ([\w-]+)"),
+        ("queue_id", rb"queued_as: ([0-9a-z]+)"),
+        ("message_id", rb"message-id: <?([^\s<>,]*)"),
+    ),
+)

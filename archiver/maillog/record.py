@@ -1,0 +1,94 @@
+"""Take a line apart: who wrote it, when by its own words, and what it says.
+
+Pure. The headers that mail logs have:
+
+    RFC 3164       Aug 16 15:53:25 server qmail[12]: text      [12] is optional
+    syslogd -v     Aug 16 15:53:25 <mail.info> server imapd: text            (FreeBSD)
+    rsyslog        2026-11-23T08:46:46.123456+01:00 server postfix/qmgr[1]: text
+    RFC 5424       <22>1 2026-11-23T08:46:46Z server imapd 12 - - text
+    multilog       @400000004120bc1f1ee2e234 text              no host, no program
+    Exim           2026-11-23 08:46:46 [12] text               its own main log
+    a lost month   16 15:53:25 server splogger: text           seen in the wild
+
+and, inside the text, splogger's own stamp: `1092664405.519292 text`, or with a `+` for a
+blank where it continues a line that was too long for syslog.
+"""
+
+import re
+from dataclasses import dataclass
+
+PRIORITY = rb"(?:<\d{1,3}>)?"
+BSD_STAMP = rb"(?:[A-Z][a-z][a-z] )?[ \d]?\d \d\d:\d\d:\d\d"
+ISO_STAMP = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[+-]\d\d:?\d\d|Z)?"
+TAG = rb"(?P<program>[^\s:\[\]]+)(?:\[(?P<pid>\d+)\])?:(?: |$)"
+SYSLOG = re.compile(
+    PRIORITY
+    + rb"(?P<stamp>"
+    + BSD_STAMP
+    + rb"|"
+    + ISO_STAMP
+    + rb") (?:<[a-z0-9]+\.[a-z]+> )?(?P<host>[^\s:]\S*) (?:"
+    + TAG
+    + rb")?"
+)
+RFC5424 = re.compile(
+    rb"<\d{1,3}>1 (?P<stamp>"
+    + ISO_STAMP
+    + rb") (?P<host>\S+) (?P<program>\S+) (?P<pid>\S+) \S+ (?:-|\[[^\n]*?\])(?: |$)"
+    + rb"(?:\xef\xbb\xbf)? ?"
+)
+MULTILOG = re.compile(rb"(?P<stamp>@[0-9a-f]{24}) ")
+EXIM = re.compile(
+    rb"(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [+-]\d{4})?) (?:\[(?P<pid>\d+)\] )?"
+)
+SPLOGGER = re.compile(rb"(?P<stamp>(?P<seconds>\d{9,10})\.\d{6})(?P<kind>[ +])")
+# Longer lines are archived and searched as text, but not taken apart.
+LONGEST = 2**14
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a line's header says, and its text. Where a part is not there, it is empty.
+
+    stamp: as written. logged: splogger's own stamp. continues: it goes on with the text of an
+    earlier record of the same host, program and splogger stamp.
+    """
+
+    stamp: bytes
+    host: bytes
+    program: bytes
+    pid: bytes
+    text: bytes
+    logged: bytes = b""
+    continues: bool = False
+
+    @property
+    def seconds(self) -> int | None:
+        """When it was logged, by splogger's own stamp: seconds since 1970 UTC."""
+        return int(self.logged.partition(b".")[0]) if self.logged else None
+
+
+def record(line: bytes) -> Record | None:
+    """Take one line apart, with or without its newline; None: it has no header known here."""
+    line = line.removesuffix(b"\n")
+    if len(line) > LONGEST:
+        return None
+    header = RFC5424.match(line) or SYSLOG.match(line)
+    if header:
+        program, pid = header["program"] or b"", header["pid"] or b""
+        pid = b"" if pid == b"-" else pid
+        return _with_splogger(header["stamp"], header["host"], program, pid, line[header.end() :])
+    if header := MULTILOG.match(line):
+        return Record(header["stamp"], b"", b"", b"", line[header.end() :])
+    if header := EXIM.match(line):
+        text = line[header.end() :]
+        return Record(header["stamp"], b"", b"exim", header["pid"] or b"", text)
+    return None
+
+
+def _with_splogger(stamp: bytes, host: bytes, program: bytes, pid: bytes, text: bytes) -> Record:
+    own = SPLOGGER.match(text)
+    if own is None:
+        return Record(stamp, host, program, pid, text)
+    continues = own["kind"] == b"+"
+    return Record(stamp, host, program, pid, text[own.end() :], own["stamp"], continues)
