@@ -5,10 +5,11 @@ module `catchup` derives it again.
 Write-ahead logging (sqlite.org/wal.html): readers go on while a run writes.
 """
 
+import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +19,15 @@ from zoneinfo import ZoneInfo
 
 from archiver.durable import remove
 from archiver.errors import DiskError, IntegrityError, NoSpaceError
-from archiver.manifest import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, Head, Manifest, decode, digest
+from archiver.manifest import (
+    ARCHIVE_SUFFIX,
+    INDEX_SUFFIX,
+    MANIFEST_SUFFIX,
+    Head,
+    Manifest,
+    decode,
+    digest,
+)
 from archiver.zone import local_date
 
 SCHEMA = 2
@@ -179,6 +188,32 @@ class Catalog:
     def between(self, source: str, start: int, end: int) -> list[Archived]:
         """Return what may hold lines of start <= time < end, in the order of their names."""
         return self._archived("earliest < ? AND latest >= ?", source, end, start)
+
+    def numbered(self, source: str, numbers: Collection[int]) -> list[Archived]:
+        """Return what has these numbers in a source's chain, in the order of the names."""
+        wanted = json.dumps(sorted(numbers))
+        return self._archived("sequence IN (SELECT value FROM json_each(?))", source, wanted)
+
+    @_explained()
+    def numbers(self, source: str, start: int, end: int) -> list[int]:
+        """Return the numbers of the archives that may hold lines of start <= time < end."""
+        rows = self._sql.execute(
+            "SELECT sequence FROM manifest WHERE host = ? AND source = ? AND size > 0"
+            " AND earliest < ? AND latest >= ? ORDER BY sequence",
+            (self.host, source, end, start),
+        )
+        return [int(number) for (number,) in rows]
+
+    @_explained()
+    def unindexed(self, source: str, first: int, last: int) -> list[str]:
+        """Return the manifests, with a number from first to last, of archives without an index."""
+        rows = self._sql.execute(
+            "SELECT key FROM manifest WHERE host = ? AND source = ? AND size > 0"
+            " AND sequence BETWEEN ? AND ? AND NOT EXISTS"
+            " (SELECT * FROM sidecar WHERE sidecar.key = replace(manifest.key, ?, ?)) ORDER BY key",
+            (self.host, source, first, last, MANIFEST_SUFFIX, INDEX_SUFFIX),
+        )
+        return [str(key) for (key,) in rows]
 
     @_explained()
     def summaries(self, source: str) -> list[Summary]:

@@ -8,8 +8,6 @@ Memory: two frames, and a part of the hashes; all of them wait in a file without
 """
 
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 from array import array
@@ -17,13 +15,12 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from archiver.durable import remove
+from archiver.elsewhere import Elsewhere
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.maillog.bulk import Reader
 from archiver.maillog.lines import NEAR
@@ -72,7 +69,8 @@ class Indexer:
 
     def add(self, frame: bytes) -> None:
         if self._frame:
-            self._take(frame[:NEAR])
+            # Of a line longer than a frame, each piece is a line to whoever looks for something.
+            self._take(frame[:NEAR] if self._frame.endswith(b"\n") else b"")
         self._frame = frame
 
     def finish(self, path: Path, identity: bytes) -> None:
@@ -99,7 +97,8 @@ class Indexer:
         bounds = [begin + bisect_left(ordered, first << 56) for first in range(256)]
         self._bounds.append(array("Q", [*bounds, begin + len(ordered)]))
         self._hashes.write(ordered.tobytes())
-        self._before, self._frame = self._frame[-NEAR:], b""
+        whole = self._frame.endswith(b"\n")
+        self._before, self._frame = self._frame[-NEAR:] if whole else b"", b""
 
     def _write(self, path: Path, identity: bytes) -> None:
         frames = len(self._bounds)
@@ -153,32 +152,19 @@ class Indexer:
 
 
 class IndexProcess:
-    """See Indexing; by a process of its own."""
+    """See Indexing; in a process of its own."""
 
     def __init__(self, host: str, kinds: Collection[str], directory: Path) -> None:
-        self._connection, theirs = Pipe()
-        argv = [sys.executable, "-m", "archiver.index", str(theirs.fileno()), host, str(directory)]
-        with theirs:
-            self._process = subprocess.Popen([*argv, *kinds], pass_fds=[theirs.fileno()])
+        self._indexer = Elsewhere(Indexer, host, kinds, directory)
 
     def add(self, frame: bytes) -> None:
-        self._ask("add", frame)
+        self._indexer.call("add", frame)
 
     def finish(self, path: Path, identity: bytes) -> None:
-        self._ask("finish", path, identity)
+        self._indexer.call("finish", path, identity)
 
     def close(self) -> None:
-        self._connection.close()
-        self._process.wait()
-
-    def _ask(self, *question: object) -> None:
-        try:
-            self._connection.send(question)
-            answer = self._connection.recv()
-        except (EOFError, OSError) as error:
-            answer = f"its process has ended: {error}"
-        if answer:
-            raise _failed(answer)
+        self._indexer.close()
 
 
 class Beside:
@@ -249,25 +235,3 @@ def _failed(why: object) -> IndexFailedError:
         f"the index could not be made: {why}",
         hint="the archive is complete without it; `archiver catalog rebuild --index` makes it",
     )
-
-
-def main(descriptor: str, host: str, directory: str, *kinds: str) -> None:
-    """Do what the run asks, until it hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run is told too, and hangs up
-    indexer = Indexer(host, kinds, Path(directory))
-    with Connection(int(descriptor)) as connection:
-        while True:
-            try:
-                name, *arguments = connection.recv()
-            except (EOFError, OSError):
-                return
-            try:
-                getattr(indexer, name)(*arguments)
-            except Exception as error:  # noqa: BLE001 (the run tells it)
-                connection.send(str(error) or repr(error))
-            else:
-                connection.send("")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -8,10 +8,11 @@ is open is consistent, and stays so (archives do not change, open files do not g
 import io
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
@@ -23,13 +24,14 @@ from archiver.errors import ArchiverError, IntegrityError, WorkKeptError, explai
 from archiver.frames import cut
 from archiver.journal import Journal
 from archiver.maillog.clock import Clock, State
-from archiver.manifest import Manifest
+from archiver.manifest import Frame, Manifest
 from archiver.progress import Advance
 from archiver.reading import frames
-from archiver.stores import Store, open_stores
+from archiver.stores import ReadableStore, Store, open_stores
 from archiver.zone import day_end, day_start, zone_named
 
 FRAME_SIZE = 2**20
+Choose = Callable[[Catalog], list[Archived]]
 TRIES = 100
 
 
@@ -71,14 +73,23 @@ def day_window(first: date, last: date, zone: ZoneInfo) -> Window:
 
 @contextmanager
 def snapshot(
-    config: Config, catalog: Catalog, source: Source, window: Window, *, now: int, archived: bool
+    config: Config,
+    catalog: Catalog,
+    source: Source,
+    window: Window,
+    *,
+    now: int,
+    archived: bool,
+    choose: Choose | None = None,
 ) -> Iterator[Snapshot]:
     """Take a consistent look at what may hold lines of the window.
 
-    archived: only at the archives. Raises: WorkKeptError: things kept moving.
+    archived: only at the archives. choose: which of them; all, unless it is given.
+    Raises: WorkKeptError: things kept moving.
     """
+    choose = choose or (lambda some: some.between(source.name, window.start, window.end))
     if archived:
-        found = catalog.between(source.name, window.start, window.end)
+        found = choose(catalog)
         yield Snapshot(tuple(each for each in found if each.manifest.segment), ())
         return
     for _ in range(TRIES):
@@ -90,7 +101,7 @@ def snapshot(
                 # A segment still in the spool is read there; its archives may not all be ready.
                 found = [
                     each
-                    for each in fresh.between(source.name, window.start, window.end)
+                    for each in choose(fresh)
                     if each.manifest.segment and each.manifest.segment.name not in names
                 ]
                 moved = _look(config, source) != before
@@ -160,12 +171,35 @@ def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A frame of log with what is needed to date its lines.
+
+    span: the earliest and latest time in it. clock: stands before it. continues: it begins inside
+    a line. follows: it goes on where the piece before it ended. archive: its key, None for a log.
+    """
+
+    data: bytes
+    span: tuple[int, int]
+    clock: Clock
+    continues: bool
+    follows: bool
+    archive: str | None = None
+
+    def lines(self) -> Iterator[tuple[bytes, int]]:
+        """Yield each line with the instant it belongs to."""
+        return self.clock.lines(self.data, continues=self.continues)
+
+    def is_within(self, window: Window) -> bool:
+        return window.start <= self.span[0] and self.span[1] < window.end
+
+
 def lines(
     snapshot: Snapshot,
     window: Window,
     *,
     zone: ZoneInfo,
-    stores: Sequence[Store],
+    stores: Sequence[ReadableStore],
     problems: list[ArchiverError],
     advance: Advance = lambda _bytes: None,
 ) -> Iterator[bytes]:
@@ -173,10 +207,17 @@ def lines(
 
     advance: is told the bytes of log looked through. problems: gets what was damaged.
     """
-    for each in snapshot.archived:
-        yield from _archived_lines(each, window, stores, problems, advance)
-    for log in snapshot.raw:
-        yield from _raw_lines(log, window, zone, advance)
+    frames = [(each, each.manifest.frames) for each in snapshot.archived]
+    every = chain(
+        archived_pieces(frames, window, stores, problems, advance),
+        raw_pieces(snapshot.raw, window, zone, advance),
+    )
+    for piece in every:
+        if piece.is_within(window):
+            yield piece.data
+        else:
+            inside = (line for line, time in piece.lines() if window.start <= time < window.end)
+            yield b"".join(inside)
 
 
 def looked_through(snapshot: Snapshot, window: Window) -> int:
@@ -189,29 +230,36 @@ def looked_through(snapshot: Snapshot, window: Window) -> int:
     )
 
 
-def nearest(each: Archived, stores: Sequence[Store]) -> list[Store]:
+def nearest(each: Archived, stores: Sequence[ReadableStore]) -> list[ReadableStore]:
     """Return the stores to ask for an archive: those that have a copy, as configured."""
     return [store for store in stores if store.name in each.copies]
 
 
-def _archived_lines(
-    each: Archived,
+def archived_pieces(
+    chosen: Iterable[tuple[Archived, Sequence[Frame]]],
     window: Window,
-    stores: Sequence[Store],
+    stores: Sequence[ReadableStore],
     problems: list[ArchiverError],
     advance: Advance,
-) -> Iterator[bytes]:
-    manifest = each.manifest
-    zone = _zone_of(manifest)
-    wanted = [f for f in manifest.frames if f.last >= window.start and f.first < window.end]
-    for frame, data in frames(manifest, wanted, nearest(each, stores), problems):
-        advance(len(data))
-        if window.start <= frame.first and frame.last < window.end:
-            yield data
-        else:
-            state = State(frame.before, frame.newest)
-            clock = Clock(zone, written=_written(manifest), state=state)
-            yield from _within(clock, data, window, continues=frame.continues)
+) -> Iterator[Piece]:
+    """Yield those of the chosen frames that may hold lines of the window."""
+    for each, of_it in chosen:
+        manifest = each.manifest
+        zone, written = _zone_of(manifest), _written(manifest)
+        wanted = [f for f in of_it if f.last >= window.start and f.first < window.end]
+        end = -1
+        for frame, data in frames(manifest, wanted, nearest(each, stores), problems):
+            advance(len(data))
+            clock = Clock(zone, written=written, state=State(frame.before, frame.newest))
+            yield Piece(
+                data,
+                (frame.first, frame.last),
+                clock,
+                frame.continues,
+                follows=frame.offset == end,
+                archive=manifest.archive_key,
+            )
+            end = frame.offset + frame.size
 
 
 def _zone_of(manifest: Manifest) -> ZoneInfo:
@@ -228,26 +276,21 @@ def _written(manifest: Manifest) -> int:
     return manifest.segment.written if manifest.segment else manifest.latest
 
 
-def _raw_lines(log: RawLog, window: Window, zone: ZoneInfo, advance: Advance) -> Iterator[bytes]:
-    clock = Clock(zone, written=log.written)
-    continues = False
-    for frame in cut(_Limited(log.file, log.size), FRAME_SIZE):
-        advance(len(frame))
-        before = clock.enter(frame, continues=continues)
-        span = clock.survey(frame, continues=continues)
-        if window.start <= span.first and span.last < window.end:
-            yield frame
-        elif span.last >= window.start and span.first < window.end:
-            yield from _within(clock.again(before), frame, window, continues=continues)
-        continues = not frame.endswith(b"\n")
-
-
-def _within(clock: Clock, frame: bytes, window: Window, *, continues: bool) -> Iterator[bytes]:
-    yield b"".join(
-        line
-        for line, time in clock.lines(frame, continues=continues)
-        if window.start <= time < window.end
-    )
+def raw_pieces(
+    logs: Iterable[RawLog], window: Window, zone: ZoneInfo, advance: Advance
+) -> Iterator[Piece]:
+    """Yield the pieces of logs that may hold lines of the window."""
+    for log in logs:
+        clock = Clock(zone, written=log.written)
+        continues = follows = False
+        for frame in cut(_Limited(log.file, log.size), FRAME_SIZE):
+            advance(len(frame))
+            before = clock.enter(frame, continues=continues)
+            span = clock.survey(frame, continues=continues)
+            if is_wanted := span.last >= window.start and span.first < window.end:
+                first_last, own = (span.first, span.last), clock.again(before)
+                yield Piece(frame, first_last, own, continues, follows=follows)
+            continues, follows = not frame.endswith(b"\n"), is_wanted
 
 
 class _Limited(io.RawIOBase):
@@ -263,7 +306,7 @@ class _Limited(io.RawIOBase):
         return data
 
 
-def sound_copy(each: Archived, stores: Sequence[Store]) -> Store:
+def sound_copy(each: Archived, stores: Sequence[ReadableStore]) -> Store:
     """Return a store whose copy of an archive has the manifest's digest.
 
     Raises: IntegrityError: there is none.

@@ -9,7 +9,7 @@ import zstandard
 
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, StoreError
 from archiver.manifest import Frame, Manifest
-from archiver.stores import Store
+from archiver.stores import ReadableStore
 
 DECOMPRESSORS = 2
 AHEAD = 3
@@ -18,7 +18,7 @@ AHEAD = 3
 def frames(
     manifest: Manifest,
     wanted: Sequence[Frame],
-    stores: Sequence[Store],
+    stores: Sequence[ReadableStore],
     problems: list[ArchiverError],
 ) -> Iterator[tuple[Frame, bytes]]:
     """Yield the wanted frames of an archive with their lines, in order.
@@ -40,7 +40,7 @@ def frames(
 def _first(
     manifest: Manifest,
     ahead: deque[tuple[Frame, Future[bytes]]],
-    stores: Sequence[Store],
+    stores: Sequence[ReadableStore],
     problems: list[ArchiverError],
 ) -> Iterator[tuple[Frame, bytes]]:
     frame, decompressing = ahead.popleft()
@@ -73,7 +73,10 @@ def _neighbours(wanted: Sequence[Frame]) -> Iterator[list[Frame]]:
 
 
 def _stored(
-    manifest: Manifest, run: Sequence[Frame], stores: Sequence[Store], problems: list[ArchiverError]
+    manifest: Manifest,
+    run: Sequence[Frame],
+    stores: Sequence[ReadableStore],
+    problems: list[ArchiverError],
 ) -> Iterator[tuple[Frame, bytes]]:
     """Yield the run's frames as stored; where one store stops short, the next goes on."""
     at = 0

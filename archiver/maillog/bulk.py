@@ -15,17 +15,16 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from archiver.frames import cut
-from archiver.maillog.facts import EMPTY_SENDER, Family, Pass, normal_ip, passes
+from archiver.maillog.facts import EDGES, EMPTY_SENDER, Family, Pass, normal_ip, passes
 from archiver.maillog.lines import CONTINUES, NEAR, continued, keys_of, line_at, repeated_before
 from archiver.maillog.programs import SPLOGGED, family_of
 from archiver.maillog.record import RFC5424, SYSLOG, record
 
 # What stands in any line, whoever wrote it: a search for text may rely on it too.
 EVERYWHERE = passes(
-    ("message_id address domain user", rb"<([^\s<>]*@[^\s<>]*)>"),
+    ("message_id address domain user", rb"<([^\s<>@]*@[^\s<>]*)>"),
     ("ip", rb"\[(?:::ffff:(?=[\d.]+\])|IPv6:)?([0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*)\]"),
 )
-BLANKS = (b" ", b"<", b">")
 DOMAINS = re.compile(rb"@([^@\n]*)$", re.MULTILINE)
 REPEATED = b" last message repeated "
 SPLOGGER_STAMPS = re.compile(rb"(?:\d{10}\.\d{6} )*")
@@ -47,7 +46,9 @@ def tokens(text: bytes, families: Iterable[Family], kinds: Collection[str]) -> s
 def spelt(there: Iterable[bytes], kinds: Collection[str]) -> set[bytes]:
     """Return the keys that these texts can be meant as."""
     keys = {written.lower() for written in there}
-    keys.update([key.strip(b" <>") for key in keys if key[-1:] in BLANKS or key[:1] in BLANKS])
+    at_edge = [key for key in keys if key[:1] in EDGES or key[-1:] in EDGES]
+    keys.difference_update(at_edge)
+    keys.update([key.strip(EDGES) for key in at_edge])
     keys.update(filter(None, [normal_ip(key) for key in keys if b":" in key]))
     if "domain" in kinds:
         keys.update(DOMAINS.findall(b"\n".join(keys)))

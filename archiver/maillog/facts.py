@@ -42,6 +42,7 @@ KIND_OF = {
 }
 # The sender of bounces (RFC 5321, 4.5.5), as it is looked up.
 EMPTY_SENDER = b"<>"
+EDGES = b" <>"
 IPV4 = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}")
 
 
@@ -118,9 +119,7 @@ def normal(kind: str, value: bytes) -> bytes | None:
     """
     if kind == "address" and value in {b"", EMPTY_SENDER}:
         return EMPTY_SENDER
-    value = value.strip()
-    if kind in {"message_id", "address"}:
-        value = value.removeprefix(b"<").removesuffix(b">").strip()
+    value = value.strip(EDGES)
     if kind == "ip":
         return normal_ip(value)
     if kind in {"address", "domain", "user", "helo"}:

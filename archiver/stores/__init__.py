@@ -19,11 +19,21 @@ from archiver.manifest import Manifest
 from archiver.stores.local import LocalStore
 
 
-class Store(Protocol):
-    """A place for immutable objects, named by keys such as `host=mx1/source=maillog/…`."""
+class ReadableStore(Protocol):
+    """As much of a store as it takes to read from it."""
 
     @property
     def name(self) -> str: ...
+
+    def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes from `start` on: `length` of them, or all there are, if any.
+
+        Raises: NotFoundError: there is no such key. IntegrityError: fewer bytes are there.
+        """
+
+
+class Store(ReadableStore, Protocol):
+    """A place for immutable objects, named by keys such as `host=mx1/source=maillog/…`."""
 
     def put(self, key: str, source: Path, sha256: str) -> None:
         """Store the file's bytes, which must have this digest, under a key.
@@ -36,12 +46,6 @@ class Store(Protocol):
 
     def size(self, key: str) -> int | None:
         """Return how many bytes a key holds, None if there is no such key."""
-
-    def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes from `start` on: `length` of them, or all there are, if any.
-
-        Raises: NotFoundError: there is no such key. IntegrityError: fewer bytes are there.
-        """
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield the complete objects' keys that start with `prefix`, sorted."""

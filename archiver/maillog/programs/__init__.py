@@ -6,19 +6,47 @@ name it below.
 """
 
 from archiver.maillog.facts import Family
-from archiver.maillog.programs import qmail
+from archiver.maillog.programs import (
+    amavis,
+    courier,
+    dovecot,
+    exim,
+    milters,
+    opensmtpd,
+    postfix,
+    qmail,
+    sendmail,
+    spam,
+    tcpserver,
+    vpopmail,
+)
 
-FAMILIES: tuple[Family, ...] = (qmail.FAMILY,)
+FAMILIES: tuple[Family, ...] = tuple(
+    module.FAMILY
+    for module in (
+        amavis,
+        courier,
+        dovecot,
+        exim,
+        milters,
+        opensmtpd,
+        postfix,
+        qmail,
+        sendmail,
+        spam,
+        tcpserver,
+        vpopmail,
+    )
+)
 # Those that write to standard output and are logged by splogger or multilog, under any tag.
-SPLOGGED: tuple[Family, ...] = (qmail.FAMILY,)
+SPLOGGED: tuple[Family, ...] = (tcpserver.FAMILY, qmail.FAMILY)
 
 _BY_TAG = {tag: (family,) for family in FAMILIES for tag in family.tags}
-_POSTFIX = _BY_TAG.get(b"postfix", ())
 
 
 def family_of(program: bytes) -> tuple[Family, ...]:
     """Return the family that logs under a tag such as `imapd` or `postfix/smtpd`; none: ()."""
     tag = program.lower().partition(b"/")[0]
     if tag.startswith(b"postfix"):  # also its other instances: postfix-out/smtp
-        return _POSTFIX
+        return (postfix.FAMILY,)
     return _BY_TAG.get(tag, ())

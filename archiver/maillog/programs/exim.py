@@ -131,9 +131,11 @@ FAMILY = Family(
         ("queue run", rb"(?P<how>Start|End) (?:'[^']*' )?queue run: (?P<reason>.*)"),
     ),
     passes=passes(
-        # With Exim's own stamp, milliseconds, zone and pid included; and where syslog has the time.
+        # With Exim's own stamp, milliseconds, zone and pid included; and where syslog has the time
+        # (RFC 5424 has no colon before the text).
         ("queue_id", rb":\d\d:\d\d[-+.\d\[\] ]*? (" + LOWER_ID + rb")"),
         ("queue_id", rb": (" + LOWER_ID + rb")"),
+        ("queue_id", rb"- +(" + LOWER_ID + rb")"),
         # Message-IDs, the next Exim's id in its reply, and set_id=.
         ("message_id queue_id user domain", rb'id=(?<!pid=)([^\s"\\()<>]+)'),
         ("address domain queue_id", rb'= (?<= [<=]= )(?:<> r=)?([^\s"\\()<>:]+)'),

@@ -89,11 +89,6 @@ FAMILY = Family(
             (rb"relay: " + OLD + rb"(?:, " + RCPT + rb")?(?:, source=(?P<source>[^\s,]*))?")
             + (rb", relay=" + RELAY + rb",?" + OLD_END[1:] + rb"(?P<status>" + REPLY + rb")"),
         ),
-        (
-            "connecting",
-            (rb"smtp-out: Connecting to (?:[\w+]+://)?" + RELAY_IP + rb"(?::\d+)?")
-            + (rb" \((?P<relay>[^\s()]*)\) on session " + SESSION + rb"(?P<reason>.*)"),
-        ),
         # Nothing of a stranger's stands before the session: names of users hold no blanks.
         (
             "session",
@@ -103,7 +98,8 @@ FAMILY = Family(
         ),
     ),
     passes=passes(
-        ("session", rb": ([0-9a-f]{16}) (?:smtp|mta|mda) "),
+        ("session", rb" smtp (?<=([0-9a-f]{16}) smtp )"),
+        ("session", rb" m[dt]a (?<=([0-9a-f]{16}) m[dt]a )"),
         ("session", rb"session[ =]([0-9a-f]{16})"),
         ("queue_id", rb"id=([0-9a-f]{8})"),
         ("queue_id", rb"accepted message ([0-9a-f]{8})"),
@@ -111,7 +107,6 @@ FAMILY = Family(
         ("user domain", rb" user=([^\s,<>]+)"),
         ("ip", rb" address=(?:[\w+]+://)?(" + V4 + rb")"),
         ("ip", rb'relay="?(' + V4 + rb")"),
-        ("ip", rb"connecting to (?:[\w+]+://)?(" + V4 + rb")"),
         (
             "queue_id qp",
             rb'stat="?250 (?:\d\.\d\.\d:? )?(?:ok:? queued as |ok id=|ok \d+ qp )?([0-9a-z-]+)',

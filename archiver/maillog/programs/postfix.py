@@ -78,14 +78,14 @@ TIMES = (
     rb"(?:, tls=(?P<tls>[^\s,]*))?(?:, dsn=(?P<dsn>[\d.]+))?, status=(?P<status>[\w-]+) "
 )
 RELAY = rb"(?P<relay>[^\s,\[\]]+|" + FAR + rb")" + TIMES
+NOWHERE = rb"(?P<relay>none)" + TIMES
 # `forwarded as` is local(8)'s own; then Exim, qmail, and Dovecot's LMTP with its session.
 REPLY = (
     rb"(?:" + QUEUED + rb"|forwarded as |250 OK id=)(?P<new_queue_id>[\w-]+)"
     rb"|250 ok \d+ qp (?P<new_qp>\d+)"
     rb"|250 2\.0\.0 <[^<>]*> (?P<session>[^\s()<>]+) Saved"
 )
-
-# A recipient that holds `>, relay=…` (older Postfixes do not quote it) ends among these words.
+# Older Postfixes do not quote: a recipient that holds `>, relay=…` would end among these words.
 WORDS = rb"(?:(?!>, relay=).)*"
 # What a Message-ID's key is stripped of. Possessive (`*+`): never tried again with less.
 TRIMMED = rb"[ \t\r\v\f<>]*+"
@@ -98,8 +98,11 @@ FAMILY = Family(
         ("canceled", QID + rb"canceled(?P<reason>[ :,;(].*)?"),
         (
             "message-id",
-            QID + rb"(?P<header>(?:resent-)?message-id)="
-            rb"" + TRIMMED + rb"(?P<message_id>.*[^\s<>])?" + TRIMMED,
+            QID
+            + rb"(?P<header>(?:resent-)?message-id)="
+            + TRIMMED
+            + rb"(?P<message_id>.*[^\s<>])?"
+            + TRIMMED,
         ),
         (
             "queued",
@@ -107,10 +110,7 @@ FAMILY = Family(
             QID + rb"from=<(?P<sender>(?:[^\s<>](?:.{0,510}[^\s<>])?)?)>, size=(?P<size>\d+)"
             rb", nrcpt=(?P<nrcpt>\d+) \(queue (?P<queue>\w+)\)",
         ),
-        (
-            "delivery",
-            DELIVERED + RELAY + rb"\((?P<reason>" + REPLY + rb")\)",
-        ),
+        ("delivery", DELIVERED + RELAY + rb"\((?P<reason>" + REPLY + rb")\)"),
         (
             "delivery",  # to Sendmail and OpenSMTPD
             DELIVERED + RELAY + rb"\((?P<reason>250 2\.0\.0 (?P<new_queue_id>\w+)"
@@ -118,16 +118,10 @@ FAMILY = Family(
         ),
         (
             "delivery",
-            DELIVERED
-            + rb"(?P<relay>none)"
-            + TIMES
-            + rb"\((?P<reason>connect to "
-            + FAR
-            + rb": "
-            + WORDS
-            + rb")\)",
+            DELIVERED + NOWHERE + rb"\((?P<reason>connect to " + FAR + rb": " + WORDS + rb")\)",
         ),
         ("delivery", DELIVERED + RELAY + rb"\((?P<reason>" + WORDS + rb")\)"),
+        ("delivery", QID + rb"(?P<unclear>to=<.*)"),
         (
             "received",
             # sasl_sender is what the client said (MAIL FROM AUTH=): nothing after it is sure.
@@ -204,18 +198,14 @@ FAMILY = Family(
         *VERDICTS,
         (
             "tls",
-            rb"(?P<trust>[A-Z][a-z]+) TLS connection (?:established|reused) from "
-            + CLIENT
-            + rb": (?P<tls>.*)",
+            rb"(?P<trust>[A-Z][a-z]+) TLS connection (?:established|reused)"
+            rb" (?:from " + CLIENT + rb"|to " + FAR + rb"): (?P<tls>.*)",
         ),
         (
-            "tls",
-            rb"(?P<trust>[A-Z][a-z]+) TLS connection (?:established|reused) to "
-            + FAR
-            + rb": (?P<tls>.*)",
+            "tls failed",
+            rb"SSL_(?:accept error from " + CLIENT + rb"|connect error to " + FAR + rb"): "
+            rb"(?P<reason>.*)",
         ),
-        ("tls failed", rb"SSL_accept error from " + CLIENT + rb": (?P<reason>.*)"),
-        ("tls failed", rb"SSL_connect error to " + FAR + rb": (?P<reason>.*)"),
         ("postscreen", rb"DNSBL rank (?P<rank>\d+) for " + CLIENT),
         (
             "postscreen",  # PASS NEW [ip]:port, PREGREET 11 after 0.2 from [ip]:port: text, …
@@ -242,11 +232,12 @@ FAMILY = Family(
         ("queue_id", rb": ([0-9a-z]{6,})(?=: |$)"),
         ("queue_id", rb"- +([0-9a-z]{6,}): "),  # RFC 5424: no colon before the text
         ("queue_id", rb"ed as ([\w-]+)"),
+        # What Exim, qmail, Dovecot, Sendmail and OpenSMTPD answer; a word such as "ok" is found too.
         (
             "queue_id qp session",
             rb"\(250 (?:2\.0\.0 )?(?:ok id=|ok \d+ qp |<[^<>\n]*> )?([^\s()<>]+)",
         ),
-        ("message_id", rb"message-id=[ \t\r\v\f<>]*+([^\n]*[^\s<>])"),
+        ("message_id", rb"message-id=" + TRIMMED + rb"([^\n]*[^\s<>])"),
         ("address domain", rb"from=<([^\n]{0,512}(?=>, size=\d)|[^<>\n]*(?=>))"),
         ("address domain", rb"to=<([^<>\n]*)>"),
         ("helo", rb"helo=<([^<>\n]*)>"),

@@ -55,7 +55,8 @@ FAMILY = Family(
         ("queue_id", rb"discarding bounce/(\d+)"),
         ("qp", rb" qp (\d+)"),
         ("qp", rb"qp_(\d+)/"),
-        ("address domain", rb" from <(.*)> qp \d+ uid \d+$"),
+        # To the end of the line either way: whatever repeats itself in it is not tried again.
+        ("address domain", rb" from <(?:(.*)> qp \d+ uid \d+$|.*)"),
         ("address domain", rb" to (?:local|remote) (.*)$"),
         ("ip", rb"delivery \d+: [a-z]+: (?:connected_to_)?(\d{1,3}(?:\.\d{1,3}){3})_"),
     ),

@@ -22,6 +22,7 @@ QUOTED = rb'"(?:[^"\\]|\\.)*"'
 # Addresses in two forms: what can be a key, and what may hold anything in quotes.
 PLAIN = rb'[^\s",<>\\|]+'
 ODD = rb'(?:<(?:[^<>"\\]|\\.|' + QUOTED + rb')*>|(?:[^\s",<>\\]|\\.|' + QUOTED + rb")+)"
+FULL = rb'[^\s",<>\\|]*@[^\s",<>\\|]*'
 SENDER = rb"(?:<?(?P<sender>" + PLAIN + rb"|(?<=<)(?=>))>?|(?P<odd_sender>" + ODD + rb"))"
 RECIPIENT = rb"(?:<?(?P<recipient>" + PLAIN + rb")>?|(?P<odd_recipient>" + ODD + rb"))"
 ONE = rb"(?:<" + PLAIN + rb">|" + PLAIN + rb")"
@@ -41,7 +42,7 @@ END = (
 )
 # Between the recipients and stat=. Each may be missing.
 HOW = (
-    (rb"(?:, ctladdr=(?:<(?P<ctladdr>[^\s<>]*@[^\s<>]*)>|" + ODD + rb")(?: \(\d+/\d+\))?)?")
+    (rb"(?:, ctladdr=(?:<(?P<ctladdr>" + FULL + rb")>|" + ODD + rb")(?: \(\d+/\d+\))?)?")
     + (rb"(?:, delay=(?P<delay>[^\s,]+))?(?:, xdelay=[^\s,]+)?(?:, mailer=(?P<mailer>[^\s,]+))?")
     + (rb"(?:, pri=\d+)?(?:, " + NEXT_HOST + rb")?(?:, dsn=(?P<dsn>[\d.]+))?")
     + rb"(?:, (?:ntries|tls_verify)=[^\s,]+)*, stat="
@@ -87,7 +88,7 @@ FAMILY = Family(
         ("rejected", ANY + rb"ruleset=(?P<ruleset>check_rcpt), arg1=" + RECIPIENT + VERDICT),
         ("rejected", ANY + rb"ruleset=(?P<ruleset>check_mail), arg1=" + SENDER + VERDICT),
         ("rejected", ANY + rb"ruleset=(?P<ruleset>\w+), arg1=(?P<arg1>" + ODD + rb")?" + VERDICT),
-        ("rejected", QID + rb"<(?P<recipient>" + PLAIN + rb")>\.\.\. (?P<reason>.*)"),
+        ("rejected", QID + rb"<(?P<recipient>" + FULL + rb")>\.\.\. (?P<reason>.*)"),
         ("rejected", QID + rb"Milter: to=" + RECIPIENT + rb", (?P<reason>.*)"),
         ("rejected", QID + rb"Milter: from=" + SENDER + rb", (?P<reason>.*)"),
         ("milter", QID + rb"(?P<reason>[Mm]ilter.*)"),
@@ -110,14 +111,14 @@ FAMILY = Family(
         ("note", QID + rb"(?P<reason>.*)"),
     ),
     passes=passes(
-        # The id's own colon begins the next id's match, in `OLD: NEW: DSN: …`.
-        ("queue_id", rb": ([0-9a-z]{3,8}\d{5,7})(?=(?:\[\d+\])?: )"),
+        # An id's own colon begins the next one's match, in `OLD: NEW: DSN: …`.
+        ("queue_id", rb": ([0-9a-z]{8,15}+)(?=: |\[\d)"),
+        ("queue_id", rb"- +([0-9a-z]{8,15}+)(?=: |\[\d)"),  # RFC 5424: no colon before the text
         ("message_id", rb" msgid=<?([^\s<>]*[^\s<>,])"),
         ("address domain", rb' from=<?([^\s",<>\\|]+)'),
         ("address domain", rb' to=<?([^\s",<>\\|]+)'),
         ("address domain", rb',<?([^\s",<>\\|]+)'),
         ("address domain", rb' arg1=<?([^\s",<>\\|]+)'),
-        ("address domain", rb': <([^\s",<>\\|]+)>\.\.\. '),
         ("user domain", rb", authid=([^\s,<>]+)"),
         ("user domain", rb", user=([^\s,<>]+)"),
         (

@@ -13,7 +13,7 @@ spamd makes `_` of blanks in a Message-ID, and `?` of brackets.
 from archiver.maillog.facts import Family, events, passes
 
 NAME = rb"[^\s<>]+"
-ADDRESS = rb"[^\s<>,(){};]*@[^\s<>,(){};]*"
+ADDRESS = rb"[^\s<>,(){};@]*@[^\s<>,(){};]*"
 IP = rb"(?P<ip>[0-9A-Fa-f.:]{2,45})"
 
 # -- rspamd ---------------------------------------------------------------------------------
@@ -82,6 +82,6 @@ FAMILY = Family(
         ("user domain", rb" for ([^\s:,<>()]+):\d"),
         # One recipient is found in its brackets; of several, the first and the others.
         ("address domain", rb"rcpts: <([^\s<>,]+),"),
-        ("address domain", rb",([^\s<>,(){};]*@[^\s<>,(){};]*)"),
+        ("address domain", rb",([^\s<>,(){};@]*+@[^\s<>,(){};]*)"),
     ),
 )

@@ -1,0 +1,83 @@
+"""An object that lives in a process of its own: what Python does there costs this one no time.
+
+    worker = Elsewhere(Indexer, host, kinds)     made there, of the same arguments
+    worker.call("add", frame)                    its method, called there; errors come back
+
+The other process lives no longer than this one: when this one ends, however it ends, the
+connection does, and that is what the other waits on.
+"""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+
+from archiver.errors import ArchiverError
+
+
+class ElsewhereError(ArchiverError):
+    """The other process has ended, or met a mistake of ours."""
+
+
+class Elsewhere:
+    """make: what makes the object there; it and its arguments must be picklable."""
+
+    def __init__(self, make: Callable[..., object], *arguments: object) -> None:
+        self._connection, theirs = Pipe()
+        argv = [sys.executable, "-m", "archiver.elsewhere", str(theirs.fileno())]
+        with theirs:
+            self._process = subprocess.Popen(argv, pass_fds=[theirs.fileno()])
+        self._send(make, arguments)
+
+    def call(self, method: str, *arguments: object) -> object:
+        """Return what the method returns, or raise what it raises."""
+        self._send(method, arguments)
+        try:
+            fine, answer = self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise _ended(error) from error
+        if fine:
+            return answer
+        raise answer if isinstance(answer, ArchiverError) else ElsewhereError(str(answer))
+
+    def close(self) -> None:
+        self._connection.close()
+        self._process.wait()
+
+    def _send(self, what: object, arguments: tuple[object, ...]) -> None:
+        try:
+            self._connection.send((what, arguments))
+        except OSError as error:
+            raise _ended(error) from error
+
+
+def _ended(error: Exception) -> ElsewhereError:
+    return ElsewhereError(
+        f"a process of this command has ended: {error or 'killed'}", hint="was there memory enough?"
+    )
+
+
+def serve(connection: Connection) -> None:
+    """Make what is asked for, and call its methods, until nobody is there any more."""
+    make, arguments = connection.recv()
+    served = make(*arguments)
+    while True:
+        method, arguments = connection.recv()
+        try:
+            answer = True, getattr(served, method)(*arguments)
+        except ArchiverError as error:
+            answer = False, error
+        except Exception as error:  # noqa: BLE001 (it is told where it was asked for)
+            answer = False, repr(error)
+        connection.send(answer)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a keyboard tells both; the other one hangs up
+    try:
+        with Connection(int(sys.argv[1])) as to_the_other:
+            serve(to_the_other)
+    except (EOFError, OSError):
+        pass

@@ -1,0 +1,137 @@
+"""Find the lines that tell certain keys, or hold a certain text.
+
+Pure. A key is looked for as text first, which is fast; then the line is taken apart, and only
+what a program itself told counts. So a Message-ID that someone put into a reason is no match.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from archiver.maillog.bulk import EVERYWHERE
+from archiver.maillog.lines import (
+    CONTINUES,
+    Span,
+    continued,
+    keys_of,
+    line_at,
+    repeated_after,
+    repeated_before,
+)
+from archiver.maillog.record import LONGEST
+
+REPEATED = re.compile(rb" last message repeated \d")
+# An IPv4 address may also be written as an IPv6 one, in hexadecimal.
+MAPPED = rb"|:ffff:[0-9a-f]{1,4}:[0-9a-f]{1,4}"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What lines are asked for: all of it must hold.
+
+    keys: for each kind asked for, the keys (normal form) of which one must be told. pattern: to
+    be found in the line. Nothing at all: every line.
+    """
+
+    keys: tuple[tuple[str, frozenset[bytes]], ...] = ()
+    pattern: re.Pattern[bytes] | None = None
+    _text: re.Pattern[bytes] | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.keys:
+            texts = [_text_of(kind, keys) for kind, keys in self.keys]
+            # The longest is the rarest, most likely.
+            best = max(texts, key=len)
+            object.__setattr__(self, "_text", re.compile(best))
+
+    def lines(self, text: bytes, begin: int, end: int) -> Iterator[Span]:
+        """Yield the lines that begin within begin <= at < end, in order.
+
+        text: also what stands around them, so that lines which belong together are seen as such.
+        """
+        spans = set(self._alone(text, begin, end))
+        if self.keys:
+            spans |= set(self._together(text, begin, end, spans))
+        for span in sorted(spans):
+            if self.pattern is None or self.pattern.search(text[slice(*span)].removesuffix(b"\n")):
+                yield span
+
+    def _alone(self, text: bytes, begin: int, end: int) -> Iterator[Span]:
+        """The lines that match by themselves."""
+        search = self._text if self.keys else self.pattern
+        low = text.lower() if self.keys else text
+        at = begin
+        while at < end:
+            if search is None:
+                found = at
+            elif (match := search.search(low, at, end if not self.keys else len(low))) is None:
+                return
+            else:
+                found = match.start()
+            span = line_at(text, found)
+            if span[0] >= end:
+                return
+            at = max(span[1], at + 1)
+            if span[0] >= begin and (not self.keys or self.told_by(text[slice(*span)])):
+                yield span
+
+    def told_by(self, line: bytes) -> bool:
+        """Whether a line by itself tells a key of each kind asked for."""
+        if len(line) > LONGEST + 1:
+            return False
+        told = keys_of(line)
+        return all(any((kind, key) in told for key in keys) for kind, keys in self.keys)
+
+    def _together(self, text: bytes, begin: int, end: int, spans: set[Span]) -> Iterator[Span]:
+        """The lines that match with others: pieces of one record; repetitions of a line."""
+        if CONTINUES.search(text):
+            for pieces, line in continued(text):
+                if self.told_by(line):
+                    yield from (span for span in pieces if begin <= span[0] < end)
+        if not REPEATED.search(text):
+            return
+        for span in spans:
+            yield from (other for other in repeated_after(text, span) if begin <= other[0] < end)
+        first = begin
+        while (at := REPEATED.search(text, first, end)) is not None:
+            span = line_at(text, at.start())
+            meant = repeated_before(text, span[0])
+            if meant is None or meant[0] >= begin:
+                return
+            if self.told_by(text[slice(*meant)]):
+                yield span
+            first = span[1]
+
+
+def _text_of(kind: str, keys: frozenset[bytes]) -> bytes:
+    """A pattern for what must stand, lower-cased, in a line that tells one of these keys."""
+    if kind == "ip" and any(b":" in key for key in keys):
+        return rb":"  # there are many spellings
+    text = b"|".join(re.escape(key.lower()) for key in sorted(keys))
+    return text + MAPPED if kind == "ip" else text
+
+
+def keys_in(pattern: re.Pattern[bytes]) -> frozenset[bytes]:
+    """Return keys, in lower case, that stand in every line a pattern is found in, if that can be
+    told: `<…@…>` and `[192.0.2.1]` written out in it.
+    """
+    if pattern.flags & re.IGNORECASE:
+        return frozenset()
+    found = set()
+    for text in _literals(pattern):
+        for each in EVERYWHERE:
+            found.update(each.pattern.findall(text))
+    return frozenset(key.lower() for key in found)
+
+
+def _literals(pattern: re.Pattern[bytes]) -> list[bytes]:
+    """The stretches of plain text that must be there, one behind the other."""
+    parser = re._parser  # type: ignore[attr-defined]  # noqa: SLF001 (the only parser of patterns there is)
+    texts, text = [], bytearray()
+    for operation, argument in parser.parse(pattern.pattern, pattern.flags):
+        if str(operation) == "LITERAL":
+            text.append(argument)
+        else:
+            texts.append(bytes(text))
+            text.clear()
+    return [*texts, bytes(text)]

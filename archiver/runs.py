@@ -1,0 +1,241 @@
+"""Runs: indexes over many archives, so that a key of no known date is found in a few reads.
+
+A run tells in which of 4, 16, 64, 256 or 1024 consecutive archives a key stands. It is as
+immutable as they are, and named by their numbers in the chain, which also say which runs there
+are: nothing has to be listed, and no list of them kept.
+
+    head of the chain 91:   [1-64] [65-80] [81-84] [85-88]  and the indexes of 89, 90, 91
+
+A larger run is merged from four smaller ones, which are then removed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from archiver.catalog import Catalog
+from archiver.copy import put_index
+from archiver.errors import ArchiverError, IndexFailedError
+from archiver.manifest import RUN_SUFFIX, source_prefix
+from archiver.pages import (
+    BITS,
+    PAGE,
+    PLACE_BITS,
+    DamagedIndexError,
+    check,
+    entries,
+    pages_for,
+    write,
+)
+from archiver.stores import Store
+
+FAN = 4
+LARGEST = FAN**5
+AT_ONCE = 2**19
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """The archives with the numbers first <= n <= last, in the chain of their source."""
+
+    first: int
+    last: int
+
+    @property
+    def parts(self) -> "list[Span]":
+        """What it is merged from: four runs, or four archives."""
+        size = (self.last - self.first + 1) // FAN
+        firsts = range(self.first, self.last + 1, size)
+        return [Span(first, first + size - 1) for first in firsts]
+
+
+def spans(head: int) -> list[Span]:
+    """Return the runs there are to be when the chain has come to that number, oldest first."""
+    found, size = [], LARGEST
+    at = 0
+    while size >= FAN:
+        while at + size <= head:
+            found.append(Span(at + 1, at + size))
+            at += size
+        size //= FAN
+    return found
+
+
+def key_of(host: str, source: str, span: Span) -> str:
+    """Return the key of a run on a store."""
+    name = f"{source}-{span.first:06d}-{span.last:06d}{RUN_SUFFIX}"
+    return f"{source_prefix(host, source)}runs/{name}"
+
+
+def merge(
+    catalog: Catalog, stores: Sequence[Store], source: str, problems: list[ArchiverError]
+) -> None:
+    """Make the runs of a source that are missing, and remove those that larger ones replace.
+
+    Archives without an index are in no run; they are looked through by themselves.
+    """
+    for span in spans(catalog.head(source).sequence):
+        key = key_of(catalog.host, source, span)
+        there = catalog.index_pages(key)
+        missing = [store for store in stores if store.name not in there]
+        if missing and not catalog.unindexed(source, span.first, span.last):
+            try:
+                with TemporaryDirectory(prefix="archiver-run-") as directory:
+                    path = _Merger(catalog, stores, source, Path(directory)).made(span)
+                    for store in missing:
+                        pages = put_index(store, key, path)
+                        with catalog.changing():
+                            catalog.note_index(key, store.name, pages)
+            except (ArchiverError, DamagedIndexError, OSError) as error:
+                problems.append(_failed(key, error))
+                continue
+        for part in span.parts:
+            _remove(catalog, stores, source, part)
+
+
+def _remove(catalog: Catalog, stores: Sequence[Store], source: str, span: Span) -> None:
+    """Remove what a larger run has replaced."""
+    if span.first == span.last:
+        return
+    key = key_of(catalog.host, source, span)
+    for store in stores:
+        if store.name in catalog.index_pages(key):
+            store.remove(key)
+            with catalog.changing():
+                catalog.forget_index(key, store.name)
+
+
+def _failed(key: str, error: Exception) -> IndexFailedError:
+    return IndexFailedError(
+        f"{key} was not made: {error}",
+        hint="searches without a date are slower until then; `archiver catalog rebuild --index`",
+    )
+
+
+class _Merger:
+    """Makes a run from what the stores hold, in a directory of its own."""
+
+    def __init__(
+        self, catalog: Catalog, stores: Sequence[Store], source: str, directory: Path
+    ) -> None:
+        self.catalog = catalog
+        self.stores = stores
+        self.source = source
+        self.directory = directory
+
+    def made(self, span: Span) -> Path:
+        """Return the run of a span, whose parts are brought here, or made here."""
+        parts = [
+            part
+            for number, each in enumerate(span.parts)
+            for part in self._part(each, each.first - span.first, number)
+        ]
+        kinds = (
+            frozenset[str].intersection(*(part.kinds for part in parts)) if parts else frozenset()
+        )
+        size = span.last - span.first + 1
+        identity = key_of(self.catalog.host, self.source, span).encode()
+        at_once = max(1, sum(part.pages for part in parts) * PAGE // 4 // AT_ONCE)
+        keys = listed = 0
+        for some in _postings(parts, at_once):
+            keys += len({posting >> PLACE_BITS for posting in some})
+            listed += len(some)
+        pages = pages_for(keys, size, listed)
+        path = self.directory / f"{span.first}-{span.last}{RUN_SUFFIX}"
+        while True:
+            try:
+                with open(path, "wb") as file:
+                    file.writelines(
+                        write(
+                            lambda: _postings(parts, at_once),
+                            pages=pages,
+                            places=size,
+                            kinds=kinds,
+                            identity=identity,
+                        )
+                    )
+            except OverflowError:
+                pages += pages // 16 + 1
+            else:
+                return path
+
+    def _part(self, span: Span, offset: int, number: int) -> "Iterator[_Part]":
+        if span.first < span.last:
+            key = key_of(self.catalog.host, self.source, span)
+            path = self._brought(key, f"{span.first}-{span.last}")
+            path = path or self.made(span)
+            yield _Part(path, key.encode(), offset, span.last - span.first + 1)
+            return
+        for each in self.catalog.numbered(self.source, [span.first]):
+            if not each.manifest.is_empty_day:
+                key = each.manifest.index_key
+                path = self._brought(key, f"{number}-{Path(key).name}")
+                if path is None:
+                    raise IndexFailedError(f"{key} is in no store", hint="rebuild it")
+                yield _Part(path, bytes.fromhex(each.manifest.sha256), offset, 1)
+
+    def _brought(self, key: str, name: str) -> Path | None:
+        """Bring an index here from the first store that has it."""
+        there = self.catalog.index_pages(key)
+        for store in self.stores:
+            if store.name in there:
+                path = self.directory / name
+                with open(path, "wb") as file:
+                    file.writelines(store.stream(key))
+                return path
+        return None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """An index in a file: of one archive (size 1), or a run of so many. offset: of the first."""
+
+    path: Path
+    identity: bytes
+    offset: int
+    size: int
+
+    @property
+    def pages(self) -> int:
+        return self.path.stat().st_size // PAGE
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        with open(self.path, "rb") as file:
+            return check(file.read(PAGE), 0, self.pages, self.identity)[0]
+
+    def postings(self) -> Iterator[int]:
+        """Yield `hash << 24 | number of the archive`, sorted by the hashes."""
+        pages = self.pages
+        with open(self.path, "rb") as file:
+            for at in range(pages):
+                page = file.read(PAGE)
+                check(page, at, pages, self.identity)
+                for hashed, places in entries(page):
+                    if self.size == 1:
+                        yield hashed << PLACE_BITS | self.offset
+                    else:
+                        for place in range(self.size) if places is None else places:
+                            yield hashed << PLACE_BITS | self.offset + place
+
+
+def _postings(parts: Sequence[_Part], at_once: int) -> Iterator[list[int]]:
+    """Yield what all parts hold, sorted, in about so many pieces; no hash stands in two."""
+    ahead = [(part.postings(), -1) for part in parts]
+    for piece in range(1, at_once + 1):
+        end = (piece << BITS) // at_once << PLACE_BITS
+        found: list[int] = []
+        for number, (postings, kept) in enumerate(ahead):
+            if kept >= end:
+                continue
+            if kept >= 0:
+                found.append(kept)
+            kept = 1 << (BITS + PLACE_BITS)
+            for posting in postings:
+                if posting >= end:
+                    kept = posting
+                    break
+                found.append(posting)
+            ahead[number] = postings, kept
+        yield sorted(found)

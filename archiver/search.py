@@ -1,0 +1,270 @@
+"""Find lines: by the keys they tell, by their text, by their time, and with their neighbours."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
+
+from archiver.catalog import Archived, Catalog
+from archiver.config import Config, Source
+from archiver.errors import ArchiverError
+from archiver.lookup import Cost, CountedStore, Lookup
+from archiver.maillog.born import born
+from archiver.maillog.lines import NEAR, Span, facts
+from archiver.maillog.match import Wanted
+from archiver.manifest import Frame
+from archiver.progress import Advance, Meter, unwatched
+from archiver.query import Piece, Snapshot, Window, archived_pieces, raw_pieces, snapshot
+from archiver.stores import ReadableStore
+
+# How far an id's own time and the log's may be apart, in seconds.
+CLOCKS_DIFFER = 60
+# Events that end a message: nothing is logged of it later.
+LAST_EVENTS = {"removed", "completed"}
+
+
+@dataclass(frozen=True)
+class Context:
+    """How many lines to give before and after each one that matches."""
+
+    before: int = 0
+    after: int = 0
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line, as logged; its instant, if asked for; whether it matches, or only stands beside."""
+
+    data: bytes
+    time: int | None
+    matches: bool
+    source: str
+    archive: str | None
+
+
+@dataclass
+class Search:
+    """What is looked for, where, and what that has cost so far."""
+
+    config: Config
+    stores: Sequence[ReadableStore]
+    wanted: Wanted
+    now: int
+    archived: bool = False
+    context: Context = Context()
+    with_times: bool = False
+    meter: Meter = unwatched
+    problems: list[ArchiverError] = field(default_factory=list)
+    cost: Cost = field(default_factory=Cost)
+
+    def lines(self, catalog: Catalog, source: Source, window: Window) -> Iterator[Line]:
+        """Yield the lines of one source that are wanted, of the window, in order."""
+        made = self._when_made()
+        if made is None or not window.start <= made < window.end:
+            yield from self._lines(catalog, source, window)
+            return
+        since = Window(max(window.start, made - CLOCKS_DIFFER), window.end)
+        any_found = ended = False
+        done: set[tuple[str, int]] = set()
+        for line in self._around(catalog, source, since, made, done):
+            any_found = True
+            ended = ended or _is_last(line.data)
+            yield line
+        if ended:
+            return
+        for line in self._lines(catalog, source, since, done):
+            any_found = True
+            yield line
+        if not any_found and since.start > window.start:
+            yield from self._lines(catalog, source, Window(window.start, since.start))
+
+    def _when_made(self) -> int | None:
+        """The time that the id looked for tells by itself, if it does."""
+        if len(self.wanted.keys) == 1 and not self.context.before and not self.context.after:
+            kind, keys = self.wanted.keys[0]
+            if kind == "queue_id" and len(keys) == 1:
+                return born(*keys, near=self.now)
+        return None
+
+    def _lookup(self, source: Source) -> Lookup:
+        stores = [CountedStore(store, self.cost) for store in self.stores]
+        return Lookup(
+            self.config.host.name,
+            stores,
+            source.name,
+            self.wanted,
+            cost=self.cost,
+            problems=self.problems,
+        )
+
+    def _around(
+        self,
+        catalog: Catalog,
+        source: Source,
+        window: Window,
+        made: int,
+        done: set[tuple[str, int]],
+    ) -> Iterator[Line]:
+        """Look through the frames in which an id was made, without asking an index."""
+        near = Window(made - CLOCKS_DIFFER, made + CLOCKS_DIFFER)
+        found = catalog.between(source.name, near.start, near.end)
+        self.cost.considered += len(found)
+        chosen = [
+            (each, [f for f in each.manifest.frames if f.last >= near.start and f.first < near.end])
+            for each in found
+        ]
+        done |= {(each.manifest.archive_key, f.offset) for each, frames in chosen for f in frames}
+        if done:
+            self.cost.answer("the id itself")
+        yield from self._matching(source, self._archived(chosen, window), window)
+
+    def _lines(
+        self,
+        catalog: Catalog,
+        source: Source,
+        window: Window,
+        done: set[tuple[str, int]] | None = None,
+    ) -> Iterator[Line]:
+        lookup = self._lookup(source)
+        taken = snapshot(
+            self.config,
+            catalog,
+            source,
+            window,
+            now=self.now,
+            archived=self.archived,
+            choose=lambda some: lookup.archives(some, window.start, window.end),
+        )
+        with taken as found:
+            chosen = [
+                (
+                    each,
+                    [
+                        f
+                        for f in frames
+                        if (each.manifest.archive_key, f.offset) not in (done or ())
+                    ],
+                )
+                for each, frames in lookup.frames(catalog, found.archived)
+            ]
+            if self.context.before or self.context.after:
+                chosen = [(each, _and_neighbours(each, frames)) for each, frames in chosen]
+            yield from self._matching(source, self._pieces(source, found, chosen, window), window)
+
+    def _pieces(
+        self,
+        source: Source,
+        found: Snapshot,
+        chosen: list[tuple[Archived, list[Frame]]],
+        window: Window,
+    ) -> Iterator[Piece]:
+        size = sum(f.raw_size for _, frames in chosen for f in frames)
+        size += sum(log.size for log in found.raw)
+        with self.meter(source.name, size) as advance:
+            yield from self._archived(chosen, window, advance)
+            yield from raw_pieces(found.raw, window, self.config.host.zone, advance)
+
+    def _archived(
+        self,
+        chosen: Iterable[tuple[Archived, Sequence[Frame]]],
+        window: Window,
+        advance: Advance = lambda _bytes: None,
+    ) -> Iterator[Piece]:
+        stores = [CountedStore(store, self.cost) for store in self.stores]
+        some = [(each, frames) for each, frames in chosen if frames]
+        self.cost.opened += len(some)
+        self.cost.waves += bool(some)
+        return archived_pieces(some, window, stores, self.problems, advance)
+
+    def _matching(self, source: Source, pieces: Iterable[Piece], window: Window) -> Iterator[Line]:
+        """Yield the lines of these pieces that match, and those around them."""
+        beside = _Beside(self.context)
+        for (before, piece), (_, following) in pairwise(chain(_with_ends(pieces), [(b"", None)])):
+            if piece is None:
+                continue
+            after = following.data[:NEAR] if following and following.follows else b""
+            if not piece.data.endswith(b"\n"):
+                after = b""
+            text = before + piece.data + after
+            begin = len(before)
+            spans = [
+                (first - begin, last - begin)
+                for first, last in self.wanted.lines(text, begin, begin + len(piece.data))
+            ]
+            for line, time, matches in self._of_piece(beside, piece, spans, window):
+                yield Line(line, time, matches, source.name, piece.archive)
+
+    def _of_piece(
+        self, beside: "_Beside", piece: Piece, spans: list[Span], window: Window
+    ) -> Iterator[tuple[bytes, int | None, bool]]:
+        if beside.context == Context() and not self.with_times and piece.is_within(window):
+            yield from ((piece.data[slice(*span)], None, True) for span in spans)
+            return
+        if not piece.follows:
+            beside.forget()
+        if not spans and not beside.is_open:
+            beside.pass_over(piece)
+            return
+        starts, at = {first for first, _ in spans}, 0
+        for line, time in piece.lines():
+            matches = at in starts and window.start <= time < window.end
+            at += len(line)
+            yield from beside.line(line, time, matches)
+
+
+class _Beside:
+    """Decides which lines to give with those that match, as grep does."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._before: deque[tuple[bytes, int]] = deque(maxlen=context.before)
+        self._after = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next lines are to be given, or may have to be."""
+        return self._after > 0
+
+    def forget(self) -> None:
+        """What comes next stands elsewhere."""
+        self._before.clear()
+        self._after = 0
+
+    def pass_over(self, piece: Piece) -> None:
+        """Nothing in this piece matches: only its end may be needed."""
+        if self.context.before:
+            self._before.extend(piece.lines())
+
+    def line(self, line: bytes, time: int, matches: bool) -> Iterator[tuple[bytes, int, bool]]:
+        if matches:
+            yield from ((earlier, when, False) for earlier, when in self._before)
+            self._before.clear()
+            self._after = self.context.after
+            yield line, time, True
+        elif self._after:
+            self._after -= 1
+            yield line, time, False
+        elif self.context.before:
+            self._before.append((line, time))
+
+
+def _with_ends(pieces: Iterable[Piece]) -> Iterator[tuple[bytes, Piece | None]]:
+    """Yield each piece with the end of the one before it, if that ends where this begins."""
+    end = b""
+    for piece in pieces:
+        yield end if piece.follows and not piece.continues else b"", piece
+        end = piece.data[-NEAR:]
+
+
+def _and_neighbours(each: Archived, frames: Sequence[Frame]) -> list[Frame]:
+    """Return these frames and those beside them: context may stand there."""
+    every = each.manifest.frames
+    chosen = {frame.offset for frame in frames}
+    near = {
+        n + step for n, frame in enumerate(every) if frame.offset in chosen for step in (-1, 0, 1)
+    }
+    return [frame for n, frame in enumerate(every) if n in near]
+
+
+def _is_last(line: bytes) -> bool:
+    return any(fact.event.name in LAST_EVENTS for fact in facts(line))
