@@ -306,12 +306,12 @@ class _Limited(io.RawIOBase):
         return data
 
 
-def sound_copy(each: Archived, stores: Sequence[ReadableStore]) -> Store:
+def sound_copy(each: Archived, stores: Sequence[Store]) -> Store:
     """Return a store whose copy of an archive has the manifest's digest.
 
     Raises: IntegrityError: there is none.
     """
-    for store in nearest(each, stores):
+    for store in (store for store in stores if store.name in each.copies):
         if is_sound(store, each.manifest):
             return store
     raise IntegrityError(

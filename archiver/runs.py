@@ -33,6 +33,7 @@ from archiver.stores import Store
 FAN = 4
 LARGEST = FAN**5
 AT_ONCE = 2**19
+END = 1 << (BITS + PLACE_BITS)
 
 
 @dataclass(frozen=True, order=True)
@@ -222,20 +223,15 @@ class _Part:
 
 def _postings(parts: Sequence[_Part], at_once: int) -> Iterator[list[int]]:
     """Yield what all parts hold, sorted, in about so many pieces; no hash stands in two."""
-    ahead = [(part.postings(), -1) for part in parts]
+    ahead = [part.postings() for part in parts]
+    kept = [next(postings, END) for postings in ahead]
     for piece in range(1, at_once + 1):
         end = (piece << BITS) // at_once << PLACE_BITS
         found: list[int] = []
-        for number, (postings, kept) in enumerate(ahead):
-            if kept >= end:
-                continue
-            if kept >= 0:
-                found.append(kept)
-            kept = 1 << (BITS + PLACE_BITS)
-            for posting in postings:
-                if posting >= end:
-                    kept = posting
-                    break
+        for number, postings in enumerate(ahead):
+            posting = kept[number]
+            while posting < end:
                 found.append(posting)
-            ahead[number] = postings, kept
+                posting = next(postings, END)
+            kept[number] = posting
         yield sorted(found)

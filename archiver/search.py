@@ -20,6 +20,7 @@ from archiver.stores import ReadableStore
 # How far an id's own time and the log's may be apart, in seconds.
 CLOCKS_DIFFER = 60
 # Events that end a message: nothing is logged of it later.
+Done = set[tuple[str, int]]  # frames: archive and offset
 LAST_EVENTS = {"removed", "completed"}
 
 
@@ -65,7 +66,7 @@ class Search:
             return
         since = Window(max(window.start, made - CLOCKS_DIFFER), window.end)
         any_found = ended = False
-        done: set[tuple[str, int]] = set()
+        done: Done = set()
         for line in self._around(catalog, source, since, made, done):
             any_found = True
             ended = ended or _is_last(line.data)
@@ -103,7 +104,7 @@ class Search:
         source: Source,
         window: Window,
         made: int,
-        done: set[tuple[str, int]],
+        done: Done,
     ) -> Iterator[Line]:
         """Look through the frames in which an id was made, without asking an index."""
         near = Window(made - CLOCKS_DIFFER, made + CLOCKS_DIFFER)
@@ -123,9 +124,9 @@ class Search:
         catalog: Catalog,
         source: Source,
         window: Window,
-        done: set[tuple[str, int]] | None = None,
+        done: Done | None = None,
     ) -> Iterator[Line]:
-        lookup = self._lookup(source)
+        lookup, seen = self._lookup(source), done or set()
         taken = snapshot(
             self.config,
             catalog,
@@ -139,11 +140,7 @@ class Search:
             chosen = [
                 (
                     each,
-                    [
-                        f
-                        for f in frames
-                        if (each.manifest.archive_key, f.offset) not in (done or ())
-                    ],
+                    [f for f in frames if (each.manifest.archive_key, f.offset) not in seen],
                 )
                 for each, frames in lookup.frames(catalog, found.archived)
             ]

@@ -20,7 +20,7 @@ from archiver.errors import ArchiverError, InterruptedRunError, UsageError, from
 
 VERBS = {
     "run": ("archiver.cli.run:run", "Rotate, archive and copy what is due."),
-    "fetch": ("archiver.cli.fetch:fetch", "Give back lines, by date and time."),
+    "fetch": ("archiver.cli.fetch:fetch", "Give back lines: by date, by a key, by their text."),
     "list": ("archiver.cli.show:list_archives", "What is archived, and where."),
     "status": ("archiver.cli.show:status", "Whether all is well, for people and monitoring."),
     "import": ("archiver.cli.adopt:import_files", "Adopt logs that others rotated."),

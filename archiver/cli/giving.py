@@ -1,0 +1,199 @@
+"""Where `archiver fetch` reads from and writes to."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from archiver.catalog import Archived, Catalog
+from archiver.cli.answer import Invocation
+from archiver.cli.found import written
+from archiver.config import Config, Source
+from archiver.durable import remove
+from archiver.errors import ArchiverError, NotFoundError, UsageError, explained
+from archiver.query import Window, day_window, lines, looked_through, snapshot, sound_copy
+from archiver.search import Line, Search
+from archiver.stores import Store, open_stores
+
+# The longest day: clocks are set back by an hour, or two.
+DAY_SECONDS = 26 * 3600
+
+
+Giver = Callable[[Sequence[Source], Window, BinaryIO], None]
+
+
+class Job:
+    """One fetch: what it reads from, and what it has written and met so far."""
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        config: Config,
+        catalog: Catalog,
+        *,
+        archived: bool,
+        problems: list[ArchiverError],
+    ) -> None:
+        self.invocation = invocation
+        self.config = config
+        self.catalog = catalog
+        self.archived = archived
+        self.stores = open_stores(config.storage)
+        self.problems = problems
+        self.files: list[str] = []
+        self.bytes = 0
+        self.opened = 0
+        self.matching = 0
+
+    @contextmanager
+    def sink(self, output: str) -> Iterator[BinaryIO]:
+        """Open the output: stdout, or a file that appears whole or not at all."""
+        if output == "-":
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+            return
+        before = self.bytes
+        path = Path(os.path.realpath(output))
+        self.refuse_own_files(path)
+        with explained(f"writing {output}"):
+            if path.exists() and not path.is_file():
+                # Such as /dev/null: written to, not replaced.
+                with open(path, "wb") as device:
+                    yield device
+                return
+            partial = path.with_name(f".{path.name}.archiver-partial")
+            try:
+                with open(partial, "wb") as file:
+                    yield file
+                if self.bytes > before:
+                    os.replace(partial, path)
+                    self.files.append(output)
+            finally:
+                remove(partial)
+
+    def refuse_own_files(self, path: Path) -> None:
+        """Lines are never written over a log, nor among what they come from."""
+        host, storage = self.config.host, self.config.storage
+        logs = [os.path.realpath(source.path) for source in self.config.sources]
+        ours = [host.spool_dir, host.state_dir, *(target.path for target in storage.targets)]
+        if str(path) in logs or any(
+            path.is_relative_to(os.path.realpath(directory)) for directory in ours
+        ):
+            raise UsageError(
+                f"{path} is a log, or lies in the spool, the state or a store",
+                hint="write to another place",
+            )
+
+    def lines(self, sources: Sequence[Source], wanted: Window, out: BinaryIO) -> None:
+        """Give all lines of the window."""
+        for source in sources:
+            taken = snapshot(
+                self.config,
+                self.catalog,
+                source,
+                wanted,
+                now=self.invocation.now,
+                archived=self.archived,
+            )
+            with (
+                taken as found,
+                self.invocation.meter(source.name, looked_through(found, wanted)) as advance,
+            ):
+                self.opened += len(found.archived)
+                pieces = lines(
+                    found,
+                    wanted,
+                    zone=self.config.host.zone,
+                    stores=self.stores,
+                    problems=self.problems,
+                    advance=advance,
+                )
+                self.write(pieces, out)
+
+    def found(self, search: Search, form: str) -> Giver:
+        """Return what gives the lines that a search finds, in that form; "count": none of them."""
+
+        def give(sources: Sequence[Source], wanted: Window, out: BinaryIO) -> None:
+            matching = self.counted(
+                line for source in sources for line in search.lines(self.catalog, source, wanted)
+            )
+            if form == "count":
+                for _ in matching:
+                    pass
+            else:
+                self.write(written(matching, form), out)
+            self.opened = search.cost.opened
+
+        return give
+
+    def counted(self, found: Iterable[Line]) -> Iterator[Line]:
+        for line in found:
+            self.matching += line.matches
+            yield line
+
+    def write(self, pieces: Iterable[bytes], out: BinaryIO) -> None:
+        for piece in pieces:
+            out.write(piece)
+            self.bytes += len(piece)
+
+    def archives(self, sources: Sequence[Source], wanted: Window, out: BinaryIO) -> None:
+        """Give the archives that hold lines of the window, each verified before it is given."""
+        for source in sources:
+            for each, store in self.sound(source, wanted):
+                self.write(store.stream(each.manifest.archive_key), out)
+
+    def archives_into(self, source: Source, wanted: Window, directory: str) -> None:
+        """Put them into a directory under their own names, each with its manifest."""
+        for each, store in self.sound(source, wanted):
+            for key in (each.manifest.archive_key, each.manifest.manifest_key):
+                with self.sink(os.path.join(directory, os.path.basename(key))) as out:
+                    self.write(store.stream(key), out)
+
+    def sound(self, source: Source, wanted: Window) -> Iterator[tuple[Archived, Store]]:
+        for each in self.catalog.between(source.name, wanted.start, wanted.end):
+            if not each.manifest.is_empty_day:
+                try:
+                    store = sound_copy(each, self.stores)
+                except ArchiverError as problem:
+                    self.problems.append(problem)
+                else:
+                    self.opened += 1
+                    yield each, store
+
+    def nothing(self, sources: Sequence[Source], wanted: Window, what: str) -> list[ArchiverError]:
+        """Say so if nothing was found, unless days without lines are what was asked for.
+
+        what: was looked for, if not simply all of a time.
+        """
+        if self.bytes or self.matching:
+            return []
+        if what:
+            return [self.not_found(sources, wanted, what)]
+        looked = 0
+        for source in sources:
+            for each in self.catalog.between(source.name, wanted.start - DAY_SECONDS, wanted.end):
+                of_day = day_window(each.manifest.date, each.manifest.date, self.config.host.zone)
+                if each.manifest.is_empty_day and of_day.end > wanted.start:
+                    return []
+                looked += not each.manifest.is_empty_day
+        names = ", ".join(source.name for source in sources)
+        also = "" if self.archived else ", the spool and the live log"
+        return [
+            NotFoundError(
+                f"no line of that time in {names}: looked in {looked} archives{also}",
+                hint="`archiver list` shows which days there are",
+            )
+        ]
+
+    def not_found(self, sources: Sequence[Source], wanted: Window, what: str) -> NotFoundError:
+        looked = sum(
+            len(self.catalog.numbers(source.name, wanted.start, wanted.end)) for source in sources
+        )
+        names = ", ".join(source.name for source in sources)
+        also = "" if self.archived else ", the spool and the live log"
+        return NotFoundError(
+            f"no line with {what} in {names}: looked in {looked} archives{also}",
+            hint="is it written as in the log? --text finds what no program told as its own",
+        )

@@ -1,0 +1,96 @@
+"""What `archiver fetch` looks for: options, and what they ask for."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+from archiver.errors import UsageError
+from archiver.maillog.facts import normal
+from archiver.maillog.match import Wanted
+
+KEYS = (
+    ("message_id", "ID", "A Message-ID, with or without <>."),
+    ("queue_id", "ID", "A queue id of any program, or qmail's message number."),
+    ("qp", "PID", "The process that queued a message (qmail's qp)."),
+    ("session", "ID", "A session: Dovecot's, OpenSMTPD's, Amavis's; tcpserver's process."),
+    ("address", "ADDR", "A sender or recipient; <> is the empty sender."),
+    ("domain", "NAME", "Any address or user of a domain."),
+    ("user", "NAME", "Who logged in."),
+    ("ip", "IP", "A client or relay, IPv4 or IPv6."),
+    ("helo", "NAME", "What a client called itself."),
+)
+
+
+def wanted_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say which lines are wanted."""
+    options = [
+        click.option(f"--{kind.replace('_', '-')}", kind, multiple=True, metavar=metavar, help=text)
+        for kind, metavar, text in KEYS
+    ]
+    options += [
+        click.option(
+            "--grep", metavar="RE", help="Lines in which this regular expression is found."
+        ),
+        click.option("--text", metavar="TEXT", help="Lines in which this text stands."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def wanted(given: dict[str, Any]) -> Wanted:
+    """Return what the options ask for; those it knows are taken out of `given`.
+
+    Raises: UsageError: a key or a pattern that cannot be one.
+    """
+    keys = []
+    for kind, _, _ in KEYS:
+        if values := given.pop(kind):
+            keys.append((kind, frozenset(_keys(kind, values))))
+    grep, text = given.pop("grep"), given.pop("text")
+    if grep and text:
+        raise UsageError("--grep and --text both say what to find", hint="put it all in --grep")
+    if grep == "" or text == "":
+        raise UsageError("--grep and --text need something to find", hint="--text 'disk full'")
+    pattern = grep or (text and re.escape(text))
+    return Wanted(tuple(keys), _compiled(pattern) if pattern else None)
+
+
+def said(asked: Wanted) -> str:
+    """Say what is looked for; nothing, if it is nothing in particular."""
+    keys = [
+        f"{kind} {' or '.join(key.decode(errors='backslashreplace') for key in sorted(keys))}"
+        for kind, keys in asked.keys
+    ]
+    if asked.pattern:
+        keys.append(f"{asked.pattern.pattern.decode(errors='backslashreplace')!r} in it")
+    return " and ".join(keys)
+
+
+def _keys(kind: str, values: Iterable[str]) -> Iterable[bytes]:
+    for value in values:
+        key = normal(kind, _bytes(value))
+        if key is None or b"\n" in key:
+            option = f"--{kind.replace('_', '-')}"
+            hint = {"ip": "192.0.2.1 or 2001:db8::1", "address": "'<>' is the empty sender"}
+            raise UsageError(
+                f"{option}: {value!r} can be none",
+                hint=hint.get(kind, "copy it from a line of log"),
+            )
+        yield key
+
+
+def _compiled(pattern: str) -> re.Pattern[bytes]:
+    try:
+        return re.compile(_bytes(pattern), re.MULTILINE)
+    except re.error as error:
+        raise UsageError(
+            f"--grep: {error}: {pattern!r}", hint="use --text for what is no pattern"
+        ) from error
+
+
+def _bytes(text: str) -> bytes:
+    """Text as it was typed: a log may hold bytes that are no UTF-8."""
+    return text.encode(errors="surrogateescape")
