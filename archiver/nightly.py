@@ -1,7 +1,8 @@
 """The nightly run: every log rotated, archived, copied, and nothing lost in between.
 
     lock → finish what the journal left → rotate → signal → prove release → archive → verify
-    → copy → read back → catalog → release the segment → record the empty days
+    → index → copy → read back → catalog → release the segment → record the empty days
+    → merge the indexes
 
 Each stage recognises its own finished output, so running again is the recovery. A failing
 stage leaves the segment in the spool, and the next night's rotation unharmed.
@@ -89,6 +90,7 @@ class Night:
             "closing": self.release,
             "archiving": self.finish_all,
             "recording days without lines of": self.record_empty_days,
+            "merging the indexes of": lambda: self.run.merge_indexes(self.source),
         }
         for doing, step in steps.items():
             try:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from archiver import archive, copy
+from archiver import archive, copy, runs
 from archiver.catalog import Catalog, is_sound, nowhere, opened
 from archiver.catchup import catch_up, rebuild
 from archiver.config import Config, Source
@@ -117,6 +117,12 @@ class Run:
             self.catalog.add(document, copies.stores, copies.indexes)
             delivered.append(manifest)
         return delivered
+
+    def merge_indexes(self, source: Source) -> None:
+        """Bring a source's runs level with its archives; a failure costs time, when searching."""
+        if not self.unchained and self.config.index.keys:
+            directory = self.config.host.state_dir / "merging"
+            runs.merge(self.catalog, self.stores, source.name, directory, self.problems)
 
     def head(self, source: Source) -> Head:
         """The end of the chain. Where it cannot be known, sealing would fork it: refused."""

@@ -10,12 +10,13 @@ A larger run is merged from four smaller ones, which are then removed.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from archiver.catalog import Catalog
 from archiver.copy import put_index
+from archiver.durable import remove_tree
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.manifest import RUN_SUFFIX, source_prefix
 from archiver.pages import (
@@ -70,11 +71,16 @@ def key_of(host: str, source: str, span: Span) -> str:
 
 
 def merge(
-    catalog: Catalog, stores: Sequence[Store], source: str, problems: list[ArchiverError]
+    catalog: Catalog,
+    stores: Sequence[Store],
+    source: str,
+    directory: Path,
+    problems: list[ArchiverError],
 ) -> None:
     """Make the runs of a source that are missing, and remove those that larger ones replace.
 
-    Archives without an index are in no run; they are looked through by themselves.
+    directory: to work in; it is emptied. problems: gets why a run could not be made. Archives
+    without an index are in no run; they are looked through by themselves.
     """
     for span in spans(catalog.head(source).sequence):
         key = key_of(catalog.host, source, span)
@@ -82,8 +88,8 @@ def merge(
         missing = [store for store in stores if store.name not in there]
         if missing and not catalog.unindexed(source, span.first, span.last):
             try:
-                with TemporaryDirectory(prefix="archiver-run-") as directory:
-                    path = _Merger(catalog, stores, source, Path(directory)).made(span)
+                with _emptied(directory):
+                    path = _Merger(catalog, stores, source, directory).made(span)
                     for store in missing:
                         pages = put_index(store, key, path)
                         with catalog.changing():
@@ -93,6 +99,17 @@ def merge(
                 continue
         for part in span.parts:
             _remove(catalog, stores, source, part)
+
+
+@contextmanager
+def _emptied(directory: Path) -> Iterator[None]:
+    """Have an empty directory, whatever a run that was killed has left, and leave none."""
+    remove_tree(directory)
+    directory.mkdir()
+    try:
+        yield
+    finally:
+        remove_tree(directory)
 
 
 def _remove(catalog: Catalog, stores: Sequence[Store], source: str, span: Span) -> None:

@@ -31,6 +31,9 @@ class Context:
     before: int = 0
     after: int = 0
 
+    def __bool__(self) -> bool:
+        return bool(self.before or self.after)
+
 
 @dataclass(frozen=True)
 class Line:
@@ -81,7 +84,7 @@ class Search:
 
     def _when_made(self) -> int | None:
         """The time that the id looked for tells by itself, if it does."""
-        if len(self.wanted.keys) == 1 and not self.context.before and not self.context.after:
+        if len(self.wanted.keys) == 1 and not self.context:
             kind, keys = self.wanted.keys[0]
             if kind == "queue_id" and len(keys) == 1:
                 return born(*keys, near=self.now)
@@ -144,7 +147,7 @@ class Search:
                 )
                 for each, frames in lookup.frames(catalog, found.archived)
             ]
-            if self.context.before or self.context.after:
+            if self.context:
                 chosen = [(each, _and_neighbours(each, frames)) for each, frames in chosen]
             yield from self._matching(source, self._pieces(source, found, chosen, window), window)
 
@@ -194,7 +197,7 @@ class Search:
     def _of_piece(
         self, beside: "_Beside", piece: Piece, spans: list[Span], window: Window
     ) -> Iterator[tuple[bytes, int | None, bool]]:
-        if beside.context == Context() and not self.with_times and piece.is_within(window):
+        if not beside.context and not self.with_times and piece.is_within(window):
             yield from ((piece.data[slice(*span)], None, True) for span in spans)
             return
         if not piece.follows:

@@ -39,6 +39,7 @@ def import_files(
                 adopted.append(adopt(run, sources[0], path, remove=remove))
             except ArchiverError as failure:
                 failures.append(failure)
+        run.merge_indexes(sources[0])
         failures += run.problems
     return Answer(
         data={"files": [_data(each) for each in adopted]},

@@ -6,8 +6,10 @@ from archiver.catalog import opened
 from archiver.catchup import rebuild as rebuild_
 from archiver.cli.answer import Answer, Invocation, verb
 from archiver.durable import exclusive, make_directory
-from archiver.errors import explained
+from archiver.errors import UsageError, explained
 from archiver.overview import worst
+from archiver.reindex import reindex
+from archiver.run import started
 from archiver.stores import open_stores
 
 
@@ -17,10 +19,17 @@ def catalog() -> None:
 
 
 @catalog.command(short_help="Make the catalog anew from the stores alone.")
+@click.option("--index", "also_index", is_flag=True, help="Make the archives' indexes anew, too.")
 @verb
-def rebuild(invocation: Invocation) -> Answer:
-    """Read every manifest on the stores and make the catalog anew, whatever the old one was."""
+def rebuild(invocation: Invocation, also_index: bool) -> Answer:
+    """Read every manifest on the stores and make the catalog anew, whatever the old one was.
+
+    With --index every archive is read, too, and its index made anew: after `index.keys` was
+    changed, or where an index is missing or damaged. The archives are never touched.
+    """
     config = invocation.config()
+    if also_index and not config.index.keys:
+        raise UsageError("`index.keys` is empty: nothing is to be indexed", hint="name some keys")
     with explained("rebuilding the catalog"):
         make_directory(config.host.state_dir)
         with exclusive(config.host.state_dir / "lock"):
@@ -28,9 +37,16 @@ def rebuild(invocation: Invocation) -> Answer:
             problems = rebuild_(config.host.catalog, config.host.name, stores)
             with opened(config.host.catalog, config.host.name) as fresh:
                 count = fresh.count()
+    text = f"{count} manifests catalogued from {', '.join(store.name for store in stores)}"
+    indexed = 0
+    if also_index:
+        with started(config, now=invocation.now, meter=invocation.meter) as run:
+            indexed = sum(reindex(run, source) for source in config.sources)
+            problems = run.problems
+        text += f"; {indexed} archives indexed"
     return Answer(
-        data={"manifests": count, "problems": len(problems)},
-        text=f"{count} manifests catalogued from {', '.join(store.name for store in stores)}",
+        data={"manifests": count, "indexed": indexed, "problems": len(problems)},
+        text=text,
         failures=problems,
         exit_status=worst(problems),
     )

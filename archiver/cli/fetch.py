@@ -1,7 +1,7 @@
 """`archiver fetch`."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -15,9 +15,8 @@ from archiver.cli.found import FORMATS, cost_said
 from archiver.cli.giving import Giver, Job
 from archiver.cli.sources import named
 from archiver.cli.wanted import said, wanted, wanted_options
-from archiver.config import Config
+from archiver.config import Config, Source
 from archiver.errors import ArchiverError, IndexFailedError, UsageError, explained
-from archiver.maillog.match import Wanted
 from archiver.overview import worst
 from archiver.query import Window, catalogued, day_window
 from archiver.search import Context, Search
@@ -69,7 +68,7 @@ def fetch(
     config, archived = _of_host(invocation.config(), options.pop("host"), archived=archived)
     zone = config.host.zone
     asked = wanted(options)
-    if (day and (start or end)) or not (day or start or end or asked != Wanted()):
+    if bool(day) + bool(start or end) > 1 or not (day or start or end or asked):
         raise UsageError(
             "say which days: --date, or --from and --to; or what to find",
             hint="--date yesterday, --message-id ID",
@@ -77,7 +76,7 @@ def fetch(
     form, explain = _form(options), options.pop("explain")
     around = options.pop("context")
     context = Context(options.pop("before") or around, options.pop("after") or around)
-    is_search = asked != Wanted() or context != Context() or form != "text" or explain
+    is_search = bool(asked or context or form != "text" or explain)
     if raw and is_search:
         raise UsageError("--raw gives whole archives, not what is found in them", hint="drop one")
     if invocation.json and output == "-" and form != "count":
@@ -85,9 +84,7 @@ def fetch(
             "lines and the JSON document cannot both go to stdout", hint="add -o FILE or -o DIR"
         )
     wanted_days = days(day, zone, invocation.now) if day else None
-    whole = (
-        day_window(*wanted_days, zone) if wanted_days else window(start, end, zone, invocation.now)
-    )
+    whole = _window(wanted_days, start, end, zone, invocation.now)
     sources = named(config, names)
     problems: list[ArchiverError] = []
     into_directory = _is_directory(output)
@@ -104,22 +101,13 @@ def fetch(
             meter=invocation.meter,
             problems=problems,
         )
-        give: Giver = job.archives if raw else job.lines
-        if is_search:
-            give = job.found(search, form)
-        if raw and into_directory:
-            for source in sources:
-                job.archives_into(source, whole, output)
-        elif into_directory:
-            for source in sources:
-                for label, part in _by_day(wanted_days, whole, zone):
-                    with job.sink(os.path.join(output, f"{source.name}-{label}.log")) as out:
-                        give([source], part, out)
+        give: Giver = job.found(search, form) if is_search else job.lines
+        if into_directory:
+            _give_by_day(job, None if raw else give, sources, wanted_days, whole, output)
         else:
             with job.sink(output) as out:
-                give(sources, whole, out)
-        what = said(asked)
-        nothing = [] if form == "count" else job.nothing(sources, whole, what)
+                (job.archives if raw else give)(sources, whole, out)
+        nothing = [] if form == "count" else job.nothing(sources, whole, said(asked))
     if explain:
         click.echo(cost_said(search.cost), err=True)
     failures = problems or nothing
@@ -130,6 +118,34 @@ def fetch(
         failures=failures,
         exit_status=worst([each for each in failures if not isinstance(each, IndexFailedError)]),
     )
+
+
+def _give_by_day(
+    job: Job,
+    give: Giver | None,
+    sources: Sequence[Source],
+    wanted_days: tuple[date, date] | None,
+    whole: Window,
+    directory: str,
+) -> None:
+    """Write a file for each source and day. give: None for the archives themselves."""
+    for source in sources:
+        if give is None:
+            job.archives_into(source, whole, directory)
+            continue
+        for label, part in _by_day(wanted_days, whole, job.config.host.zone):
+            with job.sink(os.path.join(directory, f"{source.name}-{label}.log")) as out:
+                give([source], part, out)
+
+
+def _window(
+    wanted_days: tuple[date, date] | None,
+    start: str | None,
+    end: str | None,
+    zone: ZoneInfo,
+    now: int,
+) -> Window:
+    return day_window(*wanted_days, zone) if wanted_days else window(start, end, zone, now)
 
 
 def _of_host(config: Config, name: str | None, *, archived: bool) -> tuple[Config, bool]:

@@ -62,7 +62,7 @@ def _records(lines: Iterable[Line]) -> Iterator[dict[str, Any]]:
 
 
 def _text(data: bytes) -> str:
-    """Bytes that are no UTF-8 are written as \\xNN."""
+    """What is no UTF-8 is written as its bytes in hexadecimal, behind a backslash."""
     return data.decode(errors="backslashreplace")
 
 

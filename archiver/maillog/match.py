@@ -44,6 +44,10 @@ class Wanted:
             best = max(texts, key=len)
             object.__setattr__(self, "_text", re.compile(best))
 
+    def __bool__(self) -> bool:
+        """Whether anything in particular is wanted."""
+        return bool(self.keys or self.pattern)
+
     def lines(self, text: bytes, begin: int, end: int) -> Iterator[Span]:
         """Yield the lines that begin within begin <= at < end, in order.
 

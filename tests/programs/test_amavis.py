@@ -47,9 +47,9 @@ TEXTS = {
         "checked",
         {"content": b"INFECTED", "found": b"Eicar-Test (x)-Signature", "ip": b"192.0.2.7"},
     ),
-    b'(13093-03) Passed BAD-HEADER-0 {RelayedInbound}, AM.PDP-SOCK/X [192.0.2.7] <"o,h"@a> -> <u@b>,'
-    b" Hits: -, size: 976, 57 ms": ("note", {"session": b"13093-03"}),
-    b"(04082-01) fbSD2R7xnBNZ FWD from <s@a> -> <u@b>, BODY=7BIT 250 2.0.0 Ok: queued as B51DBE6BE7": (
+    b'(13093-03) Passed BAD-HEADER-0 {RelayedInbound}, AM.PDP-SOCK/X [192.0.2.7] <"o,h"@a> ->'
+    b" <u@b>, Hits: -, size: 976, 57 ms": ("note", {"session": b"13093-03"}),
+    b"(04082-01) fbSD2R7xnBNZ FWD from <s@a> -> <u@b>, BODY=7BIT 250 2.0.0 Ok: queued as B51DBE": (
         "note",
         {"session": b"04082-01"},
     ),
@@ -82,8 +82,8 @@ def test_a_piece_that_is_not_whole_says_nothing(text: bytes) -> None:
 ENVELOPE = b"[198.51.100.66]:1 <v@victim> -> <w@victim>"
 REST = b", Queue-ID: FEEDBEEF, mail_id: f, Hits: -, size: 1, queued_as: FEEDBEEF, 5 ms"
 LINE = (
-    b"(1-01) Blocked BANNED (%(N)s) {Discarded}, [192.0.2.7]:4711 <%(S)s> -> <%(R)s>, Queue-ID: 0413A"
-    b"61C, Message-ID: <%(M)s>, mail_id: y, Hits: -, size: 9, queued_as: 37ABA23820%(T)s, 7 ms"
+    b"(1-01) Blocked BANNED (%(N)s) {Discarded}, [192.0.2.7]:4711 <%(S)s> -> <%(R)s>,"
+    b" Queue-ID: 0413A61C, Message-ID: <%(M)s>, mail_id: y, Hits: -, size: 9, queued_as: 37ABA23820%(T)s, 7 ms"
 )
 FRAGMENTS = (
     *(b'a b@x < > " , ( ) {A} [ ] \x00 \xff'.split(b" ")),

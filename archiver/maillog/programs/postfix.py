@@ -232,7 +232,7 @@ FAMILY = Family(
         ("queue_id", rb": ([0-9a-z]{6,})(?=: |$)"),
         ("queue_id", rb"- +([0-9a-z]{6,}): "),  # RFC 5424: no colon before the text
         ("queue_id", rb"ed as ([\w-]+)"),
-        # What Exim, qmail, Dovecot, Sendmail and OpenSMTPD answer; a word such as "ok" is found too.
+        # What Exim, qmail, Dovecot, Sendmail and OpenSMTPD answer; "ok" is found too.
         (
             "queue_id qp session",
             rb"\(250 (?:2\.0\.0 )?(?:ok id=|ok \d+ qp |<[^<>\n]*> )?([^\s()<>]+)",

@@ -1,0 +1,84 @@
+"""Make all indexes anew from the archives: the same bytes, if the same keys are wanted."""
+
+from contextlib import closing
+from pathlib import Path
+
+from archiver.catalog import Archived
+from archiver.config import Source
+from archiver.copy import put_index
+from archiver.durable import make_directory, remove_tree
+from archiver.errors import ArchiverError, IndexFailedError
+from archiver.index import Indexing, indexing
+from archiver.manifest import INDEX_SUFFIX
+from archiver.progress import Advance
+from archiver.reading import frames
+from archiver.run import Run
+from archiver.runs import key_of, spans
+
+
+def reindex(run: Run, source: Source) -> int:
+    """Make the indexes of all of a source's archives, and its runs; return how many archives.
+
+    What is wrong becomes a problem of the run; the archives are only read.
+    """
+    config = run.config
+    wanted = [each for each in run.catalog.summaries(source.name) if not each.is_empty_day]
+    size = sum(each.raw_size for each in wanted)
+    directory = config.host.state_dir / "indexing"
+    remove_tree(directory)
+    make_directory(directory)
+    made = 0
+    try:
+        maker = indexing(config.host.name, config.index.keys, directory, size)
+        with closing(maker), run.meter(f"indexing {source.name}", size) as advance:
+            for each in wanted:
+                for archived in run.catalog.numbered(source.name, [each.sequence]):
+                    if archived.manifest.manifest_key == each.key:
+                        made += _index(run, archived, maker, directory, advance)
+    finally:
+        remove_tree(directory)
+    _forget_runs(run, source)
+    run.merge_indexes(source)
+    return made
+
+
+def _index(
+    run: Run, archived: Archived, maker: Indexing, directory: Path, advance: Advance
+) -> bool:
+    """Make one archive's index, and bring it to the stores that have the archive."""
+    manifest, path = archived.manifest, directory / f"archive{INDEX_SUFFIX}"
+    stores = [store for store in run.stores if store.name in archived.copies]
+    read = 0
+    for _, data in frames(manifest, manifest.frames, stores, run.problems):
+        maker.add(data)
+        read += 1
+        advance(len(data))
+    maker.finish(path, bytes.fromhex(manifest.sha256))
+    if read < len(manifest.frames):
+        run.problems.append(
+            IndexFailedError(
+                f"{manifest.index_key}: not made, {len(manifest.frames) - read} frames are damaged",
+                hint="bring the archive back from another copy",
+            )
+        )
+        return False
+    for store in stores:
+        try:
+            pages = put_index(store, manifest.index_key, path)
+        except ArchiverError as problem:
+            run.problems.append(problem)
+        else:
+            with run.catalog.changing():
+                run.catalog.note_index(manifest.index_key, store.name, pages)
+    return True
+
+
+def _forget_runs(run: Run, source: Source) -> None:
+    """Remove the runs there are; they are merged anew."""
+    for span in spans(run.catalog.head(source.name).sequence):
+        key = key_of(run.config.host.name, source.name, span)
+        for store in run.stores:
+            if store.name in run.catalog.index_pages(key):
+                store.remove(key)
+                with run.catalog.changing():
+                    run.catalog.forget_index(key, store.name)
