@@ -11,7 +11,7 @@ manifests written, and the directory renamed from NAME.sealing to NAME.sealed.
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
@@ -23,7 +23,7 @@ from archiver.config import Compress
 from archiver.durable import fsync_directory, remove_tree
 from archiver.errors import ArchiverError, IntegrityError, SpoolDamagedError
 from archiver.frames import Readable, cut
-from archiver.index import Beside, indexing
+from archiver.index import Indexing
 from archiver.journal import Entry
 from archiver.maillog.clock import Clock
 from archiver.maillog.days import DayCutter
@@ -80,25 +80,17 @@ def seal(
     size: about how many bytes there are, if known. problems: gets why there is no index, if so.
     Raises: IntegrityError: what was written does not give back what was read.
     """
-    with _sealing(entry), _indexed(entry, recipe, size, problems) as index:
+    problems = [] if problems is None else problems
+    with _sealing(entry), ExitStack() as stack:
+        index = None
+        if recipe.keys:
+            host, keys = recipe.origin.host, recipe.keys
+            index = stack.enter_context(Indexing(host, keys, entry.sealing, size, problems))
         return _seal(entry, stream, recipe, head, index)
 
 
-@contextmanager
-def _indexed(
-    entry: Entry, recipe: Recipe, size: int, problems: list[ArchiverError] | None
-) -> Iterator[Beside | None]:
-    """Have what makes indexes, if any are wanted."""
-    if not recipe.keys:
-        yield None
-        return
-    maker = indexing(recipe.origin.host, recipe.keys, entry.sealing, size)
-    with closing(maker), Beside(maker, [] if problems is None else problems) as index:
-        yield index
-
-
 def _seal(
-    entry: Entry, stream: Readable, recipe: Recipe, head: Head, index: Beside | None
+    entry: Entry, stream: Readable, recipe: Recipe, head: Head, index: Indexing | None
 ) -> tuple[Manifest, ...]:
     origin, compress = recipe.origin, recipe.compress
     written = entry.last_written(recipe.now)
@@ -134,8 +126,6 @@ def _seal(
         sha256=whole.hexdigest() if whole else EMPTY_SHA256,
         parts=len(finished),
     )
-    if index:
-        index.wait()
     manifests = _manifests(finished, recipe, head, segment)
     for part, manifest in enumerate(manifests, start=1):
         made = entry.sealing / f"{part}.archive"

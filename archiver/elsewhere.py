@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from typing import Any
 
 from archiver.errors import ArchiverError
 
@@ -31,7 +32,7 @@ class Elsewhere:
             self._process = subprocess.Popen(argv, pass_fds=[theirs.fileno()])
         self._send(make, arguments)
 
-    def call(self, method: str, *arguments: object) -> object:
+    def call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401 (whatever it returns)
         """Return what the method returns, or raise what it raises."""
         self._send(method, arguments)
         try:

@@ -1,10 +1,9 @@
 """Make an archive's index, frame by frame, while the archive is written.
 
-Large segments have a process of their own for it, so that it costs the archiving little: it is
-sent the frames, and writes the index when the last one is through. It lives no longer than the
-run: when that ends, however it ends, its input does.
+    frame → its keys → their hashes, sorted      by two processes, for a large log
+    the hashes of all frames → pages             when the last frame is through
 
-Memory: two frames, and a part of the hashes; all of them wait in a file without a name.
+Memory: a few frames, and a part of the hashes; all of them wait in a file without a name.
 """
 
 import os
@@ -13,120 +12,182 @@ import tempfile
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Protocol, Self
 
-from archiver.durable import remove
 from archiver.elsewhere import Elsewhere
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.maillog.bulk import Reader
 from archiver.maillog.lines import NEAR
-from archiver.pages import PLACE_BITS, hasher, pages_for, write
+from archiver.pages import PLACE_BITS, encoded, hasher, save
 
-# As many hashes are sorted at once.
-AT_ONCE = 2**19
+# So many hashes are sorted at once.
+AT_ONCE = 2**20
 IN_MEMORY = 2**24
-# Smaller logs are indexed by the run itself: to start a process would take longer.
-WORTH_A_PROCESS = 2**24
-# How many frames the maker may lag behind.
-AHEAD = 3
+# The keys of smaller logs are read by the run itself: to start processes would take longer.
+WORTH_PROCESSES = 2**24
+PROCESSES = 2
+# How many frames the readers may lag behind.
+AHEAD = 4
 
 
-class Indexing(Protocol):
-    """Makes one index after the other."""
+class HashReader(Protocol):
+    def hashes(self, before: bytes, frame: bytes, after: bytes) -> bytes:
+        """Return the hashes of a frame's keys, 8 bytes each, sorted."""
 
-    def add(self, frame: bytes) -> None:
-        """Take the next frame of the archive."""
 
-    def finish(self, path: Path, identity: bytes) -> None:
-        """Write the index of the frames so far, durably. identity: the archive's digest.
+class Hashes:
+    """Reads hashes out of frames. Knows nothing of other frames than what it is given."""
 
-        Raises: IndexFailedError.
-        """
+    def __init__(self, host: str, kinds: Collection[str]) -> None:
+        self._hashes_of = hasher(host)
+        self._reader = Reader(frozenset(kinds))
+
+    def hashes(self, before: bytes, frame: bytes, after: bytes) -> bytes:
+        keys = self._reader.keys(frame, before=before, after=after)
+        return b"".join(sorted(self._hashes_of(keys)))
+
+
+class HashesElsewhere:
+    """The same, in a process of its own."""
+
+    def __init__(self, host: str, kinds: Collection[str]) -> None:
+        self._there = Elsewhere(Hashes, host, kinds)
+
+    def hashes(self, before: bytes, frame: bytes, after: bytes) -> bytes:
+        hashes: bytes = self._there.call("hashes", before, frame, after)
+        return hashes
 
     def close(self) -> None:
-        """End it, whether or not it is finished."""
+        self._there.close()
 
 
-class Indexer:
-    """See Indexing; by this process itself."""
+class Indexing:
+    """Makes one index after the other. size: of the whole log in bytes, if that is known.
 
-    def __init__(self, host: str, kinds: Collection[str], directory: Path) -> None:
+    directory: for what does not fit into memory. problems: gets why there is no index, if so:
+    no mistake in here may stop the archiving.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        kinds: Collection[str],
+        directory: Path,
+        size: int,
+        problems: list[ArchiverError],
+    ) -> None:
         self._kinds = frozenset(kinds)
-        self._hashes_of = hasher(host)
-        self._reader = Reader(self._kinds)
         self._directory = directory
+        self._problems = problems
+        self._pool = ThreadPoolExecutor(PROCESSES, "index")
+        self._readers: SimpleQueue[HashReader] = SimpleQueue()
+        self._processes: list[HashesElsewhere] = []
+        if size >= WORTH_PROCESSES:
+            with suppress(OSError):  # then by this process, if there can be no other
+                for _ in range(PROCESSES):
+                    self._processes.append(HashesElsewhere(host, sorted(kinds)))
+        readers: Sequence[HashReader] = self._processes or [Hashes(host, kinds)]
+        for reader in readers:
+            self._readers.put(reader)
         self._begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        for process in self._processes:
+            process.close()
+        self._hashes.close()
 
     def _begin(self) -> None:
         self._before, self._frame = b"", b""
+        self._ahead: deque[Future[bytes]] = deque()
+        self._broken: Exception | None = None
         self._hashes = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(self._directory))  # noqa: SIM115
         # Per frame, where in the file the hashes with each first byte begin.
         self._bounds: list[array[int]] = []
 
     def add(self, frame: bytes) -> None:
+        """Take the next frame of the archive."""
         if self._frame:
             # Of a line longer than a frame, each piece is a line to whoever looks for something.
-            self._take(frame[:NEAR] if self._frame.endswith(b"\n") else b"")
+            self._read(frame[:NEAR] if self._frame.endswith(b"\n") else b"")
         self._frame = frame
 
     def finish(self, path: Path, identity: bytes) -> None:
+        """Write the index of the frames so far, durably. identity: the archive's digest."""
+        if self._frame:
+            self._read(b"")
+        self._collect(0)
         try:
-            if self._frame:
-                self._take(b"")
-            self._write(path, identity)
+            if not self._broken:
+                self._write(path, identity)
         except OSError as error:
-            raise _failed(error.strerror) from error
-        finally:
-            self._hashes.close()
-            self._begin()
-
-    def close(self) -> None:
+            self._broken = error
+        if self._broken:
+            path.unlink(missing_ok=True)
+            self._problems.append(
+                IndexFailedError(
+                    f"the index could not be made: {self._broken}",
+                    hint="the archive is complete without it; `archiver catalog rebuild --index`",
+                )
+            )
         self._hashes.close()
+        self._begin()
 
-    def _take(self, after: bytes) -> None:
-        keys = self._reader.keys(self._frame, before=self._before, after=after)
-        # Sorted as the bytes they are, which is the order of the numbers.
-        ordered = array("Q", b"".join(sorted(self._hashes_of(keys))))
-        if sys.byteorder == "little":
-            ordered.byteswap()
+    def _read(self, after: bytes) -> None:
+        self._ahead.append(self._pool.submit(self._hash, self._before, self._frame, after))
+        self._before = self._frame[-NEAR:] if self._frame.endswith(b"\n") else b""
+        self._frame = b""
+        self._collect(AHEAD)
+
+    def _hash(self, before: bytes, frame: bytes, after: bytes) -> bytes:
+        reader = self._readers.get()
+        try:
+            return reader.hashes(before, frame, after)
+        finally:
+            self._readers.put(reader)
+
+    def _collect(self, ahead: int) -> None:
+        """Put the frames' hashes away, in order, until no more than so many are still awaited."""
+        while len(self._ahead) > ahead:
+            hashing = self._ahead.popleft()
+            try:
+                self._keep(hashing.result())
+            except Exception as error:  # noqa: BLE001 (whatever it is, the archive goes on)
+                self._broken = self._broken or error
+
+    def _keep(self, hashes: bytes) -> None:
+        ordered = _numbers(hashes)
         begin = self._hashes.tell() // 8
         bounds = [begin + bisect_left(ordered, first << 56) for first in range(256)]
         self._bounds.append(array("Q", [*bounds, begin + len(ordered)]))
-        self._hashes.write(ordered.tobytes())
-        whole = self._frame.endswith(b"\n")
-        self._before, self._frame = self._frame[-NEAR:] if whole else b"", b""
+        self._hashes.write(hashes)
 
     def _write(self, path: Path, identity: bytes) -> None:
-        frames = len(self._bounds)
-        keys = listed = 0
-        parts = None
-        for part in self._postings():
-            keys += len({posting >> PLACE_BITS for posting in part})
-            listed += len(part)
-            parts = [part] if parts is None else []
-        pages = pages_for(keys, frames, listed)
-        while True:
-            with open(path, "wb") as file:
-                try:
-                    file.writelines(
-                        write(
-                            lambda: parts or self._postings(),
-                            pages=pages,
-                            places=frames,
-                            kinds=self._kinds,
-                            identity=identity,
-                        )
-                    )
-                except OverflowError:
-                    pages += pages // 16 + 1
-                    continue
-                file.flush()
-                os.fsync(file.fileno())
-            return
+        frames, total = len(self._bounds), sum(map(self._count, range(256)))
+        found = list(encoded(self._postings(), frames)) if total <= AT_ONCE else None
+        with open(path, "wb") as file:
+            save(
+                file,
+                lambda: encoded(self._postings(), frames) if found is None else found,
+                kinds=self._kinds,
+                identity=identity,
+            )
+            file.flush()
+            os.fsync(file.fileno())
 
     def _postings(self) -> Iterator[list[int]]:
         """Yield all of `hash << 24 | frame`, sorted, in parts of a bearable size."""
@@ -147,91 +208,13 @@ class Indexer:
         low = 2**PLACE_BITS - 1
         for frame, bounds in enumerate(self._bounds):
             self._hashes.seek(bounds[first] * 8)
-            hashes = array("Q", self._hashes.read((bounds[last] - bounds[first]) * 8))
+            hashes = _numbers(self._hashes.read((bounds[last] - bounds[first]) * 8))
             yield from [hashed & ~low | frame for hashed in hashes]
 
 
-class IndexProcess:
-    """See Indexing; in a process of its own."""
-
-    def __init__(self, host: str, kinds: Collection[str], directory: Path) -> None:
-        self._indexer = Elsewhere(Indexer, host, kinds, directory)
-
-    def add(self, frame: bytes) -> None:
-        self._indexer.call("add", frame)
-
-    def finish(self, path: Path, identity: bytes) -> None:
-        self._indexer.call("finish", path, identity)
-
-    def close(self) -> None:
-        self._indexer.close()
-
-
-class Beside:
-    """Has indexes made in a thread, beside whatever else is done with the frames.
-
-    problems: gets the first failure of each index; the archive does not depend on it.
-    """
-
-    def __init__(self, maker: Indexing, problems: list[ArchiverError]) -> None:
-        self._maker = maker
-        self._problems = problems
-        self._pool = ThreadPoolExecutor(1, "index")
-        self._ahead: deque[Future[None]] = deque()
-        self._broken: Exception | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._pool.shutdown(cancel_futures=True)
-
-    def add(self, frame: bytes) -> None:
-        self._ahead.append(self._pool.submit(self._add, frame))
-        self.wait(AHEAD)
-
-    def finish(self, path: Path, identity: bytes) -> None:
-        """Have the index written. If anything went wrong with one of its frames, there is none."""
-        self._ahead.append(self._pool.submit(self._finish, path, identity))
-
-    def wait(self, ahead: int = 0) -> None:
-        """Wait until no more than so many steps are still to be done."""
-        while len(self._ahead) > ahead:
-            self._ahead.popleft().result()
-
-    def _add(self, frame: bytes) -> None:
-        if not self._broken:
-            try:
-                self._maker.add(frame)
-            except Exception as error:  # noqa: BLE001 (no mistake in here may stop the archiving)
-                self._broken = error
-
-    def _finish(self, path: Path, identity: bytes) -> None:
-        broken, self._broken = self._broken, None
-        try:
-            self._maker.finish(path, identity)
-        except Exception as error:  # noqa: BLE001 (likewise)
-            broken = broken or error
-        if broken:
-            remove(path)
-            self._problems.append(
-                broken if isinstance(broken, ArchiverError) else _failed(repr(broken))
-            )
-
-
-def indexing(host: str, kinds: Collection[str], directory: Path, size: int) -> Indexing:
-    """Return what makes the indexes of a segment of so many bytes. directory: for its own use."""
-    kind = IndexProcess if size >= WORTH_A_PROCESS else Indexer
-    return kind(host, sorted(kinds), directory)
-
-
-def _failed(why: object) -> IndexFailedError:
-    return IndexFailedError(
-        f"the index could not be made: {why}",
-        hint="the archive is complete without it; `archiver catalog rebuild --index` makes it",
-    )
+def _numbers(hashes: bytes) -> "array[int]":
+    """The hashes as numbers; as bytes they stand in the order of these."""
+    numbers = array("Q", hashes)
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers

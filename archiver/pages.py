@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import BinaryIO
 
 from archiver.maillog.facts import KINDS
 
@@ -33,7 +34,7 @@ PLACE_BITS = 24
 LONGEST_LIST = 1024
 EVERY = b"\0"
 # How full pages are on average. Fuller ones would push many entries out of their homes.
-FILL = 0.9
+FILL = 0.94
 
 
 class DamagedIndexError(ValueError):
@@ -70,62 +71,43 @@ def number(hashed: bytes) -> int:
 
 def homes(pages: int) -> int:
     """Return how many of an index's pages are at home to somebody."""
-    return pages - pages // 32
+    return pages - pages // 48
 
 
 # -- writing ----------------------------------------------------------------------------------
 
 
-def pages_for(keys: int, places: int, listed: int) -> int:
-    """Return how many pages to begin with.
-
-    keys: different ones. places: there are. listed: places, over all keys.
-    """
-    gap = sum(2.718281828 ** (-keys * 2.0 ** (7 * n - BITS)) for n in range(1, 6)) + 1
-    each = 1 if places < 64 else 2
-    size = keys * gap + keys * each + (listed - keys) * 1.1 + 1
-    return max(1, int(size / (ROOM * FILL)) * 33 // 32 + 1)
-
-
-def write(
-    postings: Callable[[], Iterable[Sequence[int]]],
+def save(
+    file: BinaryIO,
+    entries: Callable[[], Iterable["Entry"]],
     *,
-    pages: int,
-    places: int,
     kinds: Collection[str],
     identity: bytes,
-) -> Iterator[bytes]:
-    """Yield the pages of an index.
+) -> None:
+    """Write an index. entries: gives them in order, each time it is asked.
 
-    postings: gives all of `hash << 24 | place`, sorted, in parts; no hash stands in two parts.
-    pages: how many there are to be. places: how many there are.
-    Raises: OverflowError: they do not suffice.
+    kinds: of the keys that were looked for. identity: of what it is the index of.
     """
-    header = HEADER.pack(0, VERSION, 0, mask(kinds), 0)
-    of, at, last = homes(pages), 0, -1
-    room = bytearray(header)
-    for hashed, entry in _entries(postings(), places):
-        home = hashed * of >> BITS
-        gap = _varint(hashed - last) if last >= 0 else hashed.to_bytes(5, "big")
-        if home > at or len(room) + len(gap) + len(entry) > PAGE:
-            yield _sealed(room, at, pages, identity, goes_on=home <= at)
-            for empty in range(at + 1, home):
-                yield _sealed(bytearray(header), empty, pages, identity, goes_on=False)
-            at = max(home, at + 1)
-            if at >= pages:
-                raise OverflowError(pages)
-            room = bytearray(header)
-            gap = hashed.to_bytes(5, "big")
-        room += gap
-        room += entry
-        last = hashed
-    for rest in range(at, pages):
-        yield _sealed(room, rest, pages, identity, goes_on=False)
-        room = bytearray(header)
+    pages = pages_for(entries())
+    while True:
+        try:
+            file.writelines(write(entries(), pages=pages, kinds=kinds, identity=identity))
+        except OverflowError:
+            file.seek(0)
+            pages += pages // 16 + 1
+        else:
+            return
 
 
-def _entries(parts: Iterable[Sequence[int]], places: int) -> Iterator[tuple[int, bytes]]:
-    """Yield each hash with its list of places, encoded."""
+Entry = tuple[int, bytes]  # a hash, and its places, encoded
+
+
+def encoded(parts: Iterable[Sequence[int]], places: int) -> Iterator[Entry]:
+    """Yield the entries of an index.
+
+    parts: all of `hash << 24 | place`, sorted, in parts; no hash stands in two of them. places:
+    how many there are.
+    """
     below = 2**PLACE_BITS - 1
     for part in parts:
         last, listed = -1, [0]
@@ -139,6 +121,45 @@ def _entries(parts: Iterable[Sequence[int]], places: int) -> Iterator[tuple[int,
                 listed.append(posting & below)
         if last >= 0:
             yield last, _encoded(listed, places)
+
+
+def pages_for(entries: Iterable[Entry]) -> int:
+    """Return how many pages to try first."""
+    size = last = 0
+    for hashed, places in entries:
+        size += len(places) + (hashed - last).bit_length() // 7 + 1
+        last = hashed
+    return max(1, int(size / (ROOM * FILL)) * 49 // 48 + 1)
+
+
+def write(
+    entries: Iterable[Entry], *, pages: int, kinds: Collection[str], identity: bytes
+) -> Iterator[bytes]:
+    """Yield the pages of an index. pages: how many there are to be.
+
+    Raises: OverflowError: they do not suffice.
+    """
+    header = HEADER.pack(0, VERSION, 0, mask(kinds), 0)
+    of, at, last = homes(pages), 0, -1
+    room = bytearray(header)
+    for hashed, places in entries:
+        home = hashed * of >> BITS
+        gap = _varint(hashed - last) if last >= 0 else hashed.to_bytes(5, "big")
+        if home > at or len(room) + len(gap) + len(places) > PAGE:
+            yield _sealed(room, at, pages, identity, goes_on=home <= at)
+            for empty in range(at + 1, home):
+                yield _sealed(bytearray(header), empty, pages, identity, goes_on=False)
+            at = max(home, at + 1)
+            if at >= pages:
+                raise OverflowError(pages)
+            room = bytearray(header)
+            gap = hashed.to_bytes(5, "big")
+        room += gap
+        room += places
+        last = hashed
+    for rest in range(at, pages):
+        yield _sealed(room, rest, pages, identity, goes_on=False)
+        room = bytearray(header)
 
 
 def _encoded(listed: list[int], places: int) -> bytes:

@@ -1,6 +1,5 @@
 """Make all indexes anew from the archives: the same bytes, if the same keys are wanted."""
 
-from contextlib import closing
 from pathlib import Path
 
 from archiver.catalog import Archived
@@ -8,7 +7,7 @@ from archiver.config import Source
 from archiver.copy import put_index
 from archiver.durable import make_directory, remove_tree
 from archiver.errors import ArchiverError, IndexFailedError
-from archiver.index import Indexing, indexing
+from archiver.index import Indexing
 from archiver.manifest import INDEX_SUFFIX
 from archiver.progress import Advance
 from archiver.reading import frames
@@ -29,8 +28,8 @@ def reindex(run: Run, source: Source) -> int:
     make_directory(directory)
     made = 0
     try:
-        maker = indexing(config.host.name, config.index.keys, directory, size)
-        with closing(maker), run.meter(f"indexing {source.name}", size) as advance:
+        maker = Indexing(config.host.name, config.index.keys, directory, size, run.problems)
+        with maker, run.meter(f"indexing {source.name}", size) as advance:
             for each in wanted:
                 for archived in run.catalog.numbered(source.name, [each.sequence]):
                     if archived.manifest.manifest_key == each.key:
@@ -61,6 +60,8 @@ def _index(
                 hint="bring the archive back from another copy",
             )
         )
+        return False
+    if not path.exists():
         return False
     for store in stores:
         try:

@@ -25,9 +25,9 @@ from archiver.pages import (
     PLACE_BITS,
     DamagedIndexError,
     check,
+    encoded,
     entries,
-    pages_for,
-    write,
+    save,
 )
 from archiver.stores import Store
 
@@ -155,28 +155,15 @@ class _Merger:
         size = span.last - span.first + 1
         identity = key_of(self.catalog.host, self.source, span).encode()
         at_once = max(1, sum(part.pages for part in parts) * PAGE // 4 // AT_ONCE)
-        keys = listed = 0
-        for some in _postings(parts, at_once):
-            keys += len({posting >> PLACE_BITS for posting in some})
-            listed += len(some)
-        pages = pages_for(keys, size, listed)
         path = self.directory / f"{span.first}-{span.last}{RUN_SUFFIX}"
-        while True:
-            try:
-                with open(path, "wb") as file:
-                    file.writelines(
-                        write(
-                            lambda: _postings(parts, at_once),
-                            pages=pages,
-                            places=size,
-                            kinds=kinds,
-                            identity=identity,
-                        )
-                    )
-            except OverflowError:
-                pages += pages // 16 + 1
-            else:
-                return path
+        with open(path, "wb") as file:
+            save(
+                file,
+                lambda: encoded(_postings(parts, at_once), size),
+                kinds=kinds,
+                identity=identity,
+            )
+        return path
 
     def _part(self, span: Span, offset: int, number: int) -> "Iterator[_Part]":
         if span.first < span.last:

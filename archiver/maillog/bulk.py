@@ -11,11 +11,11 @@ Kinds are not told apart: an address and a Message-ID of the same spelling are o
 import io
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from archiver.frames import cut
-from archiver.maillog.facts import EDGES, EMPTY_SENDER, Family, Pass, normal_ip, passes
+from archiver.maillog.facts import EDGES, EMPTY_SENDER, Family, normal_ip, passes
 from archiver.maillog.lines import CONTINUES, NEAR, continued, keys_of, line_at, repeated_before
 from archiver.maillog.programs import SPLOGGED, family_of
 from archiver.maillog.record import RFC5424, SYSLOG, record
@@ -23,10 +23,12 @@ from archiver.maillog.record import RFC5424, SYSLOG, record
 # What stands in any line, whoever wrote it: a search for text may rely on it too.
 EVERYWHERE = passes(
     ("message_id address domain user", rb"<([^\s<>@]*@[^\s<>]*)>"),
-    ("ip", rb"\[(?:::ffff:(?=[\d.]+\])|IPv6:)?([0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*)\]"),
+    ("ip", rb"\[(?:::ffff:(?=[\d.]+\])|ipv6:)?([0-9a-f]*[.:][0-9a-f.:]*)\]"),
 )
+UNUSUAL = re.compile(rb"[ <>:]")
 DOMAINS = re.compile(rb"@([^@\n]*)$", re.MULTILINE)
 REPEATED = b" last message repeated "
+STAMP_BEGINS = re.compile(rb".*: \d+")
 SPLOGGER_STAMPS = re.compile(rb"(?:\d{10}\.\d{6} )*")
 SECOND_HEADER = re.compile(rb":\d\d (?<=[^\n]{20})\S+ [^\s:\[\]]+(?:\[\d+\])?: ")
 # How many bytes behind the host say under which tag a line was logged.
@@ -35,32 +37,34 @@ MOST_TAGS = 10_000
 PIECE = 2**20
 
 Families = tuple[Family, ...]
+Find = Callable[[bytes], list[bytes]]
 
 
 def tokens(text: bytes, families: Iterable[Family], kinds: Collection[str]) -> set[bytes]:
     """Return the keys of these kinds in the lower-cased lines of some families, lower-cased."""
-    table = (*EVERYWHERE, *(each for family in families for each in family.passes))
-    return spelt(_found(text, table, kinds), kinds) | _empty_sender(text, kinds)
+    there: set[bytes] = set()
+    for find in _passes(families, kinds):
+        there.update(find(text))
+    return spelt(there, kinds) | _empty_sender(text, kinds)
 
 
-def spelt(there: Iterable[bytes], kinds: Collection[str]) -> set[bytes]:
-    """Return the keys that these texts can be meant as."""
-    keys = {written.lower() for written in there}
-    at_edge = [key for key in keys if key[:1] in EDGES or key[-1:] in EDGES]
-    keys.difference_update(at_edge)
-    keys.update([key.strip(EDGES) for key in at_edge])
-    keys.update(filter(None, [normal_ip(key) for key in keys if b":" in key]))
+def spelt(there: set[bytes], kinds: Collection[str]) -> set[bytes]:
+    """Return the keys that these texts, lower-cased, can be meant as."""
+    # All of them at once, one a line: that spares a loop.
+    text = b"\n".join(there)
+    keys = there - {b""}
+    for found in UNUSUAL.finditer(text):
+        key = text[slice(*line_at(text, found.start()))].removesuffix(b"\n")
+        keys.discard(key)
+        keys.add(normal_ip(key) or key.strip(EDGES))
     if "domain" in kinds:
-        keys.update(DOMAINS.findall(b"\n".join(keys)))
+        keys.update(DOMAINS.findall(text))
     return keys - {b""}
 
 
-def _found(text: bytes, table: Iterable[Pass], kinds: Collection[str]) -> set[bytes]:
-    there: set[bytes] = set()
-    for each in table:
-        if not each.kinds.isdisjoint(kinds):
-            there.update(each.pattern.findall(text))
-    return there
+def _passes(families: Iterable[Family], kinds: Collection[str]) -> list[Find]:
+    table = (*EVERYWHERE, *(each for family in families for each in family.passes))
+    return [each.pattern.findall for each in table if not each.kinds.isdisjoint(kinds)]
 
 
 def _empty_sender(text: bytes, kinds: Collection[str]) -> set[bytes]:
@@ -77,22 +81,25 @@ class Reader:
     Remembers nothing but which tags it has met, which makes it faster, not wiser.
     """
 
-    kinds: Collection[str]
+    kinds: frozenset[str]
     _met: dict[bytes, Families | None] = field(default_factory=dict)
+    _passes: dict[Families, list[Find]] = field(default_factory=dict)
 
     def keys(self, frame: bytes, *, before: bytes = b"", after: bytes = b"") -> set[bytes]:
         """Return the frame's keys, in lower case.
 
         before, after: what stands around it: a line may belong to one there.
         """
-        there = _found(frame, EVERYWHERE, self.kinds)
+        there: set[bytes] = set()
         odd = list(_incomplete(before, frame, after))
         for piece in cut(io.BytesIO(frame), PIECE):
             for families, text in self._sorted(piece, odd):
-                table = [each for family in families for each in family.passes]
-                there |= _found(text, table, self.kinds)
+                if families not in self._passes:
+                    self._passes[families] = _passes(families, self.kinds)
+                for find in self._passes[families]:
+                    there.update(find(text))
         for line in odd:
-            there |= {key for kind, key in keys_of(line) if kind in self.kinds}
+            there |= {key.lower() for kind, key in keys_of(line) if kind in self.kinds}
         return spelt(there, self.kinds) | _empty_sender(frame, self.kinds)
 
     def _sorted(self, piece: bytes, odd: list[bytes]) -> Iterator[tuple[Families, bytes]]:
@@ -116,13 +123,12 @@ class Reader:
                 for line in of_tag:
                     of_families[_families_by_header(line)].append(line)
                 odd += _double(b"\n".join(of_tag))
-            elif (colon := tag.find(b": ", len(host))) > 0:
-                of_families[families] += _texts(of_tag, begin + colon + 2)
+            elif STAMP_BEGINS.fullmatch(tag):
+                of_families[families] += _texts(of_tag, begin + tag.rindex(b" ") + 1)
             else:
                 of_families[families] += of_tag
         for families, of_them in of_families.items():
-            if families:
-                yield families, b"\n".join(of_them).lower()
+            yield families, b"\n".join(of_them).lower()
 
     def _families_of(self, tag: bytes, host: bytes) -> Families | None:
         """Whose lines these may be, by what stands behind ` host `; None: the header must tell."""

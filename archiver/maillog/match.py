@@ -124,8 +124,8 @@ def keys_in(pattern: re.Pattern[bytes]) -> frozenset[bytes]:
     found = set()
     for text in _literals(pattern):
         for each in EVERYWHERE:
-            found.update(each.pattern.findall(text))
-    return frozenset(key.lower() for key in found)
+            found.update(each.pattern.findall(text.lower()))
+    return frozenset(found)
 
 
 def _literals(pattern: re.Pattern[bytes]) -> list[bytes]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from archiver.maillog.programs.amavis import FAMILY
 from tests.programs.contract import assert_found_in_bulk, assert_linear, keys_of, told
 
-TEXTS = {
+TEXTS: dict[bytes, tuple[str, dict[str, bytes | None]]] = {
     b"(12345-01) Passed CLEAN {RelayedInbound}, [192.0.2.7]:4711 [198.51.100.9] <s@a.example>"
     b" -> <u@b.example>,<w@c.example>, Queue-ID: 0413A61C, Message-ID: <1@a.example>,"
     b" mail_id: y56hSa8ZL3DA, Hits: -0.5, size: 2888, queued_as: 37ABA23820,"
@@ -83,7 +83,8 @@ ENVELOPE = b"[198.51.100.66]:1 <v@victim> -> <w@victim>"
 REST = b", Queue-ID: FEEDBEEF, mail_id: f, Hits: -, size: 1, queued_as: FEEDBEEF, 5 ms"
 LINE = (
     b"(1-01) Blocked BANNED (%(N)s) {Discarded}, [192.0.2.7]:4711 <%(S)s> -> <%(R)s>,"
-    b" Queue-ID: 0413A61C, Message-ID: <%(M)s>, mail_id: y, Hits: -, size: 9, queued_as: 37ABA23820%(T)s, 7 ms"
+    b" Queue-ID: 0413A61C, Message-ID: <%(M)s>, mail_id: y, Hits: -, size: 9,"
+    b" queued_as: 37ABA23820%(T)s, 7 ms"
 )
 FRAGMENTS = (
     *(b'a b@x < > " , ( ) {A} [ ] \x00 \xff'.split(b" ")),

@@ -195,8 +195,7 @@ def test_says_keys(text: bytes) -> None:
     name, expected = LISTED[text]
     event = FAMILY.parse(text)
     assert event is not None
-    keys = keys_of(event)
-    assert (event.name, expected) == (name, keys - {("domain", b"b.example")} | expected & keys)
+    assert (name, expected) == (event.name, keys_of(event))
 
 
 def in_its_own_log(text: bytes) -> list[bytes]:
@@ -327,7 +326,7 @@ def refusals(draw: st.DrawFn) -> bytes:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(arrivals(), deliveries(), refusals()), max_size=4))
 def test_a_strangers_words_are_no_keys_and_all_keys_are_found(texts: list[bytes]) -> None:
     for text in texts:
@@ -351,6 +350,8 @@ FORGERIES = [
     # In the name of a local user who does not exist.
     ID + b' => x <ceo@bank> R=r T=t H=evil [192.0.2.66] <"x <ceo@bank> R=r"@b> R=r T=t',
     b"H=m (x) [192.0.2.66] F=<ceo@bank> rejected RCPT <ceo@bank>: ) [192.0.2.1] F=<a@b> rejected",
+    b"login authenticator failed for (x) [192.0.2.66]: 5 x) [192.0.2.1]: 535 no",
+    b"SMTP connection from (x) [192.0.2.66] lost) [192.0.2.1] lost",
     b"H=m [192.0.2.1] U=x F=<ceo@bank> rejected RCPT <ceo@bank>: F=<a@b> rejected RCPT <c@d>: no",
     b'H=m [192.0.2.1] F=<"x> rejected RCPT <ceo@bank>: "@b> rejected RCPT <c@d>: no',
     b"x " + FORGED + b" => ceo@bank R=r T=t",
@@ -369,18 +370,23 @@ def test_a_line_that_breaks_the_grammar_still_tells_its_id() -> None:
         assert ("queue_id", ID) in keys_of(FAMILY.parse(text))
 
 
-@pytest.mark.parametrize("hostile_text", [b'"', b'"a', b"\\", b" X=1", b" a@b", b"(x) [", b"<a@b>"])
 @pytest.mark.parametrize(
-    "begin",
+    ("begin", "hostile_text"),
     [
-        ID + b" <= ",
-        ID + b" <= a@b H=m [192.0.2.1] P=esmtp",
-        ID + b" <= a@b H=m [192.0.2.1] P=esmtp S=1 id=x for",
-        ID + b" => ",
-        ID + b" => a@b R=r T=t",
-        ID + b" ** /x",
-        b"H=m [192.0.2.1] F=<",
-        b"login authenticator failed for (x) [192.0.2.1]: 535 x (set_id=",
+        (ID + b" <= ", b'"a'),
+        (ID + b" <= ", b"\\"),
+        (ID + b" <= a@b H=", b"(x) [::1] "),
+        (ID + b" <= a@b H=m [::1] P=esmtpa", b" X=1"),
+        (ID + b" <= a@b H=m [::1] P=esmtp S=1 id=x for", b" a@b"),
+        (ID + b" => ", b'"a'),
+        (ID + b" => a@b", b" (x)"),
+        (ID + b" => a@b R=r T=t", b" X=1"),
+        (ID + b" => a@b R=r T=t", b" A=1"),
+        (ID + b" ** /x", b' "a'),
+        (ID + b" ** /x", b" K"),
+        (b"H=m [::1] F=<", b'"a'),
+        (b"H=m [::1]", b") [::1] F=<a@b> rejected RCPT <a@b>"),
+        (b"login authenticator failed for (x) [::1]: 535 x (set_id=", b"a)"),
     ],
 )
 def test_hostile_texts_take_linear_time(begin: bytes, hostile_text: bytes) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from archiver.maillog.programs.milters import FAMILY
 from tests.programs.contract import assert_found_in_bulk, assert_linear, keys_of, told
 
-TEXTS = {
+TEXTS: dict[bytes, tuple[str, dict[str, bytes | None]]] = {
     b"0413A61C: DKIM-Signature field added (s=mail, d=a.example)": (
         "signed",
         {

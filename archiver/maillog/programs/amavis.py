@@ -15,7 +15,7 @@ from archiver.maillog.facts import Family, events, passes
 
 SESSION = rb"\((?P<session>\d+-\d+(?:-\d+)?)\) "
 ADDRESS = rb"(?:IPv6:)?[0-9A-Fa-f.:]{2,45}"
-MAILBOX = rb"(?:[^\s<>,]*@[^\s<>,]*)"
+MAILBOX = rb"(?:[^\s<>,@]*@[^\s<>,]*)"
 VERDICT = (
     rb"(?P<verdict>Passed|Blocked) (?P<content>[A-Z][\w-]*)(?: \((?P<found>[^<>]*)\))?"
     rb"(?: \{(?P<actions>[\w,:-]*)\})?,(?: (?P<policy>[A-Z][\w./+:-]*))?(?: LOCAL)?"
@@ -27,7 +27,7 @@ ENVELOPE = (
 )
 NAMES = (
     rb"(?:, quarantine: (?P<quarantine>[^\s<>,]+))?(?:, Queue-ID: (?P<queue_id>[\w-]+))?"
-    rb"(?:, Message-ID: <?(?P<message_id>(?<=<)[^\s<>]*@[^\s<>]*(?=>)|[^\s<>,]*)>?)?"
+    rb"(?:, Message-ID: <?(?P<message_id>(?<=<)[^\s<>@]*@[^\s<>]*(?=>)|[^\s<>,]*)>?)?"
     rb"(?:, Resent-Message-ID: <?(?P<resent>[^\s<>]*)>?)?"
 )
 OUTCOME = (
@@ -35,7 +35,7 @@ OUTCOME = (
     rb"(?:, pt: \w+)?(?:, queued_as: (?:(?P<new_queue_id>[0-9A-Za-z]+)(?:/[0-9A-Za-z]+)*"
     rb"|[^,<>]*))?"
 )
-REST = rb"(?P<rest>(?:(?!, Hits: ).)*), (?P<milliseconds>\d+) ms(?:, Tests: \[[^\[\]<>]*\])?"
+REST = rb"(?!.*, Hits: )(?P<rest>.*), (?P<milliseconds>\d+) ms(?:, Tests: \[[^\[\]<>]*\])?"
 
 FAMILY = Family(
     name="amavis",
@@ -49,6 +49,7 @@ FAMILY = Family(
         ("session", rb"\((\d+-[\d-]+)\) "),
         ("queue_id", rb"queue-id: ([\w-]+)"),
         ("queue_id", rb"queued_as: ([0-9a-z]+)"),
+        ("ip", rb"\[ipv6:([0-9a-f.:]+)\]"),
         ("message_id", rb"message-id: <?([^\s<>,]*)"),
     ),
 )

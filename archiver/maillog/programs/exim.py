@@ -20,7 +20,7 @@ LOWER_ID = ID.replace(b"A-Za-z", b"a-z")
 QID = rb"(?P<queue_id>" + ID + rb") "
 IP = rb"[0-9A-Fa-f.:]{2,45}"
 PORT = rb"(?::\d+)?"
-QUOTED = rb'"(?:[^"\\]|\\.)*"'
+QUOTED = rb'"(?:[^"\\]++|\\.)*+"'
 
 # Each in two forms: what can be a key, and what may hold anything between quotes.
 PLAIN = rb'[^\s"\\()<>:]+'
@@ -60,20 +60,23 @@ CONTENT = (
 
 # `local <a@b>`, `/var/mail/x <a@b>`, `a@b (via@x) <c@d>`.
 ADDRESSEE = (
-    (rb"(?:(?P<file>[/|][^\s<>]*(?: [^\s<>=]+)*|:\w+:)|" + RECIPIENT + rb")(?: \(" + ODD + rb"\))*")
+    (rb"(?:(?P<file>[/|][^\s<>]*(?: [^\s<>=]++(?=[ <>]|$))*+|:\w+:)|" + RECIPIENT + rb")")
+    + (rb"(?: \(" + ODD + rb"\))*")
     + (rb"(?: <(?:(?P<orig_to>" + FULL + rb")|(?P<odd_orig_to>" + ODD_FULL + rb"))>)?")
     + (rb"(?: [FP]=<" + ODD_FULL + rb">)*")
     + (rb"(?: R=(?P<router>[\w.-]+))?(?: T=(?P<transport>[\w.-]+))?(?: S=\d+)?")
-    + (rb"(?: " + NEXT_HOST + rb")?" + MORE + rb"(?: A=\S+)?" + MORE)
+    + (rb"(?: " + NEXT_HOST + rb")?(?:" + MORE + rb" A=\S+)?")
 )
 # What the next server says, and where it speaks as its program does, what it calls the message.
 REPLY = (
-    rb'(?: (?:C="250[ -](?:\d\.\d\.\d:? )?(?:'
+    rb"(?:" + MORE + rb' (?:C="250[ -](?:\d\.\d\.\d:? )?(?:'
     rb"(?:(?i:OK:? queued as |OK id=)|(?=[0-9A-Za-z]+ Message accepted for delivery))"
     rb"(?P<new_queue_id>[0-9A-Za-z-]+)(?: Message accepted for delivery)?"
     rb'|(?i:ok) \d+ qp (?P<new_qp>\d+))(?:\\n)?"|C=' + QUOTED + rb"))?"
 )
-CALLED = rb"(?:" + QID + rb")?(?:DS )?H=" + CLIENT
+# A HELO such as `x) [192.0.2.1] F=<…` cannot be told from what may follow: no second `) [`.
+ONCE = rb"(?!.*\) \[.*\) \[)"
+CALLED = ONCE + rb"(?:" + QID + rb")?(?:DS )?H=" + CLIENT
 REFUSED = (
     (CALLED + MORE + rb"(?: A=\S+)?")
     + (rb"(?: F=<(?:(?P<sender>|" + FULL + rb")|(?P<odd_sender>" + ODD_FULL + rb"))>)?")
@@ -96,9 +99,9 @@ FAMILY = Family(
         ("received", QID + rb"<= (?P<odd>.*)"),
         ("delivery", QID + rb"(?P<how>[-=*>]>) " + ADDRESSEE + REPLY + MORE),
         ("delivery", QID + rb"(?P<how>[-=*>]>) (?P<odd>.*)"),
-        ("bounced", QID + rb"\*\* " + ADDRESSEE + rb": (?P<reason>.*)"),
+        ("bounced", QID + rb"\*\* " + ADDRESSEE + MORE + rb": (?P<reason>.*)"),
         ("bounced", QID + rb"\*\* (?P<odd>.*)"),
-        ("deferred", QID + rb"== " + ADDRESSEE + rb" defer (?P<reason>\(-?\d+\).*)"),
+        ("deferred", QID + rb"== " + ADDRESSEE + MORE + rb" defer (?P<reason>\(-?\d+\).*)"),
         ("deferred", QID + rb"== (?P<odd>.*)"),
         ("completed", QID + rb"Completed(?: QT=(?P<took>\S+))?"),
         ("frozen", QID + rb"(?:\*\*\* )?(?P<reason>(?:Frozen|Message is frozen).*)"),
@@ -120,13 +123,17 @@ FAMILY = Family(
         ("note", QID + rb"(?P<reason>.*)"),
         (
             "login failed",
-            rb"(?P<mech>[\w-]+) authenticator failed for (?:H=)?"
+            ONCE
+            + rb"(?P<mech>[\w-]+) authenticator failed for (?:H=)?"
             + CLIENT
             + rb"(?: U=\S+)?: (?P<reason>[^()]*)(?: \(set_id=(?:(?P<user>"
             + NAME
             + rb")|(?P<odd_user>.*))\)(?P<error>:.*)?)?",
         ),
-        ("connection", rb"(?P<how>" + CONNECTION + rb") " + CLIENT + rb"(?P<reason>[ :].*)?"),
+        (
+            "connection",
+            ONCE + rb"(?P<how>" + CONNECTION + rb") " + CLIENT + rb"(?P<reason>[ :].*)?",
+        ),
         ("no host name", rb"no host name found for IP address (?P<ip>" + IP + rb")"),
         ("queue run", rb"(?P<how>Start|End) (?:'[^']*' )?queue run: (?P<reason>.*)"),
     ),

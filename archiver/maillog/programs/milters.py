@@ -10,7 +10,7 @@ from archiver.maillog.facts import Family, events, passes
 # Postfix: short or long. Sendmail: 14 characters. A word of the filter's own has no digit in it.
 QID = rb"(?P<queue_id>[0-9A-F]{6,21}|(?=[A-Za-z]*\d)[0-9A-Za-z]{6,24})"
 ADDRESS = rb"(?:IPv6:)?[0-9A-Fa-f.:]{2,45}"
-MAILBOX = rb"[^\s<>]*@[^\s<>]*"
+MAILBOX = rb"[^\s<>@]*@[^\s<>]*"
 NAME = rb"[\w.-]+"  # of a domain or a host
 
 FAMILY = Family(

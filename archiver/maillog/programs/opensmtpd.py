@@ -37,7 +37,7 @@ ENVELOPE = rb"delivery evpid=" + EVPID + rb" " + FROM + rb" " + TO + rb"(?: " + 
 SMTP = SESSION + rb" smtp (?:event=)?"
 # Of version 5.
 OLD = rb"(?P<result>\w+) for " + EVPID + rb": (?:session=" + SESSION + rb", )?" + FROM + rb", " + TO
-OLD_END = rb", delay=(?P<delay>\w+), stat="
+OLD_END = rb" delay=(?P<delay>\w+), stat="
 
 FAMILY = Family(
     name="opensmtpd",
@@ -61,7 +61,7 @@ FAMILY = Family(
         (
             "delivery",
             (SESSION + rb" mta (?:event=)?" + ENVELOPE + rb'source="?(?P<source>[^\s"]*)"? ')
-            + (rb'relay="?' + RELAY + rb'"?' + OUTCOME + rb'"?(?P<status>' + REPLY + rb')"?'),
+            + (rb'relay="?' + RELAY + rb'"?' + OUTCOME + rb'"(?P<status>' + REPLY + rb')"'),
         ),
         (
             "connecting",
@@ -82,12 +82,12 @@ FAMILY = Family(
         (
             "delivery",
             (rb"delivery: " + OLD + rb"(?:, " + RCPT + rb")?, " + USER)
-            + (rb"(?:, method=(?P<method>\w+))?" + OLD_END + rb"(?P<status>.*)"),
+            + (rb"(?:, method=(?P<method>\w+))?," + OLD_END + rb"(?P<status>.*)"),
         ),
         (
             "delivery",
             (rb"relay: " + OLD + rb"(?:, " + RCPT + rb")?(?:, source=(?P<source>[^\s,]*))?")
-            + (rb", relay=" + RELAY + rb",?" + OLD_END[1:] + rb"(?P<status>" + REPLY + rb")"),
+            + (rb", relay=" + RELAY + rb",?" + OLD_END + rb"(?P<status>" + REPLY + rb")"),
         ),
         # Nothing of a stranger's stands before the session: names of users hold no blanks.
         (

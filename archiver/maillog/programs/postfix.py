@@ -86,7 +86,7 @@ REPLY = (
     rb"|250 2\.0\.0 <[^<>]*> (?P<session>[^\s()<>]+) Saved"
 )
 # Older Postfixes do not quote: a recipient that holds `>, relay=…` would end among these words.
-WORDS = rb"(?:(?!>, relay=).)*"
+WORDS = rb"(?!.*>, relay=).*"
 # What a Message-ID's key is stripped of. Possessive (`*+`): never tried again with less.
 TRIMMED = rb"[ \t\r\v\f<>]*+"
 
@@ -107,7 +107,7 @@ FAMILY = Family(
         (
             "queued",
             # The sender may hold anything, even `>, size=1`: what comes last is Postfix's own.
-            QID + rb"from=<(?P<sender>(?:[^\s<>](?:.{0,510}[^\s<>])?)?)>, size=(?P<size>\d+)"
+            QID + rb"from=<(?P<sender>(?:[^\s<>](?:.{0,318}[^\s<>])?)?)>, size=(?P<size>\d+)"
             rb", nrcpt=(?P<nrcpt>\d+) \(queue (?P<queue>\w+)\)",
         ),
         ("delivery", DELIVERED + RELAY + rb"\((?P<reason>" + REPLY + rb")\)"),
@@ -150,7 +150,7 @@ FAMILY = Family(
         ),
         (
             "passed on",
-            QID + rb"passing <(?P<recipient>[^\s<>]*@[^\s<>]*)> to transport=(?P<transport>\S+)",
+            QID + rb"passing <(?P<recipient>[^\s<>@]*@[^\s<>]*)> to transport=(?P<transport>\S+)",
         ),
         (
             "far server",
@@ -224,12 +224,12 @@ FAMILY = Family(
         ),
         ("service", rb"(?P<text>(?:daemon started|reload|terminating on signal) .*)"),
         ("service", rb"(?P<text>(?:starting|stopping|refreshing) the Postfix mail system)"),
-        ("warning", rb"(?:warning|error|fatal|panic): " + QID + rb"(?P<reason>.*)"),
+        ("warning", rb"warning: " + QID + rb"(?P<reason>.*)"),
         ("warning", rb"(?:warning|error|fatal|panic): (?P<reason>.*)"),
         ("note", QID + rb"(?P<text>.*)"),
     ),
     passes=passes(
-        ("queue_id", rb": ([0-9a-z]{6,})(?=: |$)"),
+        ("queue_id", rb": ([0-9a-z]{6,})(?:: |$)"),
         ("queue_id", rb"- +([0-9a-z]{6,}): "),  # RFC 5424: no colon before the text
         ("queue_id", rb"ed as ([\w-]+)"),
         # What Exim, qmail, Dovecot, Sendmail and OpenSMTPD answer; "ok" is found too.
@@ -238,12 +238,12 @@ FAMILY = Family(
             rb"\(250 (?:2\.0\.0 )?(?:ok id=|ok \d+ qp |<[^<>\n]*> )?([^\s()<>]+)",
         ),
         ("message_id", rb"message-id=" + TRIMMED + rb"([^\n]*[^\s<>])"),
-        ("address domain", rb"from=<([^\n]{0,512}(?=>, size=\d)|[^<>\n]*(?=>))"),
+        ("address domain", rb"from=<([^\n]{0,320}(?=>, size=\d)|[^<>\n]*(?=>))"),
         ("address domain", rb"to=<([^<>\n]*)>"),
         ("helo", rb"helo=<([^<>\n]*)>"),
         ("user domain", rb"sasl_username=([^,\n]*)"),
         ("ip", rb"addr(?:ess)? ([0-9a-f.:]*[0-9a-f])"),
-        ("ip", rb"warning: ([0-9a-f.:]*[0-9a-f]): "),
+        ("ip queue_id", rb"warning: ([0-9a-z.:]*[0-9a-z]): "),
         ("ip", rb"for \([\w.-]+:([0-9a-f.:]+)\)"),
     ),
 )

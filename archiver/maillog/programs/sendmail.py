@@ -18,7 +18,7 @@ from archiver.maillog.facts import Family, events, passes
 ID = rb"(?:[0-9A-Za-z]{7,8}\d{5,7}|[A-Z]{3}\d{5})"
 QID = rb"(?P<queue_id>" + ID + rb")(?:\[\d+\])?: "
 ANY = rb"(?:" + QID + rb"|NOQUEUE: )?"
-QUOTED = rb'"(?:[^"\\]|\\.)*"'
+QUOTED = rb'"(?:[^"\\]++|\\.)*+"'
 # Addresses in two forms: what can be a key, and what may hold anything in quotes.
 PLAIN = rb'[^\s",<>\\|]+'
 ODD = rb'(?:<(?:[^<>"\\]|\\.|' + QUOTED + rb')*>|(?:[^\s",<>\\]|\\.|' + QUOTED + rb")+)"
@@ -35,7 +35,10 @@ IP = rb"(?:IPv6:)?[0-9A-Fa-f.:]{2,45}"
 HOST = rb"(?:[^\s,<>]+ )?\[(?P<ip>" + IP + rb")\](?: \(may be forged\))?"
 RELAY = rb"relay=(?P<relay>" + HOST + rb"|[^\s,]+)"
 NEXT_HOST = rb"relay=(?P<relay>[^\s,]+)(?: \[(?P<relay_ip>" + IP + rb")\])?"
-MESSAGE_ID = rb"msgid=(?:<?(?P<message_id>[^\s<>]*[^\s<>,])>?|(?P<odd_message_id>.*?))"
+MESSAGE_ID = (
+    rb"msgid=(?:<?(?P<message_id>(?<=<)[^\s<>]++(?<!,)(?=>)|[^\s<>,]++)>?"
+    rb"|(?P<odd_message_id>[^,]*+(?:,[^,]*+)*?))"
+)
 END = (
     rb"(?:, bodytype=[^\s,]+)?(?:, proto=(?P<proto>[^\s,]+))?(?:, daemon=[^\s,]+)?"
     rb"(?:, tls_verify=[^\s,]+)?(?:, auth=[^\s,]+)?, " + RELAY
@@ -99,7 +102,7 @@ FAMILY = Family(
         ),
         (
             "login failed",
-            (ANY + rb"AUTH failure \((?P<mech>[^\s()]+)\): (?P<reason>.*?)")
+            (ANY + rb"AUTH failure \((?P<mech>[^\s()]+)\): (?P<reason>[^,]*+(?:,[^,]*+)*?)")
             + (rb"(?:, user=(?P<user>[^\s,<>]+))?, " + RELAY),
         ),
         ("encrypted", ANY + rb"STARTTLS=server, " + RELAY + rb"(?P<reason>,.*)?"),

@@ -1,0 +1,271 @@
+"""What the benchmark of needles stands on: logs and hosts, counted searches, and the truth.
+
+The truth is what a look at every line tells, without any index. Reads are counted by a store of
+our own, which stands between a search and its stores, and may be some milliseconds away.
+"""
+
+import contextlib
+import datetime as dt
+import os
+import random
+import shutil
+import sys
+import threading
+import time
+import zlib
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import archiver
+from archiver import lifelike
+from archiver.catchup import readable
+from archiver.config import Config, load
+from archiver.maillog.lines import keys_of
+from archiver.maillog.match import Wanted
+from archiver.manifest import ARCHIVE_SUFFIX
+from archiver.query import Window
+from archiver.search import Search
+from archiver.stores import Store, open_stores
+
+if TYPE_CHECKING:
+    from benchmarks import nightly
+else:  # a script finds what stands beside it
+    import nightly
+
+Key = tuple[str, bytes]  # kind and normal form
+Truth = dict[Key, "array[int]"]  # where the lines begin that tell a key
+
+PROCESSES = 2
+ZONE = ZoneInfo("Europe/Rome")
+EVER = Window(-(2**62), 2**62)
+REPEATED = b" mx1 last message repeated "
+MESSAGES_A_DAY = 25  # of a day among many: about 40 kB
+DEFAULT_LEVEL = nightly.CONFIG.replace("[compress]\nlevel = 3\n", "")
+
+
+# -- logs and hosts ---------------------------------------------------------------------------
+
+
+def host(work: Path, name: str, log: Path, more: str = "") -> Config:
+    """Return a host with the archives of a log; it is made unless this very program has made it.
+
+    more: TOML, for its configuration.
+    """
+    sources = sorted(Path(archiver.__file__).parent.rglob("*.py"))
+    program = zlib.crc32(b"".join(path.read_bytes() for path in sources))
+    here = work / f"{name}-{program:08x}"
+    if not here.exists():
+        making = work / f"{here.name}.making"
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir()
+        (making / "archiver.toml").write_text(DEFAULT_LEVEL + more)
+        (making / "maillog").touch()
+        nightly.archiver(making, "import", str(log))
+        making.rename(here)
+    return load(here / "archiver.toml")
+
+
+def log_of_a_day(work: Path, size: str, day: dt.date) -> Path:
+    path = work / f"day-{size}-{day}.log"
+    if not path.exists():
+        argv = ["--size", size, "--days", "1", "--start", str(day), "-o", f"{path}.making"]
+        nightly.timed(sys.executable, nightly.GENERATE, *argv)
+        os.rename(f"{path}.making", path)
+    return path
+
+
+def log_of_days(work: Path, count: int, last: dt.date) -> Path:
+    """So many small days, one after the other, the last of them not after `last`."""
+    path = work / f"days-{count}.log"
+    if not path.exists():
+        days = [last - dt.timedelta(n) for n in reversed(range(count))]
+        with open(f"{path}.making", "wb") as file, ProcessPoolExecutor(PROCESSES) as pool:
+            file.writelines(pool.map(small_day, days, chunksize=16))
+        os.rename(f"{path}.making", path)
+    return path
+
+
+def small_day(day: dt.date) -> bytes:
+    return b"".join(lifelike.day(day, ZONE, seed=1, messages=MESSAGES_A_DAY))
+
+
+# -- the truth --------------------------------------------------------------------------------
+
+
+def scan(path: Path) -> Truth:
+    """Take every line of a log apart, in two processes, and tell which tells what."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        file.seek(size // 2)
+        file.readline()
+        at = file.tell()
+        while REPEATED in file.readline():  # it means the line before it
+            at = file.tell()
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        first, second = pool.map(scan_part, [path] * 2, [0, at], [at, size])
+    for key, places in second.items():
+        first.setdefault(key, array("Q")).extend(places)
+    return first
+
+
+def scan_part(path: Path, begin: int, end: int) -> Truth:
+    found: Truth = defaultdict(lambda: array("Q"))
+    told: set[Key] = set()
+    with open(path, "rb") as file:
+        file.seek(begin)
+        while begin < end:
+            line = file.readline()
+            if REPEATED not in line:
+                told = keys_of(line)
+            for key in told:
+                found[key].append(begin)
+            begin += len(line)
+    return dict(found)
+
+
+def telling(log: bytes, key: Key) -> list[bytes]:
+    """Return the lines that tell a key, as a search for its text finds them."""
+    kind, text = key
+    found, at = [], 0
+    while (at := log.find(text, at)) >= 0:
+        begin, at = log.rfind(b"\n", 0, at) + 1, log.index(b"\n", at) + 1
+        if (kind, text) in keys_of(log[begin:at]):
+            found.append(log[begin:at])
+            while REPEATED in (following := log[at : log.find(b"\n", at) + 1]):
+                found.append(following)
+                at += len(following)
+    return found
+
+
+def some_keys(
+    log: bytes, kind: str, count: int, suits: Callable[[bytes], Any] = bool
+) -> list[bytes]:
+    """Return keys of a kind from lines here and there, the same ones for the same log."""
+    rng, found = random.Random(kind), set[bytes]()
+    while len(found) < count:
+        begin = log.find(b"\n", rng.randrange(len(log) - 1)) + 1
+        line = log[begin : log.find(b"\n", begin) + 1]
+        found |= {key for of, key in keys_of(line) if of == kind and suits(key)}
+    return sorted(found)[:count]
+
+
+# -- counted searches -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    key: str
+    bytes: int
+    begin: float
+    end: float
+
+
+class CountingStore:
+    """A store, `latency` seconds away, that counts what is asked of it."""
+
+    def __init__(self, store: Store, latency: float) -> None:
+        self.name = store.name
+        self.reads: list[Read] = []
+        self.listings = 0
+        self._store, self._latency = store, latency
+        self._lock = threading.Lock()
+        self.put, self.size, self.remove = store.put, store.size, store.remove
+
+    def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        begin, size = time.perf_counter(), 0
+        time.sleep(self._latency)
+        try:
+            for chunk in self._store.stream(key, start, length):
+                size += len(chunk)
+                yield chunk
+        finally:
+            with self._lock:
+                self.reads.append(Read(key, size, begin, time.perf_counter()))
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        self.listings += 1
+        return self._store.keys(prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one search gave, and what it cost."""
+
+    lines: list[bytes]
+    archives: set[str]
+    seconds: float
+    reads: list[Read]
+    listings: int
+
+    @property
+    def bytes(self) -> int:
+        return sum(read.bytes for read in self.reads)
+
+    @property
+    def range_reads(self) -> int:
+        return len(self.reads)
+
+    @property
+    def index_reads(self) -> int:
+        return self.range_reads - self.frame_reads
+
+    @property
+    def frame_reads(self) -> int:
+        return sum(read.key.endswith(ARCHIVE_SUFFIX) for read in self.reads)
+
+    @property
+    def beyond(self) -> int:
+        """Bytes read, those of archives in which lines were found apart."""
+        return sum(read.bytes for read in self.reads if read.key not in self.archives)
+
+    @property
+    def round_trips(self) -> int:
+        """How many reads had to wait for one another: the longest row of them."""
+        depth: list[tuple[float, int]] = []
+        for read in sorted(self.reads, key=lambda read: read.begin):
+            before = [row for end, row in depth if end <= read.begin]
+            depth.append((read.end, max(before, default=0) + 1))
+        return max((row for _, row in depth), default=0)
+
+
+Find = Callable[[Key, Window], Found]
+
+
+@contextlib.contextmanager
+def searching(config: Config, latency: float = 0.0) -> Iterator[Find]:
+    """Give what finds a key in a host's archives; a store that fails ends the benchmark."""
+    stores = [CountingStore(store, latency) for store in open_stores(config.storage)]
+    with readable(config.host.catalog, config.host.name, stores, []) as catalog:
+
+        def find(key: Key, window: Window) -> Found:
+            for store in stores:
+                store.reads.clear()
+            kind, text = key
+            begin = time.perf_counter()
+            wanted = Wanted(((kind, frozenset({text})),))
+            search = Search(config, stores, wanted, int(time.time()), archived=True)
+            lines = list(search.lines(catalog, config.sources[0], window))
+            seconds = time.perf_counter() - begin
+            if search.problems:
+                sys.exit(f"{kind} {text!r}: {search.problems[0].message}")
+            return Found(
+                [line.data for line in lines],
+                {line.archive or "" for line in lines},
+                seconds,
+                [read for store in stores for read in store.reads],
+                sum(store.listings for store in stores),
+            )
+
+        yield find
+
+
+def find_all(config: Config, keys: Sequence[Key], window: Window) -> list[Found]:
+    """For a process of its own."""
+    with searching(config) as find:
+        return [find(key, window) for key in keys]

@@ -1,0 +1,578 @@
+"""What it costs to find a needle in an archive, or in all of them, and to be able to.
+
+python benchmarks/needles.py --size 200MB --archives 2555 --work DIR [--json] [--only dated]
+
+A log of one day, as large as --size, is for needles whose date is known; --archives small days on
+end are for those without one. Every answer is compared with what a look at every line tells. What
+is read is counted by a store of our own, 20 ms away (see counted.py); seconds are those of a local
+disk whose files are in memory. This is a report, never a test: it exits 0 whatever the numbers
+say, and 1 when a command fails or an answer is wrong.
+"""
+
+import argparse
+import contextlib
+import datetime as dt
+import gzip
+import importlib
+import importlib.util
+import json
+import os
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import zstandard
+
+from archiver import pages, runs
+from archiver.config import Config
+from archiver.maillog.born import born
+from archiver.maillog.facts import KINDS
+from archiver.manifest import Manifest
+from archiver.query import Window, catalogued, day_window
+
+if TYPE_CHECKING:
+    from benchmarks import counted, nightly
+else:  # a script finds what stands beside it
+    import counted
+    import nightly
+
+MB = 10**6
+LATENCY = 0.02
+NEEDLES = 100
+SAMPLE = 300  # keys of each kind that are searched for; fewer, if they stand in more than
+FRAMES = 400  # frames
+ABSENT = 10_000
+ALL_KINDS = f"[index]\nkeys = {json.dumps(KINDS)}\n"
+DUCKDB = """\
+import sys, duckdb
+def read():
+    return int(open("/proc/self/io").readline().split()[1])
+before, query = read(), "SELECT line FROM read_parquet(?) WHERE message_id = ?"
+for (line,) in duckdb.execute(query, sys.argv[1:]).fetchall():
+    print(line, end="")
+print(read() - before)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure. goal: the largest of the values is to be no larger."""
+
+    name: str
+    values: Sequence[float]
+    unit: str = ""
+    goal: float | None = None
+
+    @property
+    def met(self) -> bool | None:
+        return None if self.goal is None else max(self.values) <= self.goal
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "median": statistics.median(self.values),
+            "max": max(self.values),
+            "count": len(self.values),
+            "goal": self.goal,
+            "met": self.met,
+        }
+
+    def text(self) -> str:
+        median, most = said(statistics.median(self.values)), said(max(self.values))
+        goal = "" if self.goal is None else said(self.goal)
+        verdict = {None: "", True: "met", False: "missed"}[self.met]
+        return (
+            f"{self.name:<52} {median:>10} {most:>10} {self.unit:<3} {goal:>6} {verdict}".rstrip()
+        )
+
+
+def said(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3f}"
+
+
+@dataclass
+class Bench:
+    """What is measured on. wrong: answers that were not what the lines tell."""
+
+    work: Path
+    size: str
+    archives: int
+    runs: int
+    yesterday: dt.date = dt.datetime.now(counted.ZONE).date() - dt.timedelta(1)
+    wrong: list[str] = field(default_factory=list)
+
+    @cached_property
+    def day_log(self) -> Path:
+        return counted.log_of_a_day(self.work, self.size, self.yesterday)
+
+    @cached_property
+    def days_log(self) -> Path:
+        return counted.log_of_days(self.work, self.archives, self.yesterday)
+
+    @cached_property
+    def day(self) -> Config:
+        return counted.host(self.work, self.day_log.stem, self.day_log)
+
+    @cached_property
+    def days(self) -> Config:
+        return counted.host(self.work, self.days_log.stem, self.days_log)
+
+    @property
+    def window(self) -> Window:
+        return day_window(self.yesterday, self.yesterday, counted.ZONE)
+
+    def expect(self, right: bool, what: str) -> None:
+        if not right:
+            self.wrong.append(what)
+
+
+def manifests(config: Config) -> list[Manifest]:
+    """Return those of a host's archives, in the order of the chain."""
+    window = counted.EVER
+    with catalogued(config, []) as catalog:
+        found = catalog.between(config.sources[0].name, window.start, window.end)
+    return sorted((each.manifest for each in found), key=lambda manifest: manifest.sequence)
+
+
+def stored(config: Config, key: str) -> Path:
+    return config.storage.targets[0].path / key
+
+
+# -- recall, and the size of the index ---------------------------------------------------------
+
+
+def recall(bench: Bench) -> list[Row]:
+    """Of the index of all kinds of keys, alone, for all of them; and of searches, for some."""
+    config = counted.host(bench.work, f"{bench.day_log.stem}-all", bench.day_log, ALL_KINDS)
+    (manifest,) = manifests(config)
+    truth = counted.scan(bench.day_log)
+    frames = places(truth, [frame.raw_size for frame in manifest.frames])
+    index = stored(config, manifest.index_key)
+    missed = not_named(config, index, bytes.fromhex(manifest.sha256), frames)
+    rows = [Row(f"index: keys missed of {len(truth):,}", [missed], goal=0), *in_runs(bench)]
+    asked = {kind: sample(frames, kind) for kind in KINDS}
+    with ProcessPoolExecutor(counted.PROCESSES) as pool:
+        tasks = [
+            pool.submit(wrongly_found, config, bench.day_log, {key: truth[key] for key in keys})
+            for keys in asked.values()
+        ]
+        for (kind, keys), task in zip(asked.items(), tasks, strict=True):
+            wrong = task.result()
+            rows.append(Row(f"search: {kind}: wrong of {len(keys)}", [len(wrong)], goal=0))
+            for key in wrong:
+                bench.expect(right=False, what=f"search for {key}")
+    bench.expect(missed == 0, f"index: {missed} keys missed")
+    return rows
+
+
+def in_runs(bench: Bench) -> list[Row]:
+    """Recall of the runs: for all keys, the archives in which they stand."""
+    config = bench.days
+    of_all = places(counted.scan(bench.days_log), [each.raw_size for each in manifests(config)])
+    missed = 0
+    for span in runs.spans(bench.archives):
+        within = range(span.first - 1, span.last)
+        of_run = {
+            key: frozenset(place - within.start for place in numbers if place in within)
+            for key, numbers in of_all.items()
+            if key[0] in config.index.keys
+        }
+        key = runs.key_of(config.host.name, config.sources[0].name, span)
+        missed += not_named(config, stored(config, key), key.encode(), of_run)
+    bench.expect(missed == 0, f"runs: {missed} keys missed")
+    return [Row(f"runs: keys missed of {len(of_all):,}", [missed], goal=0)]
+
+
+Places = dict[counted.Key, frozenset[int]]
+
+
+def places(truth: counted.Truth, sizes: Sequence[int]) -> Places:
+    """Tell in which frames, or archives, of these sizes the keys stand."""
+    ends = list(accumulate(sizes))
+    return {
+        key: frozenset(bisect_right(ends, begin) for begin in begins)
+        for key, begins in truth.items()
+    }
+
+
+def not_named(config: Config, index: Path, identity: bytes, asked: Places) -> int:
+    """Count the keys for which an index does not name every place where they stand."""
+    hashes = pages.hasher(config.host.name)(text.lower() for _, text in asked)
+    numbered = sorted(zip(map(pages.number, hashes), asked.values(), strict=True), key=first)
+    half = len(numbered) // 2
+    with ProcessPoolExecutor(counted.PROCESSES) as pool:
+        parts = [numbered[:half], numbered[half:]]
+        return sum(pool.map(not_named_in, [index] * 2, [identity] * 2, parts))
+
+
+def first(pair: tuple[int, object]) -> int:
+    return pair[0]
+
+
+def not_named_in(index: Path, identity: bytes, asked: list[tuple[int, frozenset[int]]]) -> int:
+    """Look up every hash, as a search does; but each page, once taken apart, is remembered."""
+    data, entries = index.read_bytes(), pages.entries
+
+    def read(at: int, count: int) -> bytes:
+        return data[at * pages.PAGE : (at + count) * pages.PAGE]
+
+    @lru_cache(8)
+    def remembered(page: bytes) -> tuple[tuple[int, tuple[int, ...] | None], ...]:
+        return tuple(entries(page))
+
+    missed, count = 0, len(data) // pages.PAGE
+    with mock.patch.object(pages, "entries", remembered):
+        for hashed, there in asked:
+            answer = pages.look_up(hashed, read, pages=count, identity=identity)
+            missed += answer.places is not None and not there.issubset(answer.places)
+    return missed
+
+
+def sample(frames: Places, kind: str) -> list[counted.Key]:
+    """Choose keys of a kind: the two that stand in most frames, and any others."""
+    of_kind = sorted(key for key in frames if key[0] == kind)
+    chosen = sorted(of_kind, key=lambda key: -len(frames[key]))[:2]
+    chosen += random.Random(kind).sample(of_kind, min(SAMPLE, len(of_kind)))
+    looked_through = list(accumulate(len(frames[key]) for key in chosen))
+    return chosen[: max(bisect_right(looked_through, FRAMES), 3)][:SAMPLE]
+
+
+def wrongly_found(config: Config, path: Path, asked: counted.Truth) -> list[counted.Key]:
+    """Return the keys for which a search finds other lines than those that begin there."""
+    log, wrong = path.read_bytes(), []
+    with counted.searching(config) as find:
+        for key, begins in asked.items():
+            lines = [log[begin : log.index(b"\n", begin) + 1] for begin in begins]
+            if find(key, counted.EVER).lines != lines:
+                wrong.append(key)
+    return wrong
+
+
+def size(bench: Bench) -> list[Row]:
+    rows = []
+    for name, config in (("a large day", bench.day), ("small days, runs too", bench.days)):
+        store = config.storage.targets[0].path
+        sizes = [
+            path.stat().st_size for suffix in ("idx", "run") for path in store.rglob(f"*.{suffix}")
+        ]
+        raw = sum(each.raw_size for each in manifests(config))
+        goal = 1.0 if config is bench.day else None
+        rows.append(Row(f"index of {name}, of raw", [100 * sum(sizes) / raw], "%", goal))
+    return rows
+
+
+# -- needles ----------------------------------------------------------------------------------
+
+
+def look_for(
+    bench: Bench,
+    config: Config,
+    path: Path,
+    kind: str,
+    window: Window,
+    latency: float = LATENCY,
+    suits: Callable[[bytes], Any] = bool,
+) -> list[counted.Found]:
+    """Search for needles, and compare what is found with what is there."""
+    log, found = path.read_bytes(), []
+    with counted.searching(config, latency) as find:
+        for text in counted.some_keys(log, kind, NEEDLES, suits):
+            found.append(find((kind, text), window))
+            right = found[-1].lines == counted.telling(log, (kind, text))
+            bench.expect(right, f"search for {kind} {text!r} in {path.name}")
+    return found
+
+
+def dated(bench: Bench) -> list[Row]:
+    found = look_for(bench, bench.day, bench.day_log, "message_id", bench.window)
+    return [
+        Row("dated: range reads", [each.range_reads for each in found], goal=4),
+        Row("dated: bytes", [each.bytes / MB for each in found], "MB", 0.7),
+        Row("dated: round trips", [each.round_trips for each in found]),
+        Row("dated: listings", [each.listings for each in found], goal=0),
+        *in_seconds(bench, "dated", ["--date", str(bench.yesterday)]),
+    ]
+
+
+def undated(bench: Bench) -> list[Row]:
+    found = look_for(bench, bench.days, bench.days_log, "message_id", counted.EVER)
+    return [
+        Row("undated: range reads", [each.range_reads for each in found], goal=20),
+        Row("undated: beyond the archive it is in", [each.beyond / MB for each in found], "MB", 1),
+        Row("undated: round trips", [each.round_trips for each in found], goal=4),
+        Row("undated: listings", [each.listings for each in found], goal=0),
+        *in_seconds(bench, "undated", []),
+    ]
+
+
+def in_seconds(bench: Bench, name: str, dates: list[str]) -> list[Row]:
+    """How long it takes, the search alone and the whole command."""
+    config, path = (bench.day, bench.day_log) if dates else (bench.days, bench.days_log)
+    window = bench.window if dates else counted.EVER
+    found = look_for(bench, config, path, "message_id", window, latency=0)
+    texts = counted.some_keys(path.read_bytes(), "message_id", bench.runs)
+    commands = [nightly.timed(*fetching(config, text, dates)).seconds for text in texts]
+    return [
+        Row(f"{name}: search", [each.seconds for each in found], "s", 1),
+        Row(f"{name}: archiver fetch --message-id", commands, "s", 1),
+    ]
+
+
+def fetching(config: Config, text: bytes, dates: list[str]) -> list[str]:
+    what = f"--message-id={text.decode()}"
+    return [nightly.ARCHIVER, "-c", str(config.path), "fetch", what, *dates]
+
+
+def absent(bench: Bench) -> list[Row]:
+    """Look for what was never logged: nothing but indexes should be read."""
+    keys = [key for n in range(ABSENT // 4) for key in absent_keys(n)]
+    rows = []
+    for name, config, window in (
+        ("dated", bench.day, bench.window),
+        ("undated", bench.days, counted.EVER),
+    ):
+        with ProcessPoolExecutor(counted.PROCESSES) as pool:
+            halves = [keys[0::2], keys[1::2]]
+            tasks = [pool.submit(counted.find_all, config, half, window) for half in halves]
+            found = [each for task in tasks for each in task.result()]
+        bench.expect(not any(each.lines for each in found), f"{name}: an absent key was found")
+        read = sum(bool(each.frame_reads) for each in found)
+        rows.append(Row(f"absent, {name}: read a frame", [100 * read / len(keys)], "%", 0.1))
+    return rows
+
+
+def absent_keys(n: int) -> list[counted.Key]:
+    """Keys that no lifelike log holds."""
+    texts = (f"{n}.absent@absent.example", f"{n}@absent.example", f"{10**9 + n}")
+    kinds = ("message_id", "address", "qp")
+    ip = f"0.1.{n // 250}.{n % 250}"
+    return [
+        *((kind, text.encode()) for kind, text in zip(kinds, texts, strict=True)),
+        ("ip", ip.encode()),
+    ]
+
+
+def telling_time(bench: Bench) -> list[Row]:
+    """Queue ids that tell when they were made: their frames are known without an index."""
+
+    def tells(text: bytes) -> bool:
+        return born(text, near=int(time.time())) is not None
+
+    found = look_for(bench, bench.day, bench.day_log, "queue_id", bench.window, suits=tells)
+    asked = sum(bool(each.index_reads) for each in found)
+    return [
+        Row("id with its time: index reads", [each.index_reads for each in found], goal=0),
+        Row("id with its time: asked an index", [100 * asked / len(found)], "%"),
+        Row("id with its time: range reads", [each.range_reads for each in found]),
+        Row("id with its time: bytes", [each.bytes / MB for each in found], "MB"),
+    ]
+
+
+# -- the nightly pass -------------------------------------------------------------------------
+
+
+def night(bench: Bench) -> list[Row]:
+    log = str(bench.day_log)
+    both = nightly.Bench(str(bench.work), week=log, single=log, runs=bench.runs)
+    costs = nightly.side_by_side(
+        lambda: nightly.run_on_copy(both), lambda: nightly.compress_and_hash(both), bench.runs
+    )
+    row = nightly.Row("run", "zstd -3 && sha256sum", *costs)
+    cpu = row.cpu[0] / row.cpu[1]
+    rows = [
+        Row("run --force, against zstd -3 && sha256sum", [row.result], "x", 1.5),
+        Row("run --force, against them: CPU seconds", [cpu], "x"),
+        Row("run --force: its largest process", [row.memory / nightly.MIB], "MiB", 256),
+    ]
+    if Path("/proc/self/smaps_rollup").exists():
+        with nightly.fresh(both) as here:
+            shutil.copyfile(log, here / "maillog")
+            most = most_memory(nightly.ARCHIVER, "-c", f"{here}/archiver.toml", "run", "--force")
+        rows.append(Row("run --force: its processes together", [most / nightly.MIB], "MiB", 256))
+    return rows
+
+
+def most_memory(*argv: str) -> int:
+    """Run a command; return the most memory that it and its children have held at one time."""
+    most = 0
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            most = max(most, sum(map(memory, family(process.pid))))
+            time.sleep(0.02)
+    if process.returncode:
+        sys.exit(f"{' '.join(argv)}: exit {process.returncode}")
+    return most
+
+
+def family(pid: int) -> Iterator[int]:
+    """Yield the numbers of a process and of its children, and of theirs."""
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for child in children.read_text().split():
+                yield from family(int(child))
+
+
+def memory(pid: int) -> int:
+    """The resident set of a process, in bytes; of what is shared, its share."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+# -- side by side with what others search with -------------------------------------------------
+
+
+def tools(bench: Bench) -> list[Row]:
+    rows = []
+    for name, config, path, dates in (
+        ("one day", bench.day, bench.day_log, ["--date", str(bench.yesterday)]),
+        ("all days", bench.days, bench.days_log, []),
+    ):
+        log = path.read_bytes()
+        (text,) = counted.some_keys(log, "message_id", 1)
+        lines = counted.telling(log, ("message_id", text))
+        commands = commands_of_others(bench.work, config, text.decode())
+        with counted.searching(config) as find:
+            ours = find(("message_id", text), bench.window if dates else counted.EVER)
+        seconds, _ = answered(bench, fetching(config, text, dates), lines)
+        for tool, (argv, size) in commands.items():
+            theirs, out = answered(bench, argv, lines)
+            rows += [
+                Row(f"{name}: {tool}: seconds, archiver's", [theirs / seconds], "x"),
+                Row(f"{name}: {tool}: bytes, archiver's", [(size or int(out)) / ours.bytes], "x"),
+            ]
+    return rows
+
+
+def answered(bench: Bench, argv: list[str], lines: list[bytes]) -> tuple[float, bytes]:
+    """Run a command that is to write these lines; return its seconds, and what else it wrote."""
+    output = bench.work / "answer"
+    begin = time.perf_counter()
+    costs = [nightly.timed(*argv, output=str(output)).seconds]
+    if time.perf_counter() - begin < 5:
+        costs += [nightly.timed(*argv, output=str(output)).seconds for _ in range(bench.runs - 1)]
+    got = output.read_bytes()
+    whole = b"".join(lines)
+    bench.expect(got.startswith(whole), f"{argv[0]} gave {len(got)} bytes, not these lines")
+    return statistics.median(costs), got.removeprefix(whole)
+
+
+def commands_of_others(work: Path, config: Config, text: str) -> dict[str, tuple[list[str], int]]:
+    """Tell how others find a text in a host's archives, and how many bytes they read for it; 0:
+    they tell that themselves.
+    """
+    archives = [stored(config, each.archive_key) for each in manifests(config)]
+    gz = copies(archives, work / f"{config.path.parent.name}-gz", "gz", as_gzip)
+    # zstdgrep fails if any file does not hold the text.
+    one_suffices = ["sh", "-c", '"$@" || [ $? -eq 1 ]', "sh"]
+    commands = {"zgrep -F": ([*one_suffices, "zgrep", "-hF", text, *map(str, gz)], total(gz))}
+    for tool, *argv in (("zstdgrep -F", "zstdgrep", "-h", "-F"), ("rg -z", "rg", "-zFIN")):
+        if shutil.which(argv[0]):
+            commands[tool] = ([*one_suffices, *argv, text, *map(str, archives)], total(archives))
+        else:
+            print(f"{argv[0]}: not installed", file=sys.stderr)
+    if all(map(importlib.util.find_spec, ("duckdb", "pyarrow"))):
+        directory = work / f"{config.path.parent.name}-parquet"
+        copies(archives, directory, "parquet", as_parquet)
+        argv = [sys.executable, "-c", DUCKDB, f"{directory}/*.parquet", text]
+        commands["DuckDB on Parquet"] = (argv, 0)
+    else:
+        print("duckdb with pyarrow: not installed", file=sys.stderr)
+    return commands
+
+
+def total(paths: Sequence[Path]) -> int:
+    return sum(path.stat().st_size for path in paths)
+
+
+def copies(
+    archives: Sequence[Path], directory: Path, suffix: str, write: Callable[[bytes, Path], None]
+) -> list[Path]:
+    """Return these archives in another format; they are made if they are not there yet."""
+    paths = [directory / f"{number:05}.{suffix}" for number, _ in enumerate(archives)]
+    if not directory.exists():
+        making = directory.with_suffix(".making")
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir()
+        for archive, path in zip(archives, paths, strict=True):
+            with open(archive, "rb") as file:
+                reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+                write(reader.read(), making / path.name)
+        making.rename(directory)
+    return paths
+
+
+def as_gzip(log: bytes, path: Path) -> None:
+    path.write_bytes(gzip.compress(log, 6))
+
+
+def as_parquet(log: bytes, path: Path) -> None:
+    """A row per line, in DuckDB's row groups, with its Bloom filters."""
+    duckdb, pyarrow = (importlib.import_module(name) for name in ("duckdb", "pyarrow"))
+    lines = log.decode().splitlines(keepends=True)
+    ids = [line.partition("message-id=<")[2] or line.partition("msgid=<")[2] for line in lines]
+    columns = {"line": lines, "message_id": [each.partition(">")[0] or None for each in ids]}
+    duckdb.from_arrow(pyarrow.table(columns)).write_parquet(str(path), compression="zstd")
+
+
+MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
+    "recall": recall,
+    "size": size,
+    "dated": dated,
+    "undated": undated,
+    "absent": absent,
+    "time": telling_time,
+    "night": night,
+    "tools": tools,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--size", default="200MB", help="of the log of one day")
+    parser.add_argument("--archives", type=int, default=2555, help="how many small days on end")
+    parser.add_argument("--runs", type=int, default=3, help="of each command")
+    parser.add_argument(
+        "--work", metavar="DIR", help="where to work, and find what was made before"
+    )
+    parser.add_argument("--json", action="store_true", help="write one JSON document")
+    parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
+    args = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        work = args.work or stack.enter_context(tempfile.TemporaryDirectory())
+        os.makedirs(work, exist_ok=True)
+        bench = Bench(Path(work).absolute(), args.size, args.archives, args.runs)
+        rows = []
+        for name in args.only:
+            rows += (of_it := MEASUREMENTS[name](bench))
+            if not args.json:
+                print(*(row.text() for row in of_it), sep="\n", flush=True)
+    if args.json:
+        machine = {"python": platform.python_version(), "cpus": os.cpu_count()}
+        document = {"size": args.size, "archives": args.archives, "runs": args.runs, **machine}
+        document |= {"wrong": bench.wrong, "rows": [row.document() for row in rows]}
+        print(json.dumps(document, indent=2))
+    if bench.wrong:
+        sys.exit("wrong answers:\n" + "\n".join(bench.wrong[:20]))
+
+
+if __name__ == "__main__":
+    main()
