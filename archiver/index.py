@@ -24,7 +24,7 @@ from archiver.elsewhere import Elsewhere
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.maillog.bulk import Reader
 from archiver.maillog.lines import NEAR
-from archiver.pages import PLACE_BITS, encoded, hasher, save
+from archiver.pages import PLACE_BITS, entries_of, hasher, save
 
 # So many hashes are sorted at once.
 AT_ONCE = 2**20
@@ -178,11 +178,13 @@ class Indexing:
 
     def _write(self, path: Path, identity: bytes) -> None:
         frames, total = len(self._bounds), sum(map(self._count, range(256)))
-        found = list(encoded(self._postings(), frames)) if total <= AT_ONCE else None
+        every = (
+            [entries_of(part, frames) for part in self._postings()] if total <= AT_ONCE else None
+        )
         with open(path, "wb") as file:
             save(
                 file,
-                lambda: encoded(self._postings(), frames) if found is None else found,
+                lambda: every or (entries_of(part, frames) for part in self._postings()),
                 kinds=self._kinds,
                 identity=identity,
             )

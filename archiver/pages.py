@@ -4,21 +4,27 @@ Pure. An index tells in which places a key may stand: in which frames of an arch
 which archives of a run. docs/format.md specifies it for readers to come.
 
     hash      the first 40 bits of BLAKE2b of the key, keyed with the host's name
-    page      4096 bytes: header, entries in the order of their hashes, zeros
-    header    CRC-32, version, flags, kinds, length of the entries
-    entry     hash (the first of a page whole, the others as the distance to the one
-              before), then the places: numbers as distances, too
+    page      4096 bytes: header; the hashes of its entries, in order, each as the distance to
+              the one before, in columns of bytes; their places; zeros
+    header    CRC-32, version, flags, kinds, number of entries, columns, the first hash
+    places    numbers, each as the distance to the one before
 
 Page `hash * homes >> 40` is where an entry is at home. An entry that finds no room there goes
 into the next one; so the last pages are nobody's home. Whatever is found is to be verified:
 another key may have the same hash.
 """
 
+import math
+import operator
 import struct
+import sys
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import accumulate, chain, islice
 from typing import BinaryIO
 
 from archiver.maillog.facts import KINDS
@@ -26,13 +32,16 @@ from archiver.maillog.facts import KINDS
 PAGE = 4096
 VERSION = 1
 GOES_ON = 1  # flag: the next page begins with what found no room here
-HEADER = struct.Struct(">IBBHH")
+HEADER = struct.Struct(">IBBHHB5s")
+FLAGS = 5
 ROOM = PAGE - HEADER.size
 BITS = 40
 PLACE_BITS = 24
 # A key in more than half of all places, or one whose list would be longer: "in every place".
 LONGEST_LIST = 1024
 EVERY = b"\0"
+# Not a key: a step on the way to one that is too far away for the columns.
+NOWHERE = b"\1"
 # How full pages are on average. Fuller ones would push many entries out of their homes.
 FILL = 0.94
 
@@ -77,21 +86,58 @@ def homes(pages: int) -> int:
 # -- writing ----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Entries:
+    """Some entries of an index, in order: hashes, and the places of each, encoded."""
+
+    hashes: list[int]
+    places: list[bytes]
+
+
+def entries_of(postings: Iterable[int], places: int) -> Entries:
+    """Return the entries for `hash << 24 | place`, sorted. places: how many there are."""
+    below = 2**PLACE_BITS - 1
+    single = [_varint((place + 1) * 2) for place in range(places)]
+    hashes: list[int] = []
+    encoded: list[bytes] = []
+    several: dict[int, list[int]] = {}
+    last = -1
+    for posting in postings:
+        hashed, place = posting >> PLACE_BITS, posting & below
+        if hashed != last:
+            last = hashed
+            hashes.append(hashed)
+            encoded.append(single[place])
+        else:
+            several.setdefault(len(hashes) - 1, [first]).append(place)
+            continue
+        first = place
+    for at, listed in several.items():
+        encoded[at] = _encoded(sorted(set(listed)), places)
+    return Entries(hashes, encoded)
+
+
 def save(
     file: BinaryIO,
-    entries: Callable[[], Iterable["Entry"]],
+    parts: Callable[[], Iterable[Entries]],
     *,
     kinds: Collection[str],
     identity: bytes,
 ) -> None:
-    """Write an index. entries: gives them in order, each time it is asked.
+    """Write an index. parts: gives all entries in order, each time it is asked.
 
     kinds: of the keys that were looked for. identity: of what it is the index of.
     """
-    pages = pages_for(entries())
+    count = size = 0
+    for part in parts():
+        count += len(part.hashes)
+        size += sum(map(len, part.places))
+    width = columns_for(count)
+    each = width * (1 + _steps(count, width)) + 1.0 * size / max(count, 1)
+    pages = max(1, int(count * each / (ROOM * FILL)) * 49 // 48 + 1)
     while True:
         try:
-            file.writelines(write(entries(), pages=pages, kinds=kinds, identity=identity))
+            file.writelines(_pages(parts(), pages, width, kinds, identity))
         except OverflowError:
             file.seek(0)
             pages += pages // 16 + 1
@@ -99,67 +145,76 @@ def save(
             return
 
 
-Entry = tuple[int, bytes]  # a hash, and its places, encoded
+def columns_for(count: int) -> int:
+    """Return how many bytes the distance between two of so many hashes takes, at best."""
+    return min(range(2, 6), key=lambda width: width * (1 + _steps(count, width)))
 
 
-def encoded(parts: Iterable[Sequence[int]], places: int) -> Iterator[Entry]:
-    """Yield the entries of an index.
-
-    parts: all of `hash << 24 | place`, sorted, in parts; no hash stands in two of them. places:
-    how many there are.
-    """
-    below = 2**PLACE_BITS - 1
-    for part in parts:
-        last, listed = -1, [0]
-        for posting in part:
-            hashed = posting >> PLACE_BITS
-            if hashed != last:
-                if last >= 0:
-                    yield last, _encoded(listed, places)
-                last, listed = hashed, [posting & below]
-            elif posting & below != listed[-1]:
-                listed.append(posting & below)
-        if last >= 0:
-            yield last, _encoded(listed, places)
+def _steps(count: int, width: int) -> float:
+    """How many steps there are for each entry: distances are distributed exponentially."""
+    mean = 2**BITS / max(count, 1)
+    return 1 / math.expm1(min(2 ** (8 * width) / mean, 700))
 
 
-def pages_for(entries: Iterable[Entry]) -> int:
-    """Return how many pages to try first."""
-    size = last = 0
-    for hashed, places in entries:
-        size += len(places) + (hashed - last).bit_length() // 7 + 1
-        last = hashed
-    return max(1, int(size / (ROOM * FILL)) * 49 // 48 + 1)
-
-
-def write(
-    entries: Iterable[Entry], *, pages: int, kinds: Collection[str], identity: bytes
+def _pages(
+    parts: Iterable[Entries], pages: int, width: int, kinds: Collection[str], identity: bytes
 ) -> Iterator[bytes]:
-    """Yield the pages of an index. pages: how many there are to be.
+    """Yield the pages. Raises: OverflowError: these do not suffice."""
+    of, at, last = homes(pages), 0, 0
+    hashes: list[int] = []
+    places: list[bytes] = []
+    for part in chain(parts, [None]):
+        if part:
+            more = _with_steps(part, last, width)
+            last = part.hashes[-1] if part.hashes else last
+            hashes, places = hashes + more.hashes, places + more.places
+        ends = list(accumulate(map(len, places), initial=0))
+        begin = 0
+        while at < pages:
+            # What is at home here, or was pushed out of its home; as much as there is room for.
+            end = bisect_left(hashes, -(-((at + 1) << BITS) // of)) if at + 1 < of else len(hashes)
+            if end == len(hashes) and part:
+                break  # there may be more
+            fit = end
+            while ends[fit] - ends[begin] + (fit - begin) * width > ROOM:
+                over = ends[fit] - ends[begin] + (fit - begin) * width - ROOM
+                fit -= max(1, over // (width + LONGEST_LIST))
+            page = _page(hashes[begin:fit], places[begin:fit], width, kinds)
+            yield _sealed(page, at, pages, identity, goes_on=fit < end)
+            begin, at = fit, at + 1
+        hashes, places = hashes[begin:], places[begin:]
+    if hashes:
+        raise OverflowError(pages)
 
-    Raises: OverflowError: they do not suffice.
-    """
-    header = HEADER.pack(0, VERSION, 0, mask(kinds), 0)
-    of, at, last = homes(pages), 0, -1
-    room = bytearray(header)
-    for hashed, places in entries:
-        home = hashed * of >> BITS
-        gap = _varint(hashed - last) if last >= 0 else hashed.to_bytes(5, "big")
-        if home > at or len(room) + len(gap) + len(places) > PAGE:
-            yield _sealed(room, at, pages, identity, goes_on=home <= at)
-            for empty in range(at + 1, home):
-                yield _sealed(bytearray(header), empty, pages, identity, goes_on=False)
-            at = max(home, at + 1)
-            if at >= pages:
-                raise OverflowError(pages)
-            room = bytearray(header)
-            gap = hashed.to_bytes(5, "big")
-        room += gap
-        room += places
-        last = hashed
-    for rest in range(at, pages):
-        yield _sealed(room, rest, pages, identity, goes_on=False)
-        room = bytearray(header)
+
+def _with_steps(part: Entries, last: int, width: int) -> Entries:
+    """Put steps where the distance to the next hash does not fit into the columns."""
+    furthest = 256**width - 1
+    gaps = map(operator.sub, part.hashes, chain([last], part.hashes))
+    far = [n for n, gap in enumerate(gaps) if gap > furthest]
+    hashes, places, done = [], [], 0
+    for n in far:
+        hashes += part.hashes[done:n]
+        places += part.places[done:n]
+        steps = list(
+            range((part.hashes[n - 1] if n else last) + furthest, part.hashes[n], furthest)
+        )
+        hashes += steps
+        places += [NOWHERE] * len(steps)
+        done = n
+    return Entries(hashes + part.hashes[done:], places + part.places[done:])
+
+
+def _page(hashes: list[int], places: list[bytes], width: int, kinds: Collection[str]) -> bytes:
+    first = hashes[0] if hashes else 0
+    header = HEADER.pack(0, VERSION, 0, mask(kinds), len(hashes), width, first.to_bytes(5, "big"))
+    gaps = array("Q", map(operator.sub, hashes, chain([first], hashes)))
+    if sys.byteorder == "little":
+        gaps.byteswap()
+    data = gaps.tobytes()
+    columns = [data[column::8] for column in range(8 - width, 8)]
+    page = b"".join([header, *columns, *places])
+    return page + bytes(PAGE - len(page))
 
 
 def _encoded(listed: list[int], places: int) -> bytes:
@@ -195,13 +250,11 @@ def _varint(value: int) -> bytes:
 SMALL = [bytes((value,)) for value in range(0x80)]
 
 
-def _sealed(page: bytearray, at: int, pages: int, identity: bytes, *, goes_on: bool) -> bytes:
-    used = len(page) - HEADER.size
-    page += bytes(PAGE - len(page))
-    _, version, _, kinds, _ = HEADER.unpack_from(page)
-    HEADER.pack_into(page, 0, 0, version, GOES_ON if goes_on else 0, kinds, used)
-    page[:4] = _checksum(page, at, pages, identity).to_bytes(4, "big")
-    return bytes(page)
+def _sealed(page: bytes, at: int, pages: int, identity: bytes, *, goes_on: bool) -> bytes:
+    sealed = bytearray(page)
+    sealed[FLAGS] = GOES_ON if goes_on else 0
+    sealed[:4] = _checksum(sealed, at, pages, identity).to_bytes(4, "big")
+    return bytes(sealed)
 
 
 def _checksum(page: bytes | bytearray, at: int, pages: int, identity: bytes) -> int:
@@ -235,11 +288,11 @@ def look_up(
         for each in range(count):
             page = data[each * PAGE : (each + 1) * PAGE]
             kinds, goes_on = check(page, at + each, pages, identity)
-            for found, places in entries(page):
-                if found == hashed:
-                    return Answer(kinds, places)
-                if found > hashed:
-                    return Answer(kinds, ())
+            hashes = hashes_of(page)
+            place = bisect_left(hashes, hashed)
+            if place < len(hashes):
+                found = hashes[place] == hashed
+                return Answer(kinds, list(islice(places_of(page), place + 1))[-1] if found else ())
             if not goes_on:
                 return Answer(kinds, ())
         at, count = at + count, 8
@@ -254,8 +307,8 @@ def check(page: bytes, at: int, pages: int, identity: bytes) -> tuple[frozenset[
     """
     if len(page) != PAGE or int.from_bytes(page[:4], "big") != _checksum(page, at, pages, identity):
         raise DamagedIndexError(f"page {at} of {pages} is damaged")
-    _, version, flags, bits, used = HEADER.unpack_from(page)
-    if version != VERSION or used > ROOM:
+    _, version, flags, bits, _, _, _ = HEADER.unpack_from(page)
+    if version != VERSION:
         raise DamagedIndexError(f"page {at} is of version {version}, not {VERSION}")
     kinds = frozenset(kind for bit, kind in enumerate(KINDS) if bits >> bit & 1)
     return kinds, bool(flags & GOES_ON)
@@ -263,21 +316,32 @@ def check(page: bytes, at: int, pages: int, identity: bytes) -> tuple[frozenset[
 
 def entries(page: bytes) -> Iterator[tuple[int, tuple[int, ...] | None]]:
     """Yield a page's hashes and their places (None: all), in order."""
-    at, end = HEADER.size, HEADER.size + HEADER.unpack_from(page)[4]
-    hashed = -1
-    while at < end:
-        if hashed < 0:
-            hashed, at = int.from_bytes(page[at : at + 5], "big"), at + 5
-        else:
-            gap, at = _read_varint(page, at)
-            hashed += gap
+    for hashed, places in zip(hashes_of(page), places_of(page), strict=True):
+        if places != ():
+            yield hashed, places
+
+
+def hashes_of(page: bytes) -> list[int]:
+    """Return a page's hashes, in order."""
+    _, _, _, _, count, width, first = HEADER.unpack_from(page)
+    columns = [page[HEADER.size + n * count : HEADER.size + (n + 1) * count] for n in range(width)]
+    gaps = (int.from_bytes(bytes(gap), "big") for gap in zip(*columns, strict=True))
+    return list(accumulate(gaps, initial=int.from_bytes(first, "big")))[1:]
+
+
+def places_of(page: bytes) -> Iterator[tuple[int, ...] | None]:
+    """Yield the places of each of a page's hashes; None: all of them."""
+    _, _, _, _, count, width, _ = HEADER.unpack_from(page)
+    at = HEADER.size + count * width
+    for _ in range(count):
         places, place, more = [], -1, 1
-        value = 0
         while more:
             value, at = _read_varint(page, at)
+            if value < 2:
+                break
             place, more = place + (value >> 1), value & 1
             places.append(place)
-        yield hashed, tuple(places) if value else None
+        yield tuple(places) if value else None
 
 
 def _read_varint(page: bytes, at: int) -> tuple[int, int]:

@@ -25,8 +25,8 @@ from archiver.pages import (
     PLACE_BITS,
     DamagedIndexError,
     check,
-    encoded,
     entries,
+    entries_of,
     save,
 )
 from archiver.stores import Store
@@ -159,7 +159,7 @@ class _Merger:
         with open(path, "wb") as file:
             save(
                 file,
-                lambda: encoded(_postings(parts, at_once), size),
+                lambda: (entries_of(part, size) for part in _postings(parts, at_once)),
                 kinds=kinds,
                 identity=identity,
             )

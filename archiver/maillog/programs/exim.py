@@ -24,13 +24,13 @@ QUOTED = rb'"(?:[^"\\]++|\\.)*+"'
 
 # Each in two forms: what can be a key, and what may hold anything between quotes.
 PLAIN = rb'[^\s"\\()<>:]+'
-ODD = rb'(?:[^\s"\\()<>:]|' + QUOTED + rb")+"
+ODD = rb'(?:[^\s"\\()<>:]++|' + QUOTED + rb")++"
 SENDER = rb"(?:(?P<sender><>|" + PLAIN + rb")|(?P<odd_sender>" + ODD + rb"))"
 RECIPIENT = rb"(?:(?P<recipient>" + PLAIN + rb")|(?P<odd_recipient>" + ODD + rb"))"
 NAME = rb'[^\s"\\()<>]+'
-ODD_NAME = rb'(?:[^\s"\\()<>]|' + QUOTED + rb")+"
+ODD_NAME = rb'(?:[^\s"\\()<>]++|' + QUOTED + rb")++"
 FULL = rb'[^\s"\\<>]*@[^\s"\\<>]*'  # between < and >
-ODD_FULL = rb'(?:[^\s"\\<>]|' + QUOTED + rb")*"
+ODD_FULL = rb'(?:[^\s"\\<>]++|' + QUOTED + rb")*+"
 
 # A client: `host (helo) [ip]:port I=[ip]:port`; a HELO may be an address in brackets.
 CLIENT = (rb"(?:(?P<host>[^\s()\[\]<>]+) )?(?:\((?P<helo>[^\s()<>]+)\) )?") + (
@@ -55,7 +55,7 @@ CONTENT = (
     + (rb"(?: id=(?:(?P<message_id>" + NAME + rb")|(?P<odd_message_id>" + ODD_NAME + rb")))?")
     + (rb"(?: T=(?P<subject>" + QUOTED + rb"))?(?: from <(?P<raw_sender>" + ODD_FULL + rb")>)?")
     # Each has a domain: `S=123`, left over from a forged beginning, is no recipient.
-    + (rb"(?: for(?P<to>(?: " + ODD + rb"@[\w.:\[\]-]+)+))?")
+    + (rb"(?: for(?P<to>(?: (?:[^\s\"\\()<>:@]++|" + QUOTED + rb")++@[\w.:\[\]-]++)++))?")
 )
 
 # `local <a@b>`, `/var/mail/x <a@b>`, `a@b (via@x) <c@d>`.

@@ -21,7 +21,7 @@ ANY = rb"(?:" + QID + rb"|NOQUEUE: )?"
 QUOTED = rb'"(?:[^"\\]++|\\.)*+"'
 # Addresses in two forms: what can be a key, and what may hold anything in quotes.
 PLAIN = rb'[^\s",<>\\|]+'
-ODD = rb'(?:<(?:[^<>"\\]|\\.|' + QUOTED + rb')*>|(?:[^\s",<>\\]|\\.|' + QUOTED + rb")+)"
+ODD = rb'(?:<(?:[^<>"\\]++|\\.|' + QUOTED + rb')*+>|(?:[^\s",<>\\]++|\\.|' + QUOTED + rb")++)"
 FULL = rb'[^\s",<>\\|]*@[^\s",<>\\|]*'
 SENDER = rb"(?:<?(?P<sender>" + PLAIN + rb"|(?<=<)(?=>))>?|(?P<odd_sender>" + ODD + rb"))"
 RECIPIENT = rb"(?:<?(?P<recipient>" + PLAIN + rb")>?|(?P<odd_recipient>" + ODD + rb"))"
