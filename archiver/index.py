@@ -12,7 +12,7 @@ import tempfile
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +24,7 @@ from archiver.elsewhere import Elsewhere
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.maillog.bulk import Reader
 from archiver.maillog.lines import NEAR
-from archiver.pages import PLACE_BITS, entries_of, hasher, save
+from archiver.pages import PLACE_BITS, Entries, entries_of, hasher, save
 
 # So many hashes are sorted at once.
 AT_ONCE = 2**20
@@ -178,16 +178,13 @@ class Indexing:
 
     def _write(self, path: Path, identity: bytes) -> None:
         frames, total = len(self._bounds), sum(map(self._count, range(256)))
-        every = (
-            [entries_of(part, frames) for part in self._postings()] if total <= AT_ONCE else None
-        )
+
+        def parts() -> Iterable[Entries]:
+            return (entries_of(part, frames) for part in self._postings())
+
+        found = list(parts()) if total <= AT_ONCE else None
         with open(path, "wb") as file:
-            save(
-                file,
-                lambda: every or (entries_of(part, frames) for part in self._postings()),
-                kinds=self._kinds,
-                identity=identity,
-            )
+            save(file, lambda: found or parts(), kinds=self._kinds, identity=identity)
             file.flush()
             os.fsync(file.fileno())
 

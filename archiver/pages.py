@@ -101,17 +101,15 @@ def entries_of(postings: Iterable[int], places: int) -> Entries:
     hashes: list[int] = []
     encoded: list[bytes] = []
     several: dict[int, list[int]] = {}
-    last = -1
+    last, first = -1, 0
     for posting in postings:
         hashed, place = posting >> PLACE_BITS, posting & below
-        if hashed != last:
-            last = hashed
-            hashes.append(hashed)
-            encoded.append(single[place])
-        else:
+        if hashed == last:
             several.setdefault(len(hashes) - 1, [first]).append(place)
             continue
-        first = place
+        last, first = hashed, place
+        hashes.append(hashed)
+        encoded.append(single[place])
     for at, listed in several.items():
         encoded[at] = _encoded(sorted(set(listed)), places)
     return Entries(hashes, encoded)
@@ -196,9 +194,8 @@ def _with_steps(part: Entries, last: int, width: int) -> Entries:
     for n in far:
         hashes += part.hashes[done:n]
         places += part.places[done:n]
-        steps = list(
-            range((part.hashes[n - 1] if n else last) + furthest, part.hashes[n], furthest)
-        )
+        before = part.hashes[n - 1] if n else last
+        steps = range(before + furthest, part.hashes[n], furthest)
         hashes += steps
         places += [NOWHERE] * len(steps)
         done = n
