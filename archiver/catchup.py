@@ -14,6 +14,7 @@ from archiver.errors import (
     ArchiverError,
     ChainError,
     IntegrityError,
+    NotFoundError,
     StoreAwayError,
     StoreError,
 )
@@ -183,19 +184,22 @@ def _refuse_to_guess(
 
 @contextmanager
 def readable(
-    path: Path, host: str, stores: Sequence[Store], problems: list[ArchiverError]
+    path: Path | None, host: str, stores: Sequence[Store], problems: list[ArchiverError]
 ) -> Iterator[Catalog]:
     """Open the catalog to read; if it cannot be, read every manifest from the stores instead.
 
-    Either way the answers are right; `problems` tells why the second way was taken.
+    Either way the answers are right; `problems` tells why the second way was taken. path: None
+    where there is no catalog of that host.
     """
     with ExitStack() as stack:
         try:
+            if path is None:
+                raise NotFoundError(f"there is no catalog of {host} here")
             catalog = stack.enter_context(opened(path, host))
             if not catalog.is_whole():
                 raise IntegrityError(f"{path} is damaged", hint=REBUILD_HINT)
         except ArchiverError as problem:
-            if path.exists():
+            if path and path.exists():
                 problems.append(problem)
             catalog = stack.enter_context(nowhere(host))
             problems += catch_up(catalog, stores)

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import importlib.resources
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -91,7 +92,13 @@ def play(directory: Path, say: Say) -> None:
     say("   Its SHA-256 is that of the log before it was archived.\n")
     archiver("fetch", "--date", "2004-08-16", show=2)
 
-    say("4. One byte of that day's archive is flipped. It is noticed.\n")
+    say("4. A message is known by its Message-ID only: found in all these days, by the index.\n")
+    message_id = _a_message_id(found)
+    told = archiver("fetch", "--message-id", message_id, "--explain", show=4)
+    _claim(set(told.splitlines()) <= set(found.splitlines()), "other lines were found")
+    _claim(told.count(message_id.encode()) > 0, f"{message_id} was not found")
+
+    say("5. One byte of that day's archive is flipped. It is noticed.\n")
     (archive,) = directory.glob(f"store/*/*/date={wanted}/*.zst")
     _flip_a_byte(archive)
     archiver("fetch", "--date", str(wanted), show=0, expected=5)
@@ -102,9 +109,21 @@ def play(directory: Path, say: Say) -> None:
     for words in (
         "list",
         f"fetch --date {days} | tail",
+        f"fetch --user {_a_user(found)} --count",
         f"fetch --date {wanted} --raw -o {shlex.quote(str(directory))}",
     ):
         say(f"   {archiver.shown} {words}")
+
+
+def _a_message_id(log: bytes) -> str:
+    """The Message-ID of some message in the middle of a log."""
+    ids = re.findall(rb"message-id=<([^<>\s]+)>", log)
+    _claim(bool(ids), "no message came by that day")
+    return str(ids[len(ids) // 2], "utf-8")
+
+
+def _a_user(log: bytes) -> str:
+    return str(re.findall(rb"LOGIN, user=([^,]+)", log)[-1], "utf-8")
 
 
 def _make_room(directory: Path) -> None:

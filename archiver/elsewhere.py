@@ -11,9 +11,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import Any
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, Self
 
 from archiver.errors import ArchiverError
 
@@ -58,6 +62,50 @@ def _ended(error: Exception) -> ElsewhereError:
     return ElsewhereError(
         f"a process of this command has ended: {error or 'killed'}", hint="was there memory enough?"
     )
+
+
+class Crew:
+    """Several objects that can do the same: whoever is free does what is asked next.
+
+    count: how many, each in a process of its own; 0: one, in this process.
+    """
+
+    def __init__(self, count: int, make: Callable[..., object], *arguments: object) -> None:
+        self._free: SimpleQueue[Callable[..., Any]] = SimpleQueue()
+        self._there: list[Elsewhere] = []
+        with suppress(OSError):  # there may be no room for more processes: then fewer do it
+            for _ in range(count):
+                self._there.append(Elsewhere(make, *arguments))
+        for each in self._there:
+            self._free.put(each.call)
+        if not self._there:
+            here = make(*arguments)
+            self._free.put(lambda method, *arguments: getattr(here, method)(*arguments))
+        self._pool = ThreadPoolExecutor(max(len(self._there), 1), "crew")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        for each in self._there:
+            each.close()
+
+    def ask(self, method: str, *arguments: object) -> Future[Any]:
+        """Have a method called, and what it returns, or raises, in a future."""
+        return self._pool.submit(self._call, method, *arguments)
+
+    def _call(self, method: str, *arguments: object) -> object:
+        call = self._free.get()
+        try:
+            return call(method, *arguments)
+        finally:
+            self._free.put(call)
 
 
 def serve(connection: Connection) -> None:

@@ -12,15 +12,13 @@ import tempfile
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
-from queue import SimpleQueue
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
-from archiver.elsewhere import Elsewhere
+from archiver.elsewhere import Crew
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.maillog.bulk import Reader
 from archiver.maillog.lines import NEAR
@@ -36,11 +34,6 @@ PROCESSES = 2
 AHEAD = 4
 
 
-class HashReader(Protocol):
-    def hashes(self, before: bytes, frame: bytes, after: bytes) -> bytes:
-        """Return the hashes of a frame's keys, 8 bytes each, sorted."""
-
-
 class Hashes:
     """Reads hashes out of frames. Knows nothing of other frames than what it is given."""
 
@@ -51,20 +44,6 @@ class Hashes:
     def hashes(self, before: bytes, frame: bytes, after: bytes) -> bytes:
         keys = self._reader.keys(frame, before=before, after=after)
         return b"".join(sorted(self._hashes_of(keys)))
-
-
-class HashesElsewhere:
-    """The same, in a process of its own."""
-
-    def __init__(self, host: str, kinds: Collection[str]) -> None:
-        self._there = Elsewhere(Hashes, host, kinds)
-
-    def hashes(self, before: bytes, frame: bytes, after: bytes) -> bytes:
-        hashes: bytes = self._there.call("hashes", before, frame, after)
-        return hashes
-
-    def close(self) -> None:
-        self._there.close()
 
 
 class Indexing:
@@ -85,16 +64,7 @@ class Indexing:
         self._kinds = frozenset(kinds)
         self._directory = directory
         self._problems = problems
-        self._pool = ThreadPoolExecutor(PROCESSES, "index")
-        self._readers: SimpleQueue[HashReader] = SimpleQueue()
-        self._processes: list[HashesElsewhere] = []
-        if size >= WORTH_PROCESSES:
-            with suppress(OSError):  # then by this process, if there can be no other
-                for _ in range(PROCESSES):
-                    self._processes.append(HashesElsewhere(host, sorted(kinds)))
-        readers: Sequence[HashReader] = self._processes or [Hashes(host, kinds)]
-        for reader in readers:
-            self._readers.put(reader)
+        self._crew = Crew(PROCESSES if size >= WORTH_PROCESSES else 0, Hashes, host, sorted(kinds))
         self._begin()
 
     def __enter__(self) -> Self:
@@ -106,9 +76,7 @@ class Indexing:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        for process in self._processes:
-            process.close()
+        self._crew.__exit__(kind, error, trace)
         self._hashes.close()
 
     def _begin(self) -> None:
@@ -148,17 +116,10 @@ class Indexing:
         self._begin()
 
     def _read(self, after: bytes) -> None:
-        self._ahead.append(self._pool.submit(self._hash, self._before, self._frame, after))
+        self._ahead.append(self._crew.ask("hashes", self._before, self._frame, after))
         self._before = self._frame[-NEAR:] if self._frame.endswith(b"\n") else b""
         self._frame = b""
         self._collect(AHEAD)
-
-    def _hash(self, before: bytes, frame: bytes, after: bytes) -> bytes:
-        reader = self._readers.get()
-        try:
-            return reader.hashes(before, frame, after)
-        finally:
-            self._readers.put(reader)
 
     def _collect(self, ahead: int) -> None:
         """Put the frames' hashes away, in order, until no more than so many are still awaited."""

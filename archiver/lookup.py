@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 from archiver.catalog import Archived, Catalog
 from archiver.errors import ArchiverError, IndexFailedError
-from archiver.maillog.bulk import EVERYWHERE
 from archiver.maillog.match import Wanted, keys_in
 from archiver.manifest import Frame
 from archiver.pages import PAGE, Answer, DamagedIndexError, hasher, look_up, number
@@ -112,7 +111,7 @@ class Lookup:
         frames = []
         for each, places in zip(with_frames, self._ask(indexes, "index"), strict=True):
             of_it = each.manifest.frames
-            listed = [n for n in places if n < len(of_it)] if places is not None else None
+            listed = None if places is None else sorted(n for n in places if n < len(of_it))
             if listed is None:
                 self.cost.answer("no index: every frame")
             frames.append((each, [of_it[n] for n in listed] if listed is not None else list(of_it)))
@@ -191,6 +190,5 @@ def _criteria(
         texts = sorted(key.lower() for key in keys)
         yield frozenset({kind}), [number(hashed) for hashed in hashes(texts)]
     if wanted.pattern:
-        kinds = frozenset[str]().union(*(each.kinds for each in EVERYWHERE))
-        for key in sorted(keys_in(wanted.pattern)):
+        for kinds, key in keys_in(wanted.pattern):
             yield kinds, [number(hashes([key])[0])]

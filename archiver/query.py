@@ -60,10 +60,17 @@ class Snapshot:
     raw: tuple[RawLog, ...]
 
 
-def catalogued(config: Config, problems: list[ArchiverError]) -> AbstractContextManager[Catalog]:
-    """Open what tells where a host's archives are, for reading; see `catchup.readable`."""
-    host = config.host
-    return readable(host.catalog, host.name, open_stores(config.storage), problems)
+def catalogued(
+    config: Config, problems: list[ArchiverError], *, of_host: str | None = None
+) -> AbstractContextManager[Catalog]:
+    """Open what tells where a host's archives are, for reading; see `catchup.readable`.
+
+    of_host: another one's than this; nobody keeps a catalog of it here.
+    """
+    host, stores = config.host, open_stores(config.storage)
+    if of_host and of_host != host.name:
+        return readable(None, of_host, stores, problems)
+    return readable(host.catalog, host.name, stores, problems)
 
 
 def day_window(first: date, last: date, zone: ZoneInfo) -> Window:

@@ -2,11 +2,13 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 
 from archiver.catalog import Archived, Catalog
 from archiver.config import Config, Source
+from archiver.elsewhere import Crew
 from archiver.errors import ArchiverError
 from archiver.lookup import Cost, CountedStore, Lookup
 from archiver.maillog.born import born
@@ -17,9 +19,14 @@ from archiver.progress import Advance, Meter, unwatched
 from archiver.query import Piece, Snapshot, Window, archived_pieces, raw_pieces, snapshot
 from archiver.stores import ReadableStore
 
+# So much log is looked through by several processes, if a look is slow.
+WORTH_PROCESSES, PROCESSES = 2**25, 2
+AHEAD = 4
 # How far an id's own time and the log's may be apart, in seconds.
 CLOCKS_DIFFER = 60
+ZONES_DIFFER = 86_400
 # Events that end a message: nothing is logged of it later.
+EVER = Window(-(2**62), 2**62)
 Done = set[tuple[str, int]]  # frames: archive and offset
 LAST_EVENTS = {"removed", "completed"}
 
@@ -67,10 +74,11 @@ class Search:
         if made is None or not window.start <= made < window.end:
             yield from self._lines(catalog, source, window)
             return
-        since = Window(max(window.start, made - CLOCKS_DIFFER), window.end)
+        # A program in a chroot without zone files logs UTC: its hours are others.
+        since = Window(max(window.start, made - ZONES_DIFFER), window.end)
         any_found = ended = False
         done: Done = set()
-        for line in self._around(catalog, source, since, made, done):
+        for line in self._around(catalog, source, window, made, done):
             any_found = True
             ended = ended or _is_last(line.data)
             yield line
@@ -120,7 +128,7 @@ class Search:
         done |= {(each.manifest.archive_key, f.offset) for each, frames in chosen for f in frames}
         if done:
             self.cost.answer("the id itself")
-        yield from self._matching(source, self._archived(chosen, window), window)
+        yield from self._matching(source, self._archived(chosen), window)
 
     def _lines(
         self,
@@ -147,9 +155,15 @@ class Search:
                 )
                 for each, frames in lookup.frames(catalog, found.archived)
             ]
+            chosen = [(each, _within(frames, window)) for each, frames in chosen]
             if self.context:
-                chosen = [(each, _and_neighbours(each, frames)) for each, frames in chosen]
-            yield from self._matching(source, self._pieces(source, found, chosen, window), window)
+                chosen = [
+                    (each, _and_neighbours(each, frames, self.context)) for each, frames in chosen
+                ]
+            size = sum(f.raw_size for _, frames in chosen for f in frames)
+            size += sum(log.size for log in found.raw)
+            pieces = self._pieces(source, found, chosen, window, size)
+            yield from self._matching(source, pieces, window, size)
 
     def _pieces(
         self,
@@ -157,42 +171,33 @@ class Search:
         found: Snapshot,
         chosen: list[tuple[Archived, list[Frame]]],
         window: Window,
+        size: int,
     ) -> Iterator[Piece]:
-        size = sum(f.raw_size for _, frames in chosen for f in frames)
-        size += sum(log.size for log in found.raw)
         with self.meter(source.name, size) as advance:
-            yield from self._archived(chosen, window, advance)
+            yield from self._archived(chosen, advance)
             yield from raw_pieces(found.raw, window, self.config.host.zone, advance)
 
     def _archived(
         self,
         chosen: Iterable[tuple[Archived, Sequence[Frame]]],
-        window: Window,
         advance: Advance = lambda _bytes: None,
     ) -> Iterator[Piece]:
         stores = [CountedStore(store, self.cost) for store in self.stores]
         some = [(each, frames) for each, frames in chosen if frames]
         self.cost.opened += len(some)
         self.cost.waves += bool(some)
-        return archived_pieces(some, window, stores, self.problems, advance)
+        return archived_pieces(some, EVER, stores, self.problems, advance)
 
-    def _matching(self, source: Source, pieces: Iterable[Piece], window: Window) -> Iterator[Line]:
-        """Yield the lines of these pieces that match, and those around them."""
+    def _matching(
+        self, source: Source, pieces: Iterable[Piece], window: Window, size: int = 0
+    ) -> Iterator[Line]:
+        """Yield the lines of these pieces that match, and those around them. size: in bytes."""
         beside = _Beside(self.context)
-        for (before, piece), (_, following) in pairwise(chain(_with_ends(pieces), [(b"", None)])):
-            if piece is None:
-                continue
-            after = following.data[:NEAR] if following and following.follows else b""
-            if not piece.data.endswith(b"\n"):
-                after = b""
-            text = before + piece.data + after
-            begin = len(before)
-            spans = [
-                (first - begin, last - begin)
-                for first, last in self.wanted.lines(text, begin, begin + len(piece.data))
-            ]
-            for line, time, matches in self._of_piece(beside, piece, spans, window):
-                yield Line(line, time, matches, source.name, piece.archive)
+        by_others = size >= WORTH_PROCESSES and self.wanted.is_slow
+        with Crew(PROCESSES if by_others else 0, _Finder, self.wanted) as crew:
+            for piece, spans in _found_ahead(crew, pieces):
+                for line, time, matches in self._of_piece(beside, piece, spans, window):
+                    yield Line(line, time, matches, source.name, piece.archive)
 
     def _of_piece(
         self, beside: "_Beside", piece: Piece, spans: list[Span], window: Window
@@ -248,21 +253,56 @@ class _Beside:
             self._before.append((line, time))
 
 
-def _with_ends(pieces: Iterable[Piece]) -> Iterator[tuple[bytes, Piece | None]]:
-    """Yield each piece with the end of the one before it, if that ends where this begins."""
+@dataclass(frozen=True)
+class _Finder:
+    """Finds the lines that are wanted, here or in another process."""
+
+    wanted: Wanted
+
+    def spans(self, before: bytes, data: bytes, after: bytes) -> list[Span]:
+        """Return where in `data` they stand. before, after: what stands around it."""
+        begin = len(before)
+        found = self.wanted.lines(before + data + after, begin, begin + len(data))
+        return [(first - begin, last - begin) for first, last in found]
+
+
+def _found_ahead(crew: Crew, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, list[Span]]]:
+    """Yield each piece with the lines in it that match; some are looked through ahead."""
+    ahead: deque[tuple[Piece, Future[list[Span]]]] = deque()
     end = b""
-    for piece in pieces:
-        yield end if piece.follows and not piece.continues else b"", piece
+    for piece, following in pairwise(chain(pieces, [None])):
+        if piece is None:
+            return
+        before = end if piece.follows and not piece.continues else b""
+        goes_on = following and following.follows and piece.data.endswith(b"\n")
+        after = following.data[:NEAR] if following and goes_on else b""
         end = piece.data[-NEAR:]
+        ahead.append((piece, crew.ask("spans", before, piece.data, after)))
+        while len(ahead) > (AHEAD if following else 0):
+            first, finding = ahead.popleft()
+            yield first, finding.result()
 
 
-def _and_neighbours(each: Archived, frames: Sequence[Frame]) -> list[Frame]:
-    """Return these frames and those beside them: context may stand there."""
+def _within(frames: Sequence[Frame], window: Window) -> list[Frame]:
+    """Return the frames that may hold lines of the window, and one right before them: a line in
+    the window may belong to one there.
+    """
+    some = {f.offset for f in frames if f.last >= window.start and f.first < window.end}
+    return [f for f in frames if f.offset in some or f.offset + f.size in some]
+
+
+def _and_neighbours(each: Archived, frames: Sequence[Frame], context: Context) -> list[Frame]:
+    """Return these frames and those beside them in which their context stands."""
     every = each.manifest.frames
     chosen = {frame.offset for frame in frames}
-    near = {
-        n + step for n, frame in enumerate(every) if frame.offset in chosen for step in (-1, 0, 1)
-    }
+    near = {n for n, frame in enumerate(every) if frame.offset in chosen}
+    for n in sorted(near):
+        for step, wanted in ((-1, context.before), (1, context.after)):
+            at, lines = n + step, 0
+            while lines < wanted and 0 <= at < len(every):
+                near.add(at)
+                lines += every[at].lines
+                at += step
     return [frame for n, frame in enumerate(every) if n in near]
 
 

@@ -6,30 +6,41 @@ our own, which stands between a search and its stores, and may be some milliseco
 
 import contextlib
 import datetime as dt
+import gzip
+import importlib
+import importlib.util
 import os
 import random
 import shutil
+import subprocess
 import sys
 import threading
 import time
 import zlib
 from array import array
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 from zoneinfo import ZoneInfo
 
+import zstandard
+
 import archiver
-from archiver import lifelike
+from archiver import lifelike, pages
 from archiver.catchup import readable
 from archiver.config import Config, load
 from archiver.maillog.lines import keys_of
 from archiver.maillog.match import Wanted
-from archiver.manifest import ARCHIVE_SUFFIX
-from archiver.query import Window
+from archiver.manifest import ARCHIVE_SUFFIX, Manifest
+from archiver.query import Window, catalogued
 from archiver.search import Search
 from archiver.stores import Store, open_stores
 
@@ -39,6 +50,7 @@ else:  # a script finds what stands beside it
     import nightly
 
 Key = tuple[str, bytes]  # kind and normal form
+Places = dict[Key, frozenset[int]]  # in which frames of an archive, or in which archives
 Truth = dict[Key, "array[int]"]  # where the lines begin that tell a key
 
 PROCESSES = 2
@@ -46,6 +58,15 @@ ZONE = ZoneInfo("Europe/Rome")
 EVER = Window(-(2**62), 2**62)
 REPEATED = b" mx1 last message repeated "
 MESSAGES_A_DAY = 25  # of a day among many: about 40 kB
+DUCKDB = """\
+import sys, duckdb
+def read():
+    return int(open("/proc/self/io").readline().split()[1])
+before, query = read(), "SELECT line FROM read_parquet(?) WHERE message_id = ?"
+for (line,) in duckdb.execute(query, sys.argv[1:]).fetchall():
+    print(line, end="")
+print(read() - before)
+"""
 DEFAULT_LEVEL = nightly.CONFIG.replace("[compress]\nlevel = 3\n", "")
 
 
@@ -93,6 +114,18 @@ def log_of_days(work: Path, count: int, last: dt.date) -> Path:
 
 def small_day(day: dt.date) -> bytes:
     return b"".join(lifelike.day(day, ZONE, seed=1, messages=MESSAGES_A_DAY))
+
+
+def manifests(config: Config) -> list[Manifest]:
+    """Return those of a host's archives, in the order of the chain."""
+    window = EVER
+    with catalogued(config, []) as catalog:
+        found = catalog.between(config.sources[0].name, window.start, window.end)
+    return sorted((each.manifest for each in found), key=lambda manifest: manifest.sequence)
+
+
+def stored(config: Config, key: str) -> Path:
+    return config.storage.targets[0].path / key
 
 
 # -- the truth --------------------------------------------------------------------------------
@@ -153,6 +186,50 @@ def some_keys(
         line = log[begin : log.find(b"\n", begin) + 1]
         found |= {key for of, key in keys_of(line) if of == kind and suits(key)}
     return sorted(found)[:count]
+
+
+# -- what an index names ----------------------------------------------------------------------
+
+
+def places(truth: Truth, sizes: Sequence[int]) -> Places:
+    """Tell in which frames, or archives, of these sizes the keys stand."""
+    ends = list(accumulate(sizes))
+    return {
+        key: frozenset(bisect_right(ends, begin) for begin in begins)
+        for key, begins in truth.items()
+    }
+
+
+def not_named(config: Config, index: Path, identity: bytes, asked: Places) -> int:
+    """Count the keys for which an index does not name every place where they stand."""
+    hashes = pages.hasher(config.host.name)(text.lower() for _, text in asked)
+    numbered = sorted(
+        zip(map(pages.number, hashes), asked.values(), strict=True), key=itemgetter(0)
+    )
+    half = len(numbered) // 2
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        parts = [numbered[:half], numbered[half:]]
+        return sum(pool.map(not_named_in, [index] * 2, [identity] * 2, parts))
+
+
+def not_named_in(index: Path, identity: bytes, asked: list[tuple[int, frozenset[int]]]) -> int:
+    """Look up every hash, as a search does; but each page, once taken apart, is remembered."""
+    data, places_of = index.read_bytes(), pages.places_of
+    missed, count = 0, len(data) // pages.PAGE
+
+    def read(at: int, count: int) -> bytes:
+        return data[at * pages.PAGE : (at + count) * pages.PAGE]
+
+    @lru_cache(8)
+    def listed(page: bytes) -> list[tuple[int, ...] | None]:
+        return list(places_of(page))
+
+    hashes_of = lru_cache(8)(pages.hashes_of)
+    with mock.patch.multiple(pages, hashes_of=hashes_of, places_of=listed):
+        for hashed, there in asked:
+            answer = pages.look_up(hashed, read, pages=count, identity=identity)
+            missed += answer.places is not None and not there.issubset(answer.places)
+    return missed
 
 
 # -- counted searches -------------------------------------------------------------------------
@@ -269,3 +346,100 @@ def find_all(config: Config, keys: Sequence[Key], window: Window) -> list[Found]
     """For a process of its own."""
     with searching(config) as find:
         return [find(key, window) for key in keys]
+
+
+# -- other commands ------------------------------------------------------------
+
+
+def most_memory(*argv: str) -> int:
+    """Run a command; return the most memory that it and its children have held at one time."""
+    most = 0
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            most = max(most, sum(map(memory, family(process.pid))))
+            time.sleep(0.02)
+    if process.returncode:
+        sys.exit(f"{' '.join(argv)}: exit {process.returncode}")
+    return most
+
+
+def family(pid: int) -> Iterator[int]:
+    """Yield the numbers of a process and of its children, and of theirs."""
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for child in children.read_text().split():
+                yield from family(int(child))
+
+
+def memory(pid: int) -> int:
+    """The resident set of a process, in bytes; of what is shared, its share."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def commands_of_others(work: Path, config: Config, text: str) -> dict[str, tuple[list[str], int]]:
+    """Tell how others find a text in a host's archives, and how many bytes they read for it; 0:
+    they tell that themselves.
+    """
+    archives = [stored(config, each.archive_key) for each in manifests(config)]
+    gz = copies(archives, work / f"{config.path.parent.name}-gz", "gz", as_gzip)
+    # zstdgrep fails if any file does not hold the text.
+    one_suffices = ["sh", "-c", '"$@" || [ $? -eq 1 ]', "sh"]
+    commands = {"zgrep -F": ([*one_suffices, "zgrep", "-hF", text, *map(str, gz)], total(gz))}
+    for tool, options in (("zstdgrep", ["-h", "-F"]), ("rg", ["-zFIN"])):
+        if is_installed(tool):
+            argv = [*one_suffices, tool, *options, text, *map(str, archives)]
+            commands[f"{tool} {options[-1]}"] = (argv, total(archives))
+    if is_installed("duckdb", "pyarrow"):
+        directory = work / f"{config.path.parent.name}-parquet"
+        copies(archives, directory, "parquet", as_parquet)
+        argv = [sys.executable, "-c", DUCKDB, f"{directory}/*.parquet", text]
+        commands["DuckDB on Parquet"] = (argv, 0)
+    return commands
+
+
+@lru_cache
+def is_installed(*names: str) -> bool:
+    """Whether these are there, as commands or as modules; if not, it is said once."""
+    there = all(shutil.which(name) or importlib.util.find_spec(name) for name in names)
+    if not there:
+        print(f"{' and '.join(names)}: not installed", file=sys.stderr)
+    return there
+
+
+def total(paths: Sequence[Path]) -> int:
+    return sum(path.stat().st_size for path in paths)
+
+
+def copies(
+    archives: Sequence[Path], directory: Path, suffix: str, write: Callable[[bytes, Path], None]
+) -> list[Path]:
+    """Return these archives in another format; they are made if they are not there yet."""
+    paths = [directory / f"{number:05}.{suffix}" for number, _ in enumerate(archives)]
+    if not directory.exists():
+        making = directory.with_suffix(".making")
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir()
+        for archive, path in zip(archives, paths, strict=True):
+            with open(archive, "rb") as file:
+                reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+                write(reader.read(), making / path.name)
+        making.rename(directory)
+    return paths
+
+
+def as_gzip(log: bytes, path: Path) -> None:
+    path.write_bytes(gzip.compress(log, 6))
+
+
+def as_parquet(log: bytes, path: Path) -> None:
+    """A row per line, in DuckDB's row groups, with its Bloom filters."""
+    duckdb, pyarrow = (importlib.import_module(name) for name in ("duckdb", "pyarrow"))
+    lines = log.decode().splitlines(keepends=True)
+    ids = [line.partition("message-id=<")[2] or line.partition("msgid=<")[2] for line in lines]
+    columns = {"line": lines, "message_id": [each.partition(">")[0] or None for each in ids]}
+    duckdb.from_arrow(pyarrow.table(columns)).write_parquet(str(path), compression="zstd")

@@ -12,37 +12,30 @@ say, and 1 when a command fails or an answer is wrong.
 import argparse
 import contextlib
 import datetime as dt
-import gzip
-import importlib
-import importlib.util
 import json
 import os
 import platform
 import random
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
-import zstandard
-
-from archiver import pages, runs
+from archiver import runs
 from archiver.config import Config
 from archiver.maillog.born import born
 from archiver.maillog.facts import KINDS
-from archiver.manifest import Manifest
-from archiver.query import Window, catalogued, day_window
+from archiver.manifest import INDEX_SUFFIXES
+from archiver.query import Window, day_window
 
 if TYPE_CHECKING:
     from benchmarks import counted, nightly
@@ -54,18 +47,9 @@ MB = 10**6
 LATENCY = 0.02
 NEEDLES = 100
 SAMPLE = 300  # keys of each kind that are searched for; fewer, if they stand in more than
-FRAMES = 400  # frames
+FRAMES = 200  # frames
 ABSENT = 10_000
 ALL_KINDS = f"[index]\nkeys = {json.dumps(KINDS)}\n"
-DUCKDB = """\
-import sys, duckdb
-def read():
-    return int(open("/proc/self/io").readline().split()[1])
-before, query = read(), "SELECT line FROM read_parquet(?) WHERE message_id = ?"
-for (line,) in duckdb.execute(query, sys.argv[1:]).fetchall():
-    print(line, end="")
-print(read() - before)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,29 +125,17 @@ class Bench:
             self.wrong.append(what)
 
 
-def manifests(config: Config) -> list[Manifest]:
-    """Return those of a host's archives, in the order of the chain."""
-    window = counted.EVER
-    with catalogued(config, []) as catalog:
-        found = catalog.between(config.sources[0].name, window.start, window.end)
-    return sorted((each.manifest for each in found), key=lambda manifest: manifest.sequence)
-
-
-def stored(config: Config, key: str) -> Path:
-    return config.storage.targets[0].path / key
-
-
 # -- recall, and the size of the index ---------------------------------------------------------
 
 
 def recall(bench: Bench) -> list[Row]:
     """Of the index of all kinds of keys, alone, for all of them; and of searches, for some."""
     config = counted.host(bench.work, f"{bench.day_log.stem}-all", bench.day_log, ALL_KINDS)
-    (manifest,) = manifests(config)
+    (manifest,) = counted.manifests(config)
     truth = counted.scan(bench.day_log)
-    frames = places(truth, [frame.raw_size for frame in manifest.frames])
-    index = stored(config, manifest.index_key)
-    missed = not_named(config, index, bytes.fromhex(manifest.sha256), frames)
+    frames = counted.places(truth, [frame.raw_size for frame in manifest.frames])
+    index = counted.stored(config, manifest.index_key)
+    missed = counted.not_named(config, index, bytes.fromhex(manifest.sha256), frames)
     rows = [Row(f"index: keys missed of {len(truth):,}", [missed], goal=0), *in_runs(bench)]
     asked = {kind: sample(frames, kind) for kind in KINDS}
     with ProcessPoolExecutor(counted.PROCESSES) as pool:
@@ -183,7 +155,9 @@ def recall(bench: Bench) -> list[Row]:
 def in_runs(bench: Bench) -> list[Row]:
     """Recall of the runs: for all keys, the archives in which they stand."""
     config = bench.days
-    of_all = places(counted.scan(bench.days_log), [each.raw_size for each in manifests(config)])
+    of_all = counted.places(
+        counted.scan(bench.days_log), [each.raw_size for each in counted.manifests(config)]
+    )
     missed = 0
     for span in runs.spans(bench.archives):
         within = range(span.first - 1, span.last)
@@ -193,57 +167,12 @@ def in_runs(bench: Bench) -> list[Row]:
             if key[0] in config.index.keys
         }
         key = runs.key_of(config.host.name, config.sources[0].name, span)
-        missed += not_named(config, stored(config, key), key.encode(), of_run)
+        missed += counted.not_named(config, counted.stored(config, key), key.encode(), of_run)
     bench.expect(missed == 0, f"runs: {missed} keys missed")
     return [Row(f"runs: keys missed of {len(of_all):,}", [missed], goal=0)]
 
 
-Places = dict[counted.Key, frozenset[int]]
-
-
-def places(truth: counted.Truth, sizes: Sequence[int]) -> Places:
-    """Tell in which frames, or archives, of these sizes the keys stand."""
-    ends = list(accumulate(sizes))
-    return {
-        key: frozenset(bisect_right(ends, begin) for begin in begins)
-        for key, begins in truth.items()
-    }
-
-
-def not_named(config: Config, index: Path, identity: bytes, asked: Places) -> int:
-    """Count the keys for which an index does not name every place where they stand."""
-    hashes = pages.hasher(config.host.name)(text.lower() for _, text in asked)
-    numbered = sorted(zip(map(pages.number, hashes), asked.values(), strict=True), key=first)
-    half = len(numbered) // 2
-    with ProcessPoolExecutor(counted.PROCESSES) as pool:
-        parts = [numbered[:half], numbered[half:]]
-        return sum(pool.map(not_named_in, [index] * 2, [identity] * 2, parts))
-
-
-def first(pair: tuple[int, object]) -> int:
-    return pair[0]
-
-
-def not_named_in(index: Path, identity: bytes, asked: list[tuple[int, frozenset[int]]]) -> int:
-    """Look up every hash, as a search does; but each page, once taken apart, is remembered."""
-    data, entries = index.read_bytes(), pages.entries
-
-    def read(at: int, count: int) -> bytes:
-        return data[at * pages.PAGE : (at + count) * pages.PAGE]
-
-    @lru_cache(8)
-    def remembered(page: bytes) -> tuple[tuple[int, tuple[int, ...] | None], ...]:
-        return tuple(entries(page))
-
-    missed, count = 0, len(data) // pages.PAGE
-    with mock.patch.object(pages, "entries", remembered):
-        for hashed, there in asked:
-            answer = pages.look_up(hashed, read, pages=count, identity=identity)
-            missed += answer.places is not None and not there.issubset(answer.places)
-    return missed
-
-
-def sample(frames: Places, kind: str) -> list[counted.Key]:
+def sample(frames: counted.Places, kind: str) -> list[counted.Key]:
     """Choose keys of a kind: the two that stand in most frames, and any others."""
     of_kind = sorted(key for key in frames if key[0] == kind)
     chosen = sorted(of_kind, key=lambda key: -len(frames[key]))[:2]
@@ -267,12 +196,12 @@ def size(bench: Bench) -> list[Row]:
     rows = []
     for name, config in (("a large day", bench.day), ("small days, runs too", bench.days)):
         store = config.storage.targets[0].path
-        sizes = [
-            path.stat().st_size for suffix in ("idx", "run") for path in store.rglob(f"*.{suffix}")
-        ]
-        raw = sum(each.raw_size for each in manifests(config))
+        indexes = [path for path in store.rglob("*") if path.name.endswith(INDEX_SUFFIXES)]
+        raw = sum(each.raw_size for each in counted.manifests(config))
         goal = 1.0 if config is bench.day else None
-        rows.append(Row(f"index of {name}, of raw", [100 * sum(sizes) / raw], "%", goal))
+        rows.append(
+            Row(f"index of {name}, of raw", [100 * counted.total(indexes) / raw], "%", goal)
+        )
     return rows
 
 
@@ -402,39 +331,11 @@ def night(bench: Bench) -> list[Row]:
     if Path("/proc/self/smaps_rollup").exists():
         with nightly.fresh(both) as here:
             shutil.copyfile(log, here / "maillog")
-            most = most_memory(nightly.ARCHIVER, "-c", f"{here}/archiver.toml", "run", "--force")
+            most = counted.most_memory(
+                nightly.ARCHIVER, "-c", f"{here}/archiver.toml", "run", "--force"
+            )
         rows.append(Row("run --force: its processes together", [most / nightly.MIB], "MiB", 256))
     return rows
-
-
-def most_memory(*argv: str) -> int:
-    """Run a command; return the most memory that it and its children have held at one time."""
-    most = 0
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
-        while process.poll() is None:
-            most = max(most, sum(map(memory, family(process.pid))))
-            time.sleep(0.02)
-    if process.returncode:
-        sys.exit(f"{' '.join(argv)}: exit {process.returncode}")
-    return most
-
-
-def family(pid: int) -> Iterator[int]:
-    """Yield the numbers of a process and of its children, and of theirs."""
-    yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            for child in children.read_text().split():
-                yield from family(int(child))
-
-
-def memory(pid: int) -> int:
-    """The resident set of a process, in bytes; of what is shared, its share."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
 
 
 # -- side by side with what others search with -------------------------------------------------
@@ -449,15 +350,19 @@ def tools(bench: Bench) -> list[Row]:
         log = path.read_bytes()
         (text,) = counted.some_keys(log, "message_id", 1)
         lines = counted.telling(log, ("message_id", text))
-        commands = commands_of_others(bench.work, config, text.decode())
+        commands = counted.commands_of_others(bench.work, config, text.decode())
         with counted.searching(config) as find:
             ours = find(("message_id", text), bench.window if dates else counted.EVER)
         seconds, _ = answered(bench, fetching(config, text, dates), lines)
         for tool, (argv, size) in commands.items():
             theirs, out = answered(bench, argv, lines)
             rows += [
-                Row(f"{name}: {tool}: seconds, archiver's", [theirs / seconds], "x"),
-                Row(f"{name}: {tool}: bytes, archiver's", [(size or int(out)) / ours.bytes], "x"),
+                Row(f"{name}: {tool}: time, to archiver's", [theirs / seconds], "x"),
+                Row(
+                    f"{name}: {tool}: bytes read, to archiver's",
+                    [(size or int(out)) / ours.bytes],
+                    "x",
+                ),
             ]
     return rows
 
@@ -473,64 +378,6 @@ def answered(bench: Bench, argv: list[str], lines: list[bytes]) -> tuple[float, 
     whole = b"".join(lines)
     bench.expect(got.startswith(whole), f"{argv[0]} gave {len(got)} bytes, not these lines")
     return statistics.median(costs), got.removeprefix(whole)
-
-
-def commands_of_others(work: Path, config: Config, text: str) -> dict[str, tuple[list[str], int]]:
-    """Tell how others find a text in a host's archives, and how many bytes they read for it; 0:
-    they tell that themselves.
-    """
-    archives = [stored(config, each.archive_key) for each in manifests(config)]
-    gz = copies(archives, work / f"{config.path.parent.name}-gz", "gz", as_gzip)
-    # zstdgrep fails if any file does not hold the text.
-    one_suffices = ["sh", "-c", '"$@" || [ $? -eq 1 ]', "sh"]
-    commands = {"zgrep -F": ([*one_suffices, "zgrep", "-hF", text, *map(str, gz)], total(gz))}
-    for tool, *argv in (("zstdgrep -F", "zstdgrep", "-h", "-F"), ("rg -z", "rg", "-zFIN")):
-        if shutil.which(argv[0]):
-            commands[tool] = ([*one_suffices, *argv, text, *map(str, archives)], total(archives))
-        else:
-            print(f"{argv[0]}: not installed", file=sys.stderr)
-    if all(map(importlib.util.find_spec, ("duckdb", "pyarrow"))):
-        directory = work / f"{config.path.parent.name}-parquet"
-        copies(archives, directory, "parquet", as_parquet)
-        argv = [sys.executable, "-c", DUCKDB, f"{directory}/*.parquet", text]
-        commands["DuckDB on Parquet"] = (argv, 0)
-    else:
-        print("duckdb with pyarrow: not installed", file=sys.stderr)
-    return commands
-
-
-def total(paths: Sequence[Path]) -> int:
-    return sum(path.stat().st_size for path in paths)
-
-
-def copies(
-    archives: Sequence[Path], directory: Path, suffix: str, write: Callable[[bytes, Path], None]
-) -> list[Path]:
-    """Return these archives in another format; they are made if they are not there yet."""
-    paths = [directory / f"{number:05}.{suffix}" for number, _ in enumerate(archives)]
-    if not directory.exists():
-        making = directory.with_suffix(".making")
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir()
-        for archive, path in zip(archives, paths, strict=True):
-            with open(archive, "rb") as file:
-                reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-                write(reader.read(), making / path.name)
-        making.rename(directory)
-    return paths
-
-
-def as_gzip(log: bytes, path: Path) -> None:
-    path.write_bytes(gzip.compress(log, 6))
-
-
-def as_parquet(log: bytes, path: Path) -> None:
-    """A row per line, in DuckDB's row groups, with its Bloom filters."""
-    duckdb, pyarrow = (importlib.import_module(name) for name in ("duckdb", "pyarrow"))
-    lines = log.decode().splitlines(keepends=True)
-    ids = [line.partition("message-id=<")[2] or line.partition("msgid=<")[2] for line in lines]
-    columns = {"line": lines, "message_id": [each.partition(">")[0] or None for each in ids]}
-    duckdb.from_arrow(pyarrow.table(columns)).write_parquet(str(path), compression="zstd")
 
 
 MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {

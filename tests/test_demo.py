@@ -30,7 +30,7 @@ def test_it_plays(played: tuple[Path, Said]) -> None:
     directory, said = played
     assert (said.status, said.err) == (0, "")
     told = said.out.decode()
-    for step in range(1, 5):
+    for step in range(1, 6):
         assert re.search(rf"^{step}\. ", told, re.MULTILINE)
     assert f"Everything is in {directory}" in told
     assert (directory / ".archiver-demo").exists()

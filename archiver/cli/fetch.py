@@ -14,7 +14,7 @@ from archiver.cli.dates import days, window
 from archiver.cli.found import FORMATS, cost_said
 from archiver.cli.giving import Giver, Job
 from archiver.cli.sources import named
-from archiver.cli.wanted import said, wanted, wanted_options
+from archiver.cli.wanted import wanted, wanted_options
 from archiver.config import Config, Source
 from archiver.errors import ArchiverError, IndexFailedError, UsageError, explained
 from archiver.overview import worst
@@ -32,9 +32,9 @@ COUNT = click.IntRange(min=0)
 @click.option("--from", "start", metavar="T", help="From this date or time on.")
 @click.option("--to", "end", metavar="T", help="Until this date (included) or before this time.")
 @wanted_options
-@click.option("-A", "--after", type=COUNT, default=0, help="So many lines after each, too.")
-@click.option("-B", "--before", type=COUNT, default=0, help="So many lines before each, too.")
-@click.option("-C", "--context", type=COUNT, default=0, help="So many on both sides.")
+@click.option("-A", "--after", type=COUNT, help="So many lines after each, too.")
+@click.option("-B", "--before", type=COUNT, help="So many lines before each, too.")
+@click.option("-C", "--context", type=COUNT, help="So many on both sides.")
 @click.option("--count", is_flag=True, help="Only say how many lines match.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="How to write.")
 @click.option("--explain", is_flag=True, help="Say on stderr what was read to find them.")
@@ -65,17 +65,17 @@ def fetch(
     Dates and times are the host's. A directory as output gets one file per source and date; one
     that is not there yet is made if its name ends in a slash.
     """
-    config, archived = _of_host(invocation.config(), options.pop("host"), archived=archived)
+    here, host = invocation.config(), options.pop("host")
+    config, archived = _of_host(here, host, archived=archived)
     zone = config.host.zone
-    asked = wanted(options)
+    asked, what = wanted(options)
     if bool(day) + bool(start or end) > 1 or not (day or start or end or asked):
         raise UsageError(
             "say which days: --date, or --from and --to; or what to find",
             hint="--date yesterday, --message-id ID",
         )
     form, explain = _form(options), options.pop("explain")
-    around = options.pop("context")
-    context = Context(options.pop("before") or around, options.pop("after") or around)
+    context = _context(options.pop("before"), options.pop("after"), options.pop("context"))
     is_search = bool(asked or context or form != "text" or explain)
     if raw and is_search:
         raise UsageError("--raw gives whole archives, not what is found in them", hint="drop one")
@@ -88,7 +88,7 @@ def fetch(
     sources = named(config, names)
     problems: list[ArchiverError] = []
     into_directory = _is_directory(output)
-    with catalogued(config, problems) as catalog:
+    with catalogued(here, problems, of_host=host) as catalog:
         job = Job(invocation, config, catalog, archived=archived, problems=problems)
         search = Search(
             config,
@@ -107,16 +107,18 @@ def fetch(
         else:
             with job.sink(output) as out:
                 (job.archives if raw else give)(sources, whole, out)
-        nothing = [] if form == "count" else job.nothing(sources, whole, said(asked))
+        serious = [each for each in problems if not isinstance(each, IndexFailedError)]
+        if not serious and form != "count":
+            serious = job.nothing(sources, whole, what, is_search=is_search)
     if explain:
         click.echo(cost_said(search.cost), err=True)
-    failures = problems or nothing
+    warnings = [each for each in problems if isinstance(each, IndexFailedError)]
     return Answer(
         data={"bytes": job.bytes, "files": job.files, "archives": job.opened}
         | ({"lines": job.matching, "cost": vars(search.cost)} if is_search else {}),
         text=str(job.matching) if form == "count" else "",
-        failures=failures,
-        exit_status=worst([each for each in failures if not isinstance(each, IndexFailedError)]),
+        failures=[*serious, *warnings],
+        exit_status=worst(serious),
     )
 
 
@@ -153,6 +155,11 @@ def _of_host(config: Config, name: str | None, *, archived: bool) -> tuple[Confi
     if name is None or name == config.host.name:
         return config, archived
     return replace(config, host=replace(config.host, name=name)), True
+
+
+def _context(before: int | None, after: int | None, around: int | None) -> Context:
+    around = around or 0
+    return Context(around if before is None else before, around if after is None else after)
 
 
 def _form(options: dict[str, Any]) -> str:

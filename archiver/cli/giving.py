@@ -162,12 +162,14 @@ class Job:
                     self.opened += 1
                     yield each, store
 
-    def nothing(self, sources: Sequence[Source], wanted: Window, what: str) -> list[ArchiverError]:
+    def nothing(
+        self, sources: Sequence[Source], wanted: Window, what: str, *, is_search: bool
+    ) -> list[ArchiverError]:
         """Say so if nothing was found, unless days without lines are what was asked for.
 
         what: was looked for, if not simply all of a time.
         """
-        if self.bytes or self.matching:
+        if self.matching if is_search else self.bytes:
             return []
         if what:
             return [self.not_found(sources, wanted, what)]

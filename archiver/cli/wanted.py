@@ -1,5 +1,6 @@
 """What `archiver fetch` looks for: options, and what they ask for."""
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -40,39 +41,31 @@ def wanted_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def wanted(given: dict[str, Any]) -> Wanted:
-    """Return what the options ask for; those it knows are taken out of `given`.
+def wanted(given: dict[str, Any]) -> tuple[Wanted, str]:
+    """Return what the options ask for, and that in words; those it knows are taken out of `given`.
 
     Raises: UsageError: a key or a pattern that cannot be one.
     """
-    keys = []
+    keys, words = [], []
     for kind, _, _ in KEYS:
         if values := given.pop(kind):
             keys.append((kind, frozenset(_keys(kind, values))))
+            words.append(f"{kind} {' or '.join(values)}")
     grep, text = given.pop("grep"), given.pop("text")
     if grep and text:
         raise UsageError("--grep and --text both say what to find", hint="put it all in --grep")
     if grep == "" or text == "":
         raise UsageError("--grep and --text need something to find", hint="--text 'disk full'")
+    if grep or text:
+        words.append(f"{grep or text!r} in it")
     pattern = grep or (text and re.escape(text))
-    return Wanted(tuple(keys), _compiled(pattern) if pattern else None)
-
-
-def said(asked: Wanted) -> str:
-    """Say what is looked for; nothing, if it is nothing in particular."""
-    keys = [
-        f"{kind} {' or '.join(key.decode(errors='backslashreplace') for key in sorted(keys))}"
-        for kind, keys in asked.keys
-    ]
-    if asked.pattern:
-        keys.append(f"{asked.pattern.pattern.decode(errors='backslashreplace')!r} in it")
-    return " and ".join(keys)
+    return Wanted(tuple(keys), _compiled(pattern) if pattern else None), " and ".join(words)
 
 
 def _keys(kind: str, values: Iterable[str]) -> Iterable[bytes]:
     for value in values:
-        key = normal(kind, _bytes(value))
-        if key is None or b"\n" in key:
+        key = normal(kind, _bytes(value)) if value.strip() else None
+        if key is None or b"\n" in key or (kind == "ip" and not _is_ip(key)):
             option = f"--{kind.replace('_', '-')}"
             hint = {"ip": "192.0.2.1 or 2001:db8::1", "address": "'<>' is the empty sender"}
             raise UsageError(
@@ -82,10 +75,18 @@ def _keys(kind: str, values: Iterable[str]) -> Iterable[bytes]:
         yield key
 
 
+def _is_ip(key: bytes) -> bool:
+    try:
+        ipaddress.ip_address(key.decode())
+    except ValueError:
+        return False
+    return True
+
+
 def _compiled(pattern: str) -> re.Pattern[bytes]:
     try:
         return re.compile(_bytes(pattern), re.MULTILINE)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise UsageError(
             f"--grep: {error}: {pattern!r}", hint="use --text for what is no pattern"
         ) from error

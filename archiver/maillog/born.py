@@ -29,6 +29,8 @@ def born(queue_id: bytes, *, near: int) -> int | None:
 
     near: an instant not far from it, within thirty years: Sendmail tells the year modulo 60.
     """
+    if queue_id.isdigit():
+        return None  # most likely it is qmail's, the number of a file
     if found := EXIM.fullmatch(queue_id):
         return _plausible(_digits(found[1], BASE_62))
     if found := SENDMAIL.fullmatch(queue_id):

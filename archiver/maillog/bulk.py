@@ -13,12 +13,13 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from archiver.frames import cut
 from archiver.maillog.facts import EDGES, EMPTY_SENDER, Family, normal_ip, passes
 from archiver.maillog.lines import CONTINUES, NEAR, continued, keys_of, line_at, repeated_before
 from archiver.maillog.programs import SPLOGGED, family_of
-from archiver.maillog.record import RFC5424, SYSLOG, record
+from archiver.maillog.record import BSD_STAMP, ISO_STAMP, PRIORITY, RFC5424, SYSLOG, record
 
 # What stands in any line, whoever wrote it: a search for text may rely on it too.
 EVERYWHERE = passes(
@@ -26,7 +27,10 @@ EVERYWHERE = passes(
     ("ip", rb"\[(?:::ffff:(?=[\d.]+\])|ipv6:)?([0-9a-f]*[.:][0-9a-f.:]*)\]"),
 )
 UNUSUAL = re.compile(rb"[ <>:]")
-DOMAINS = re.compile(rb"@([^@\n]*)$", re.MULTILINE)
+DOMAINS = re.compile(rb"@([^@\n]*?)[ <>]*$", re.MULTILINE)
+BEFORE_HOST = re.compile(
+    PRIORITY + rb"(?:" + BSD_STAMP + rb"|" + ISO_STAMP + rb")(?: <[a-z0-9.]+>)?"
+)
 REPEATED = b" last message repeated "
 STAMP_BEGINS = re.compile(rb".*: \d+")
 SPLOGGER_STAMPS = re.compile(rb"(?:\d{10}\.\d{6} )*")
@@ -56,7 +60,7 @@ def spelt(there: set[bytes], kinds: Collection[str]) -> set[bytes]:
     for found in UNUSUAL.finditer(text):
         key = text[slice(*line_at(text, found.start()))].removesuffix(b"\n")
         keys.discard(key)
-        keys.add(normal_ip(key) or key.strip(EDGES))
+        keys |= {key.strip(EDGES), normal_ip(key) or b""}
     if "domain" in kinds:
         keys.update(DOMAINS.findall(text))
     return keys - {b""}
@@ -116,12 +120,15 @@ class Reader:
         headers = sum(len(of_tag) for tag, of_tag in by_tag.items() if tag.startswith(host))
         if host and piece.count(host) != headers:
             odd += _double(piece)
+        stamps = set(map(itemgetter(slice(begin)), lines))
+        usual = all(map(BEFORE_HOST.fullmatch, stamps - {b""}))
         of_families: dict[Families, list[bytes]] = defaultdict(list)
         for tag, of_tag in by_tag.items():
-            families = self._families_of(tag, host)
+            families = self._families_of(tag, host) if usual else None
             if families is None:
                 for line in of_tag:
-                    of_families[_families_by_header(line)].append(line)
+                    families, text = _by_header(line)
+                    of_families[families].append(text)
                 odd += _double(b"\n".join(of_tag))
             elif STAMP_BEGINS.fullmatch(tag):
                 of_families[families] += _texts(of_tag, begin + tag.rindex(b" ") + 1)
@@ -147,7 +154,7 @@ def _shape(lines: Sequence[bytes]) -> tuple[int, bytes]:
     there in all lines.
     """
     for line in lines[:100]:
-        if header := RFC5424.match(line) or SYSLOG.match(line):
+        if not RFC5424.match(line) and (header := SYSLOG.match(line)):
             return header.start("host") - 1, b" " + header["host"] + b" "
     return 0, b""
 
@@ -175,14 +182,15 @@ def _families_by_tag(name: bytes) -> Families | None:
     return family_of(found[1])
 
 
-def _families_by_header(line: bytes) -> Families:
+def _by_header(line: bytes) -> tuple[Families, bytes]:
+    """Whose line it may be, and what it says, behind a header as short as can be."""
     of = record(line)
     if of is None:
-        return ()
+        return (), line
     families = family_of(of.program)
     if of.logged or of.stamp.startswith(b"@") or of.text.startswith(b"message repeated "):
         families = _and_splogged(families)
-    return families
+    return families, b": " + of.text
 
 
 def _and_splogged(families: Families) -> Families:

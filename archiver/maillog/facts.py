@@ -28,6 +28,7 @@ KIND_OF = {
     "queue_id": "queue_id",
     "new_queue_id": "queue_id",  # of the same message further on, or of its bounce
     "parent_queue_id": "queue_id",  # of the message that this is a bounce of
+    "orig_queue_id": "queue_id",  # of the same message before, as who passed it on told
     "qp": "qp",
     "new_qp": "qp",
     "session": "session",
@@ -37,6 +38,7 @@ KIND_OF = {
     "orig_to": "address",
     "user": "user",
     "ip": "ip",
+    "orig_ip": "ip",
     "relay_ip": "ip",
     "helo": "helo",
 }

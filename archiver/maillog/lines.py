@@ -54,10 +54,12 @@ def facts(line: bytes) -> tuple[Fact, ...]:
 
 
 def _fact(of: Record) -> Fact | None:
+    if of.continues:
+        return None  # it may begin anywhere in what somebody else wrote
     if not of.program and (repeated := LAST_REPEATED.fullmatch(of.text)):
         return Fact(of, "syslogd", Event("repeated"), int(repeated["times"]))
     times, text = 1, of.text
-    if repeated := RSYSLOG_REPEATED.fullmatch(text):
+    if of.program and (repeated := RSYSLOG_REPEATED.fullmatch(text)):
         times, text = int(repeated["times"]), repeated["text"]
         if own := SPLOGGER.match(text):
             of, text = replace(of, logged=own["stamp"]), text[own.end() :]
@@ -127,7 +129,7 @@ def repeated_after(text: bytes, span: Span) -> Iterator[Span]:
         following = record(text[slice(*here)])
         if following is None or following.host != of.host:
             continue
-        if following.program or not LAST_REPEATED.fullmatch(following.text):
+        if not _is_repetition(following):
             return
         yield here
 
@@ -135,13 +137,19 @@ def repeated_after(text: bytes, span: Span) -> Iterator[Span]:
 def repeated_before(text: bytes, begin: int) -> Span | None:
     """Return the line that a "last message repeated" line at `begin` means, if it is near."""
     of = record(text[slice(*line_at(text, begin))])
+    if of is None or not _is_repetition(of):
+        return None
     furthest = max(begin - NEAR, 0)
-    while of and begin > furthest:
+    while begin > furthest:
         here = line_at(text, begin - 1)
         begin = here[0]
         before = record(text[slice(*here)])
         if before is None or before.host != of.host:
             continue
-        if before.program or not LAST_REPEATED.fullmatch(before.text):
+        if not _is_repetition(before):
             return here
     return None
+
+
+def _is_repetition(of: Record) -> bool:
+    return not of.program and LAST_REPEATED.fullmatch(of.text) is not None

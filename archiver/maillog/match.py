@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from archiver.maillog.bulk import EVERYWHERE
 from archiver.maillog.lines import (
     CONTINUES,
+    NEAR,
     Span,
     continued,
     keys_of,
@@ -38,15 +39,21 @@ class Wanted:
     _text: re.Pattern[bytes] | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
-        if self.keys:
-            texts = [_text_of(kind, keys) for kind, keys in self.keys]
-            # The longest is the rarest, most likely.
-            best = max(texts, key=len)
+        texts = [_text_of(kind, keys) for kind, keys in self.keys]
+        if not texts and self.pattern:
+            texts = [re.escape(text) for text in _literals(self.pattern)]
+        # The longest is the rarest, most likely.
+        if best := max(texts, key=len, default=b""):
             object.__setattr__(self, "_text", re.compile(best))
 
     def __bool__(self) -> bool:
         """Whether anything in particular is wanted."""
         return bool(self.keys or self.pattern)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether each line must be looked at: no plain text tells which ones."""
+        return self.pattern is not None and self._text is None
 
     def lines(self, text: bytes, begin: int, end: int) -> Iterator[Span]:
         """Yield the lines that begin within begin <= at < end, in order.
@@ -57,24 +64,22 @@ class Wanted:
         if self.keys:
             spans |= set(self._together(text, begin, end, spans))
         for span in sorted(spans):
+            # Line by line: a pattern is meant for one of them, and may be slow on megabytes.
             if self.pattern is None or self.pattern.search(text[slice(*span)].removesuffix(b"\n")):
                 yield span
 
     def _alone(self, text: bytes, begin: int, end: int) -> Iterator[Span]:
-        """The lines that match by themselves."""
-        search = self._text if self.keys else self.pattern
+        """The lines that match by themselves, as far as keys and plain text tell."""
         low = text.lower() if self.keys else text
         at = begin
         while at < end:
-            if search is None:
-                found = at
-            elif (match := search.search(low, at, end if not self.keys else len(low))) is None:
-                return
-            else:
+            found = at
+            if self._text:
+                match = self._text.search(low, at, end)
+                if match is None:
+                    return
                 found = match.start()
             span = line_at(text, found)
-            if span[0] >= end:
-                return
             at = max(span[1], at + 1)
             if span[0] >= begin and (not self.keys or self.told_by(text[slice(*span)])):
                 yield span
@@ -96,15 +101,12 @@ class Wanted:
             return
         for span in spans:
             yield from (other for other in repeated_after(text, span) if begin <= other[0] < end)
-        first = begin
-        while (at := REPEATED.search(text, first, end)) is not None:
-            span = line_at(text, at.start())
+        # Those that mean a line before all of these.
+        for found in REPEATED.finditer(text, begin, min(end, begin + NEAR)):
+            span = line_at(text, found.start())
             meant = repeated_before(text, span[0])
-            if meant is None or meant[0] >= begin:
-                return
-            if self.told_by(text[slice(*meant)]):
+            if meant and meant[0] < begin and self.told_by(text[slice(*meant)]):
                 yield span
-            first = span[1]
 
 
 def _text_of(kind: str, keys: frozenset[bytes]) -> bytes:
@@ -115,21 +117,23 @@ def _text_of(kind: str, keys: frozenset[bytes]) -> bytes:
     return text + MAPPED if kind == "ip" else text
 
 
-def keys_in(pattern: re.Pattern[bytes]) -> frozenset[bytes]:
+def keys_in(pattern: re.Pattern[bytes]) -> set[tuple[frozenset[str], bytes]]:
     """Return keys, in lower case, that stand in every line a pattern is found in, if that can be
-    told: `<…@…>` and `[192.0.2.1]` written out in it.
+    told: `<…@…>` and `[192.0.2.1]` written out in it. With each, the kinds of which one must be
+    indexed for it to be in the index.
     """
-    if pattern.flags & re.IGNORECASE:
-        return frozenset()
-    found = set()
-    for text in _literals(pattern):
-        for each in EVERYWHERE:
-            found.update(each.pattern.findall(text.lower()))
-    return frozenset(found)
+    return {
+        (each.kinds, key)
+        for text in _literals(pattern)
+        for each in EVERYWHERE
+        for key in each.pattern.findall(text.lower())
+    }
 
 
 def _literals(pattern: re.Pattern[bytes]) -> list[bytes]:
     """The stretches of plain text that must be there, one behind the other."""
+    if pattern.flags & re.IGNORECASE:
+        return [b""]
     parser = re._parser  # type: ignore[attr-defined]  # noqa: SLF001 (the only parser of patterns there is)
     texts, text = [], bytearray()
     for operation, argument in parser.parse(pattern.pattern, pattern.flags):

@@ -87,8 +87,11 @@ def record(line: bytes) -> Record | None:
 
 
 def _with_splogger(stamp: bytes, host: bytes, program: bytes, pid: bytes, text: bytes) -> Record:
-    own = SPLOGGER.match(text)
+    # splogger(8) has syslog write no process id.
+    own = None if pid or b"/" in program else SPLOGGER.match(text)
     if own is None:
+        if program.startswith(b"exim") and (twice := EXIM.match(text)):
+            text = text[twice.end() :]  # its log_timestamp is on, also into syslog, by default
         return Record(stamp, host, program, pid, text)
     continues = own["kind"] == b"+"
     return Record(stamp, host, program, pid, text[own.end() :], own["stamp"], continues)

@@ -48,7 +48,7 @@ OLD_SESSION = rb"(?:(?!sieve: )(?P<session>[\w+/]+(?::\w+)*): )?"
 
 PART = rb"(?:(?!: ).)*"  # of those that `: ` separates
 LAST = rb"(?:(?!: )[^\n])*$"  # in bulk
-ACTION = rb": (?:[a-z]+ action: )?"
+ACTION = rb": (?:[A-Za-z]+ action: )?"
 MSGID = rb"msgid=(?:unspecified|(?P<message_id>.*?))" + ACTION
 STORED = rb"stored mail into mailbox '"
 SAVED = rb"saved mail to "

@@ -232,6 +232,7 @@ FAMILY = Family(
         ("queue_id", rb": ([0-9a-z]{6,})(?:: |$)"),
         ("queue_id", rb"- +([0-9a-z]{6,}): "),  # RFC 5424: no colon before the text
         ("queue_id", rb"ed as ([\w-]+)"),
+        ("queue_id", rb"orig_(?:queue_)?id=([0-9a-z]+)"),
         # What Exim, qmail, Dovecot, Sendmail and OpenSMTPD answer; "ok" is found too.
         (
             "queue_id qp session",
