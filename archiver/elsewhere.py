@@ -22,10 +22,6 @@ from typing import Any, Self
 from archiver.errors import ArchiverError
 
 
-class ElsewhereError(ArchiverError):
-    """The other process has ended, or met a mistake of ours."""
-
-
 class Elsewhere:
     """make: what makes the object there; it and its arguments must be picklable."""
 
@@ -45,7 +41,7 @@ class Elsewhere:
             raise _ended(error) from error
         if fine:
             return answer
-        raise answer if isinstance(answer, ArchiverError) else ElsewhereError(str(answer))
+        raise answer if isinstance(answer, ArchiverError) else ArchiverError(str(answer))
 
     def close(self) -> None:
         self._connection.close()
@@ -58,8 +54,8 @@ class Elsewhere:
             raise _ended(error) from error
 
 
-def _ended(error: Exception) -> ElsewhereError:
-    return ElsewhereError(
+def _ended(error: Exception) -> ArchiverError:
+    return ArchiverError(
         f"a process of this command has ended: {error or 'killed'}", hint="was there memory enough?"
     )
 

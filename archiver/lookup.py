@@ -113,7 +113,7 @@ class Lookup:
             of_it = each.manifest.frames
             listed = None if places is None else sorted(n for n in places if n < len(of_it))
             if listed is None:
-                self.cost.answer("no index: every frame")
+                self.cost.answer("every frame of an archive")
             frames.append((each, [of_it[n] for n in listed] if listed is not None else list(of_it)))
         return frames
 

@@ -97,8 +97,9 @@ def merge(
             except (ArchiverError, DamagedIndexError, OSError) as error:
                 problems.append(_failed(key, error))
                 continue
-        for part in span.parts:
-            _remove(catalog, stores, source, part)
+        if all(store.name in catalog.index_pages(key) for store in stores):
+            for part in span.parts:
+                _remove(catalog, stores, source, part)
 
 
 @contextmanager

@@ -78,12 +78,14 @@ class Search:
         since = Window(max(window.start, made - ZONES_DIFFER), window.end)
         any_found = ended = False
         done: Done = set()
+        considered = self.cost.considered
         for line in self._around(catalog, source, window, made, done):
             any_found = True
             ended = ended or _is_last(line.data)
             yield line
         if ended:
             return
+        self.cost.considered = considered  # they are considered again
         for line in self._lines(catalog, source, since, done):
             any_found = True
             yield line
