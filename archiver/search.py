@@ -155,7 +155,7 @@ class Search:
                     each,
                     [f for f in frames if (each.manifest.archive_key, f.offset) not in seen],
                 )
-                for each, frames in lookup.frames(catalog, found.archived)
+                for each, frames in lookup.frames(catalog, _unseen(found.archived, seen))
             ]
             chosen = [(each, _within(frames, window)) for each, frames in chosen]
             if self.context:
@@ -283,6 +283,15 @@ def _found_ahead(crew: Crew, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, l
         while len(ahead) > (AHEAD if following else 0):
             first, finding = ahead.popleft()
             yield first, finding.result()
+
+
+def _unseen(found: Sequence[Archived], seen: Done) -> list[Archived]:
+    """Return the archives of which not every frame has been looked through."""
+    return [
+        each
+        for each in found
+        if any((each.manifest.archive_key, f.offset) not in seen for f in each.manifest.frames)
+    ]
 
 
 def _within(frames: Sequence[Frame], window: Window) -> list[Frame]:

@@ -163,7 +163,7 @@ def scan_part(path: Path, begin: int, end: int) -> Truth:
 
 
 def telling(log: bytes, key: Key) -> list[bytes]:
-    """Return the lines that tell a key, as a search for its text finds them."""
+    """Return the lines that tell a key of a kind whose case counts, such as an id."""
     kind, text = key
     found, at = [], 0
     while (at := log.find(text, at)) >= 0:
