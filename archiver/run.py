@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from archiver import archive, copy, runs
+from archiver import __version__, archive, copy, runs
 from archiver.catalog import Catalog, is_sound, nowhere, opened
 from archiver.catchup import catch_up, rebuild
 from archiver.config import Config, Source
@@ -27,7 +27,7 @@ from archiver.errors import (
 )
 from archiver.frames import Readable
 from archiver.journal import Entry, Journal
-from archiver.manifest import Head, Manifest, Segment, digest, place
+from archiver.manifest import Head, Manifest, Segment, digest, host_prefix, place
 from archiver.progress import Meter, Metered, unwatched
 from archiver.stores import Store, open_stores
 
@@ -139,7 +139,9 @@ class Run:
     def recipe(self, source: Source) -> archive.Recipe:
         config = self.config
         origin = archive.Origin(config.host.name, source.name, config.host.zone)
-        return archive.Recipe(origin, config.compress, self.now, config.index.keys)
+        return archive.Recipe(
+            origin, config.compress, self.now, config.index.keys, tool_version=__version__
+        )
 
     def unfit(self, source: Source, entry: Entry) -> IntegrityError | None:
         """Why what was sealed cannot be delivered, if so: it is not sound, or not whole, or does
@@ -191,6 +193,17 @@ class Run:
         return next((parts for parts in found.values() if archive.is_whole(parts)), [])
 
 
+def tidied(stores: Sequence[Store], host: str) -> list[ArchiverError]:
+    """Remove from the stores what runs that were killed have left half-done; return what fails."""
+    problems = []
+    for store in stores:
+        try:
+            store.tidy(host_prefix(host))
+        except ArchiverError as problem:
+            problems.append(problem)
+    return problems
+
+
 @contextmanager
 def started(config: Config, *, now: int, meter: Meter = unwatched) -> Iterator[Run]:
     """Take the lock, open stores and catalog, and bring the catalog level with the stores.
@@ -202,6 +215,7 @@ def started(config: Config, *, now: int, meter: Meter = unwatched) -> Iterator[R
         lock = exclusive(config.host.state_dir / "lock")
     with lock, ExitStack() as stack:
         stores = open_stores(config.storage)
+        untidy = tidied(stores, config.host.name)
         path, host = config.host.catalog, config.host.name
         unchained = None
         with explained("opening the catalog"):
@@ -214,6 +228,7 @@ def started(config: Config, *, now: int, meter: Meter = unwatched) -> Iterator[R
             except ArchiverError as problem:
                 problems, unchained = [], problem
                 catalog = stack.enter_context(nowhere(host))
+        problems += untidy
         # What is not there would be stored under a mount point, and be hidden tomorrow.
         away = {problem.store for problem in problems if isinstance(problem, StoreAwayError)}
         there = [store for store in stores if store.name not in away]

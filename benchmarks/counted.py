@@ -252,7 +252,8 @@ class CountingStore:
         self.listings = 0
         self._store, self._latency = store, latency
         self._lock = threading.Lock()
-        self.put, self.size, self.remove = store.put, store.size, store.remove
+        self.put, self.size = store.put, store.size
+        self.remove, self.tidy = store.remove, store.tidy
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         begin, size = time.perf_counter(), 0

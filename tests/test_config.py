@@ -121,6 +121,7 @@ WRONG = {
     "number": '"5" true 1.5 [] {} 12:00:00 -1 99999 0',
     "size": '"x" true 1.5 [] {} -1 "-1B" "1.5MB" "" "1mb" "1TB" "٣B"',
     "duration": '"x" true 1.5 [] {} -1 "-1s" "" "5minutes" "inf" "1e3s" "nan" "٣s"',
+    "list": '5 true "ip" {} ["ip","adress"] [5] [["ip"]]',
     "path": r'5 true 1.5 [] {} "" "a\u0000b"',
     "name": r'5 true 1.5 [] {} "" "-x" "a/b" "a\n" "é"' + f' "{"x" * 65}"',
     # No time at all, or more than poll(2) takes.
@@ -396,4 +397,5 @@ def test_show_shows_every_key(place: Path, text: str) -> None:
         for part in re.findall(r"\w+", name):
             leaf = leaf[int(part) if part.isdecimal() else part]
         plain = f"0o{leaf:o}" if name.endswith("mode") and leaf else str(leaf)
+        plain = json.dumps(leaf) if isinstance(leaf, list) else plain
         assert value == ("(as the log has it)" if leaf is None else plain)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.resources
+import json
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -75,6 +76,8 @@ def _lines(name: str, value: Any) -> list[str]:  # noqa: ANN401
             for key, item in value.items()
             for line in _lines(f"{name}.{key}" if name else key, item)
         ]
+    if name.endswith(".keys"):
+        return [f"{name} = {json.dumps(value)}"]
     if isinstance(value, list):
         return [line for n, item in enumerate(value) for line in _lines(f"{name}[{n}]", item)]
     if name.endswith(".mode") and value is not None:

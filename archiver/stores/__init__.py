@@ -5,6 +5,7 @@
     stream   the bytes, from anywhere
     keys     what there is, in order
     remove   an index, which can be made again; nothing else
+    tidy     nothing half-done stays
 
 A store promises nothing that is not read back (stage `copy` does), and holds nothing but
 what it was given: everything else this program knows can be rebuilt from it.
@@ -54,6 +55,12 @@ class Store(ReadableStore, Protocol):
         """Remove an index; if there is none of that key, nothing happens.
 
         Raises: ValueError: it is not the key of an index.
+        """
+
+    def tidy(self, prefix: str) -> None:
+        """Remove what was begun under keys with this prefix, and never finished.
+
+        Nobody else may be storing there meanwhile.
         """
 
 

@@ -104,6 +104,13 @@ class LocalStore:
             path.unlink()
             fsync_directory(path.parent)
 
+    def tidy(self, prefix: str) -> None:
+        with self._failing(f"tidying {self.root}"):
+            for directory, _, names in os.walk(self.root / prefix):
+                for name in names:
+                    if name.endswith(PARTIAL):
+                        remove(Path(directory, name))
+
     def _walk(self, directory: str, prefix: str) -> Iterator[str]:
         """Descend only where the prefix leads, each directory in order of names."""
         try:

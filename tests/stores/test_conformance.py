@@ -396,3 +396,36 @@ def test_many_puts_at_once(again: Callable[[], Store], same: bool) -> None:
         kinds = {type(each.exception()) for each in ended if each.exception()}
         assert kinds <= (set() if same else {IntegrityError})
     assert sorted(map(str, range(15))) == list(again().keys())
+
+
+INDEX = KEY.replace(".log.zst", ".idx")
+
+
+@pytest.mark.parametrize("key", [INDEX, "host=mx1/source=maillog/runs/maillog-000001-000004.run"])
+def test_an_index_can_be_removed_and_made_again(store: Store, key: str) -> None:
+    """Other bytes may take its place; to remove what is not there is no failure."""
+    put(store, key, b"one")
+    store.remove(key)
+    assert there(store, key) == ([], None, None)
+    store.remove(key)
+    put(store, key, b"another")
+    assert got(store, key) == b"another"
+
+
+@pytest.mark.parametrize("suffix", [ARCHIVE_SUFFIX, MANIFEST_SUFFIX, MANIFEST_SUFFIX + ".sig", ""])
+def test_nothing_else_can_be_removed(store: Store, suffix: str) -> None:
+    """An archive, its manifest and its signature are there to stay."""
+    key = KEY.removesuffix(ARCHIVE_SUFFIX) + suffix
+    put(store, key, b"content")
+    with pytest.raises(ValueError, match="no index"):
+        store.remove(key)
+    assert got(store, key) == b"content"
+
+
+def test_tidying_leaves_what_is_complete(store: Store) -> None:
+    keys = [KEY, INDEX, KEY.replace("host=mx1", "host=mx2")]
+    for key in keys:
+        put(store, key, b"content")
+    store.tidy("host=mx1/")
+    store.tidy("host=nobody/")
+    assert list(store.keys()) == sorted(keys)

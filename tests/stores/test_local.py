@@ -397,3 +397,18 @@ def test_bytes_are_durable_before_their_name(
     linked = done.index(0)
     assert (store.root / KEY).stat().st_ino in done[:linked]
     assert (store.root / KEY).parent.stat().st_ino in done[linked:]
+
+
+def test_what_was_never_finished_is_tidied_up(store: LocalStore, source: Path) -> None:
+    """A host's own, wherever it lies; another host's may be under way."""
+    put_file(store, KEY, source, LARGE)
+    other = KEY.replace("host=mx1", "host=mx2")
+    for key in (KEY, other, "host=mx1/source=maillog/runs/maillog-000001-000004.run"):
+        partial = store.root / f"{key}.0123abcd{PARTIAL}"
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(b"half")
+    store.tidy("host=mx1/")
+    assert [name for name in files(store) if name.endswith(PARTIAL)] == [
+        f"{other}.0123abcd{PARTIAL}"
+    ]
+    assert list(store.keys()) == [KEY]
