@@ -100,14 +100,13 @@ def _seal(
     whole: hashlib._Hash | None = None
     counted = _Counted(stream)
     frames = cut(counted, compress.frame_size)
+    taken = [index.add] if index else []
     with Workers(compress.level) as workers:
         for day, stretches in groupby(cutter.cut(frames), key=attrgetter("day")):
             path = entry.sealing / f"{len(finished) + 1}.archive"
-            with ArchiveWriter(path, workers, whole) as current:
+            with ArchiveWriter(path, workers, whole, *taken) as current:
                 for stretch in stretches:
                     current.add(stretch)
-                    if index:
-                        index.add(stretch.data)
                 sealed = current.finish()
                 if index:
                     index.finish(path.with_suffix(INDEX_SUFFIX), bytes.fromhex(sealed.sha256))

@@ -79,6 +79,10 @@ class Crew:
             self._free.put(lambda method, *arguments: getattr(here, method)(*arguments))
         self._pool = ThreadPoolExecutor(max(len(self._there), 1), "crew")
 
+    @property
+    def is_elsewhere(self) -> bool:
+        return bool(self._there)
+
     def __enter__(self) -> Self:
         return self
 

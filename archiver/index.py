@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import zstandard
+
 from archiver.elsewhere import Crew
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.maillog.bulk import Reader
@@ -41,7 +43,10 @@ class Hashes:
         self._hashes_of = hasher(host)
         self._reader = Reader(frozenset(kinds))
 
-    def hashes(self, before: bytes, frame: bytes, after: bytes) -> bytes:
+    def hashes(self, before: bytes, frame: bytes, after: bytes, packed: bool = False) -> bytes:
+        """Return the hashes of a frame's keys, 8 bytes each, sorted. packed: it is compressed."""
+        if packed:
+            frame = zstandard.ZstdDecompressor().decompress(frame)
         keys = self._reader.keys(frame, before=before, after=after)
         return b"".join(sorted(self._hashes_of(keys)))
 
@@ -80,19 +85,19 @@ class Indexing:
         self._hashes.close()
 
     def _begin(self) -> None:
-        self._before, self._frame = b"", b""
+        self._before, self._frame, self._stored = b"", b"", b""
         self._ahead: deque[Future[bytes]] = deque()
         self._broken: Exception | None = None
         self._hashes = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(self._directory))  # noqa: SIM115
         # Per frame, where in the file the hashes with each first byte begin.
         self._bounds: list[array[int]] = []
 
-    def add(self, frame: bytes) -> None:
-        """Take the next frame of the archive."""
+    def add(self, frame: bytes, stored: bytes = b"") -> None:
+        """Take the next frame of the archive. stored: the same, compressed, if it is at hand."""
         if self._frame:
             # Of a line longer than a frame, each piece is a line to whoever looks for something.
             self._read(frame[:NEAR] if self._frame.endswith(b"\n") else b"")
-        self._frame = frame
+        self._frame, self._stored = frame, stored
 
     def finish(self, path: Path, identity: bytes) -> None:
         """Write the index of the frames so far, durably. identity: the archive's digest."""
@@ -116,7 +121,10 @@ class Indexing:
         self._begin()
 
     def _read(self, after: bytes) -> None:
-        self._ahead.append(self._crew.ask("hashes", self._before, self._frame, after))
+        # Sent elsewhere, it costs less if it is small.
+        frame = self._stored if self._crew.is_elsewhere and self._stored else self._frame
+        packed = frame is not self._frame
+        self._ahead.append(self._crew.ask("hashes", self._before, frame, after, packed))
         self._before = self._frame[-NEAR:] if self._frame.endswith(b"\n") else b""
         self._frame = b""
         self._collect(AHEAD)

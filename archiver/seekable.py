@@ -10,7 +10,7 @@ import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -119,11 +119,19 @@ class Readback:
 
 
 class ArchiveWriter:
-    """One archive in the making: frames go in, compressed ahead, written in order."""
+    """One archive in the making: frames go in, compressed ahead, written in order.
+
+    taken: is given each frame, as it was and as it is stored, in order.
+    """
 
     def __init__(
-        self, path: Path, workers: Workers, segment: "hashlib._Hash | None" = None
+        self,
+        path: Path,
+        workers: Workers,
+        segment: "hashlib._Hash | None" = None,
+        taken: Callable[[bytes, bytes], None] = lambda _frame, _stored: None,
     ) -> None:
+        self._taken = taken
         self._workers = workers
         self._file = open(path, "xb")  # noqa: SIM115 (closed by __exit__)
         self._readback = Readback(path, segment)
@@ -201,6 +209,7 @@ class ArchiveWriter:
                 continues=stretch.continues,
             )
         )
+        self._taken(stretch.data, data)
         self._ends_with_newline = stretch.data.endswith(b"\n")
         self._sizes.append(FrameSize(len(data), len(stretch.data)))
         self._checks.append(
