@@ -1,7 +1,7 @@
 # For GNU make and BSD make alike.
 #   make demo         see it work                      make test-crash   kill it at every system call
 #   make test         the tests                        make test-live    1000 rotations of real syslogds
-#   make check        types, lint, layers              make bench        side by side with zstd, logrotate
+#   make check        types, lint, layers              make bench        side by side with zstd, zgrep
 PYTHON = python3
 BIN = .venv/bin
 PIP = $(BIN)/pip --disable-pip-version-check --quiet
@@ -29,6 +29,7 @@ test-live: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/nightly.py
+	$(BIN)/python benchmarks/needles.py
 
 # The pins make every machine test the same thing; the package itself asks for less.
 .venv/ready: requirements-ci.txt pyproject.toml

@@ -107,7 +107,7 @@ class Indexing:
         try:
             if not self._broken:
                 self._write(path, identity)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 (likewise)
             self._broken = error
         if self._broken:
             path.unlink(missing_ok=True)
