@@ -26,8 +26,9 @@ from archiver.maillog.bulk import Reader
 from archiver.maillog.lines import NEAR
 from archiver.pages import PLACE_BITS, Entries, entries_of, hasher, save
 
-# So many hashes are sorted at once.
-AT_ONCE = 2**20
+# So many hashes are sorted at once; and so many, sorted, are kept, to be gone through again.
+AT_ONCE = 2**18
+KEPT = 2**20
 IN_MEMORY = 2**24
 # The keys of smaller logs are read by the run itself: to start processes would take longer.
 WORTH_PROCESSES = 2**24
@@ -151,7 +152,7 @@ class Indexing:
         def parts() -> Iterable[Entries]:
             return (entries_of(part, frames) for part in self._postings())
 
-        found = list(parts()) if total <= AT_ONCE else None
+        found = list(parts()) if total <= KEPT else None
         with open(path, "wb") as file:
             save(file, lambda: found or parts(), kinds=self._kinds, identity=identity)
             file.flush()
