@@ -255,6 +255,16 @@ class Catalog:
         )
         return [str(key) for (key,) in rows]
 
+    @_explained()
+    def is_one_chain(self, source: str, first: int, last: int) -> bool:
+        """Whether there is one manifest with each number from first to last, and no other."""
+        row = self._sql.execute(
+            "SELECT count(*), count(DISTINCT sequence) FROM manifest"
+            " WHERE host = ? AND source = ? AND sequence BETWEEN ? AND ?",
+            (self.host, source, first, last),
+        ).fetchone()
+        return tuple(row) == (last - first + 1,) * 2
+
     def forget_other_targets(self, targets: Sequence[str]) -> None:
         """Forget the copies in targets that are not among these: they are no longer configured."""
         marks = ", ".join("?" * len(targets))

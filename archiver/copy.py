@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from archiver.errors import ArchiverError, IntegrityError
+from archiver.errors import ArchiverError, IndexFailedError, IntegrityError
 from archiver.journal import Entry
 from archiver.manifest import Manifest, digest
 from archiver.pages import PAGE
 from archiver.stores import Store
+
+INDEX_HINT = "the archive is there; `archiver catalog rebuild --index` makes its index again"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def copy(entry: Entry, manifest: Manifest, document: bytes, stores: Sequence[Sto
             if index.exists():
                 indexes[store.name] = put_index(store, manifest.index_key, index)
         except ArchiverError as failure:
-            failures.append(failure)
+            failures.append(IndexFailedError(failure.message, hint=INDEX_HINT))
     return Copies(tuple(done), indexes, tuple(failures))
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -43,9 +44,18 @@ class Elsewhere:
             return answer
         raise answer if isinstance(answer, ArchiverError) else ArchiverError(str(answer))
 
-    def close(self) -> None:
-        self._connection.close()
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def end(self) -> None:
+        """End the other process at once, even one that is stopped; it has nothing to lose."""
+        self._process.kill()
         self._process.wait()
+
+    def close(self) -> None:
+        self.end()
+        self._connection.close()
 
     def _send(self, what: object, arguments: tuple[object, ...]) -> None:
         try:
@@ -67,17 +77,20 @@ class Crew:
     """
 
     def __init__(self, count: int, make: Callable[..., object], *arguments: object) -> None:
-        self._free: SimpleQueue[Callable[..., Any]] = SimpleQueue()
+        self._made = make, arguments
         self._there: list[Elsewhere] = []
-        with suppress(OSError):  # there may be no room for more processes: then fewer do it
-            for _ in range(count):
+        self._free: SimpleQueue[Elsewhere | _Here] = SimpleQueue()
+        for _ in range(max(count, 1)):
+            self._free.put(self._another(there=count > 0))
+        self._pool = ThreadPoolExecutor(max(count, 1), "crew")
+
+    def _another(self, *, there: bool) -> "Elsewhere | _Here":
+        make, arguments = self._made
+        with suppress(OSError, ArchiverError):  # no room for one more process: it is done here
+            if there:
                 self._there.append(Elsewhere(make, *arguments))
-        for each in self._there:
-            self._free.put(each.call)
-        if not self._there:
-            here = make(*arguments)
-            self._free.put(lambda method, *arguments: getattr(here, method)(*arguments))
-        self._pool = ThreadPoolExecutor(max(len(self._there), 1), "crew")
+                return self._there[-1]
+        return _Here(make(*arguments))
 
     @property
     def is_elsewhere(self) -> bool:
@@ -92,6 +105,8 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        for each in self._there:
+            each.end()  # whoever waits for its answer, waits no longer
         self._pool.shutdown(cancel_futures=True)
         for each in self._there:
             each.close()
@@ -101,11 +116,23 @@ class Crew:
         return self._pool.submit(self._call, method, *arguments)
 
     def _call(self, method: str, *arguments: object) -> object:
-        call = self._free.get()
+        worker = self._free.get()
         try:
-            return call(method, *arguments)
+            return worker.call(method, *arguments)
         finally:
-            self._free.put(call)
+            if isinstance(worker, Elsewhere) and worker.has_ended:
+                worker = self._another(there=True)
+            self._free.put(worker)
+
+
+@dataclass(frozen=True)
+class _Here:
+    """The same, without another process."""
+
+    served: object
+
+    def call(self, method: str, *arguments: object) -> object:
+        return getattr(self.served, method)(*arguments)
 
 
 def serve(connection: Connection) -> None:

@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,12 +30,14 @@ from archiver.pages import PLACE_BITS, Entries, entries_of, hasher, save
 # So many hashes are sorted at once; and so many, sorted, are kept, to be gone through again.
 AT_ONCE = 2**18
 KEPT = 2**20
-IN_MEMORY = 2**24
+IN_MEMORY = 2**25
 # The keys of smaller logs are read by the run itself: to start processes would take longer.
 WORTH_PROCESSES = 2**24
 PROCESSES = 2
 # How many frames the readers may lag behind.
 AHEAD = 4
+# How many seconds a frame's keys may take: a tenth of one is usual. The archiving is not kept.
+PATIENCE = 120
 
 
 class Hashes:
@@ -83,7 +86,7 @@ class Indexing:
         trace: TracebackType | None,
     ) -> None:
         self._crew.__exit__(kind, error, trace)
-        self._hashes.close()
+        self._drop_hashes()
 
     def _begin(self) -> None:
         self._before, self._frame, self._stored = b"", b"", b""
@@ -118,14 +121,19 @@ class Indexing:
                     hint="the archive is complete without it; `archiver catalog rebuild --index`",
                 )
             )
-        self._hashes.close()
+        self._drop_hashes()
         self._begin()
 
     def _read(self, after: bytes) -> None:
         # Sent elsewhere, it costs less if it is small.
         frame = self._stored if self._crew.is_elsewhere and self._stored else self._frame
         packed = frame is not self._frame
-        self._ahead.append(self._crew.ask("hashes", self._before, frame, after, packed))
+        if not self._broken:
+            try:
+                asked = self._crew.ask("hashes", self._before, frame, after, packed)
+                self._ahead.append(asked)
+            except Exception as error:  # noqa: BLE001 (whatever it is, the archive goes on)
+                self._give_up(error)
         self._before = self._frame[-NEAR:] if self._frame.endswith(b"\n") else b""
         self._frame = b""
         self._collect(AHEAD)
@@ -133,11 +141,22 @@ class Indexing:
     def _collect(self, ahead: int) -> None:
         """Put the frames' hashes away, in order, until no more than so many are still awaited."""
         while len(self._ahead) > ahead:
-            hashing = self._ahead.popleft()
             try:
-                self._keep(hashing.result())
-            except Exception as error:  # noqa: BLE001 (whatever it is, the archive goes on)
-                self._broken = self._broken or error
+                self._keep(self._ahead.popleft().result(PATIENCE))
+            except TimeoutError:
+                self._give_up(TimeoutError(f"a frame took more than {PATIENCE} s"))
+            except Exception as error:  # noqa: BLE001 (likewise)
+                self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """There will be no index of this archive; what it took of the disk is given back."""
+        self._broken = self._broken or error
+        self._ahead.clear()
+        self._drop_hashes()
+
+    def _drop_hashes(self) -> None:
+        with suppress(OSError):  # what was not written yet cannot be, on a full disk
+            self._hashes.close()
 
     def _keep(self, hashes: bytes) -> None:
         ordered = _numbers(hashes)

@@ -18,7 +18,7 @@ from archiver.errors import ArchiverError, IndexFailedError
 from archiver.maillog.match import Wanted, keys_in
 from archiver.manifest import Frame
 from archiver.pages import PAGE, Answer, DamagedIndexError, hasher, look_up, number
-from archiver.runs import Span, key_of, spans
+from archiver.runs import Span, identity_of, key_of, spans
 from archiver.stores import ReadableStore
 
 # So many archives are asked one by one, without the runs.
@@ -124,8 +124,9 @@ class Lookup:
         for span in spans(head):
             if any(n in numbers for n in range(span.first, span.last + 1)):
                 key = key_of(catalog.host, self.source, span)
-                if pages := catalog.index_pages(key):
-                    there.append((span, _Index(key, pages, key.encode())))
+                identity = identity_of(catalog, self.source, span)
+                if identity and (pages := catalog.index_pages(key)):
+                    there.append((span, _Index(key, pages, identity)))
         rest = set(numbers)
         found: set[int] = set()
         answers = self._ask([index for _, index in there], "run")

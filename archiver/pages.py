@@ -50,6 +50,10 @@ class DamagedIndexError(ValueError):
     """A page is not what its writer made it; or it is another index's."""
 
 
+class TooFewPagesError(Exception):
+    """The entries need more pages than they were given."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What an index says of a key. kinds: that it was made for; places: None means all."""
@@ -136,7 +140,7 @@ def save(
     while True:
         try:
             file.writelines(_pages(parts(), pages, width, kinds, identity))
-        except OverflowError:
+        except TooFewPagesError:
             file.seek(0)
             pages += pages // 16 + 1
         else:
@@ -157,7 +161,7 @@ def _steps(count: int, width: int) -> float:
 def _pages(
     parts: Iterable[Entries], pages: int, width: int, kinds: Collection[str], identity: bytes
 ) -> Iterator[bytes]:
-    """Yield the pages. Raises: OverflowError: these do not suffice."""
+    """Yield the pages. Raises: TooFewPagesError."""
     of, at, last = homes(pages), 0, 0
     hashes: list[int] = []
     places: list[bytes] = []
@@ -182,7 +186,7 @@ def _pages(
             begin, at = fit, at + 1
         hashes, places = hashes[begin:], places[begin:]
     if hashes:
-        raise OverflowError(pages)
+        raise TooFewPagesError(pages)
 
 
 def _with_steps(part: Entries, last: int, width: int) -> Entries:
@@ -289,7 +293,8 @@ def look_up(
             place = bisect_left(hashes, hashed)
             if place < len(hashes):
                 found = hashes[place] == hashed
-                return Answer(kinds, list(islice(places_of(page), place + 1))[-1] if found else ())
+                places = list(islice(places_of(page), place + 1))[-1] if found else ()
+                return Answer(kinds, places)
             if not goes_on:
                 return Answer(kinds, ())
         at, count = at + count, 8
@@ -304,9 +309,9 @@ def check(page: bytes, at: int, pages: int, identity: bytes) -> tuple[frozenset[
     """
     if len(page) != PAGE or int.from_bytes(page[:4], "big") != _checksum(page, at, pages, identity):
         raise DamagedIndexError(f"page {at} of {pages} is damaged")
-    _, version, flags, bits, _, _, _ = HEADER.unpack_from(page)
-    if version != VERSION:
-        raise DamagedIndexError(f"page {at} is of version {version}, not {VERSION}")
+    _, version, flags, bits, count, width, _ = HEADER.unpack_from(page)
+    if version != VERSION or count * (width + 1) > ROOM:
+        raise DamagedIndexError(f"page {at} is of version {version}, not {VERSION}, or ill-formed")
     kinds = frozenset(kind for bit, kind in enumerate(KINDS) if bits >> bit & 1)
     return kinds, bool(flags & GOES_ON)
 
@@ -344,6 +349,8 @@ def places_of(page: bytes) -> Iterator[tuple[int, ...] | None]:
 def _read_varint(page: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
+        if at == len(page):
+            raise DamagedIndexError("a list of places runs out of its page")
         byte = page[at]
         at += 1
         value |= (byte & 0x7F) << shift

@@ -17,7 +17,7 @@ from archiver import __version__, archive, copy, runs
 from archiver.catalog import Catalog, is_sound, nowhere, opened
 from archiver.catchup import catch_up, rebuild
 from archiver.config import Config, Source
-from archiver.durable import exclusive, make_directory
+from archiver.durable import exclusive, make_directory, remove_tree
 from archiver.errors import (
     ArchiverError,
     ChainError,
@@ -215,6 +215,9 @@ def started(config: Config, *, now: int, meter: Meter = unwatched) -> Iterator[R
         lock = exclusive(config.host.state_dir / "lock")
     with lock, ExitStack() as stack:
         stores = open_stores(config.storage)
+        with explained("removing what a run before has left"):
+            for name in ("merging", "indexing"):
+                remove_tree(config.host.state_dir / name)
         untidy = tidied(stores, config.host.name)
         path, host = config.host.catalog, config.host.name
         unchained = None

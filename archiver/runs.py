@@ -10,7 +10,7 @@ A larger run is merged from four smaller ones, which are then removed.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,16 @@ def key_of(host: str, source: str, span: Span) -> str:
     return f"{source_prefix(host, source)}runs/{name}"
 
 
+def identity_of(catalog: Catalog, source: str, span: Span) -> bytes | None:
+    """Return what the pages of a run are sealed with: its key, and the digest of its last manifest,
+    which all before it are chained to. None: there is not one chain, but a fork or a gap.
+    """
+    if not catalog.is_one_chain(source, span.first, span.last):
+        return None
+    digest = catalog.digest_of(catalog.keys_of(source, span.last)[0])
+    return f"{key_of(catalog.host, source, span)} {digest}".encode()
+
+
 def merge(
     catalog: Catalog,
     stores: Sequence[Store],
@@ -84,9 +94,11 @@ def merge(
     """
     for span in spans(catalog.head(source).sequence):
         key = key_of(catalog.host, source, span)
-        there = catalog.index_pages(key)
-        missing = [store for store in stores if store.name not in there]
-        if missing and not catalog.unindexed(source, span.first, span.last):
+        identity = identity_of(catalog, source, span)
+        if identity is None or catalog.unindexed(source, span.first, span.last):
+            continue
+        missing = [each for each in stores if not _is_there(catalog, each, key, identity)]
+        if missing:
             try:
                 with _emptied(directory):
                     path = _Merger(catalog, stores, source, directory).made(span)
@@ -97,9 +109,20 @@ def merge(
             except (ArchiverError, DamagedIndexError, OSError) as error:
                 problems.append(_failed(key, error))
                 continue
-        if all(store.name in catalog.index_pages(key) for store in stores):
-            for part in span.parts:
-                _remove(catalog, stores, source, part)
+        for part in span.parts:
+            _remove(catalog, stores, source, part)
+
+
+def _is_there(catalog: Catalog, store: Store, key: str, identity: bytes) -> bool:
+    """Whether a store has the run, of these archives: others may have had their numbers once."""
+    pages = catalog.index_pages(key).get(store.name)
+    if not pages:
+        return False
+    try:
+        check(b"".join(store.stream(key, 0, PAGE)), 0, pages, identity)
+    except (ArchiverError, DamagedIndexError):
+        return False
+    return True
 
 
 @contextmanager
@@ -154,7 +177,7 @@ class _Merger:
             frozenset[str].intersection(*(part.kinds for part in parts)) if parts else frozenset()
         )
         size = span.last - span.first + 1
-        identity = key_of(self.catalog.host, self.source, span).encode()
+        identity = self._identity(span)
         at_once = max(1, sum(part.pages for part in parts) * PAGE // 4 // AT_ONCE)
         path = self.directory / f"{span.first}-{span.last}{RUN_SUFFIX}"
         with open(path, "wb") as file:
@@ -168,10 +191,7 @@ class _Merger:
 
     def _part(self, span: Span, offset: int, number: int) -> "Iterator[_Part]":
         if span.first < span.last:
-            key = key_of(self.catalog.host, self.source, span)
-            path = self._brought(key, f"{span.first}-{span.last}")
-            path = path or self.made(span)
-            yield _Part(path, key.encode(), offset, span.last - span.first + 1)
+            yield self._run(span, offset)
             return
         for each in self.catalog.numbered(self.source, [span.first]):
             if not each.manifest.is_empty_day:
@@ -180,6 +200,27 @@ class _Merger:
                 if path is None:
                     raise IndexFailedError(f"{key} is in no store", hint="rebuild it")
                 yield _Part(path, bytes.fromhex(each.manifest.sha256), offset, 1)
+
+    def _run(self, span: Span, offset: int) -> "_Part":
+        """A smaller run: as a store has it, if it is of these archives; or made here."""
+        path = self._brought(
+            key_of(self.catalog.host, self.source, span), f"{span.first}-{span.last}"
+        )
+        size = span.last - span.first + 1
+        if path:
+            part = _Part(path, self._identity(span), offset, size)
+            with suppress(DamagedIndexError):
+                part.kinds  # noqa: B018 (a look at its first page)
+                return part
+        return _Part(self.made(span), self._identity(span), offset, size)
+
+    def _identity(self, span: Span) -> bytes:
+        identity = identity_of(self.catalog, self.source, span)
+        if identity is None:
+            raise IndexFailedError(
+                f"the chain of {self.source} forks or has a gap", hint="rebuild it"
+            )
+        return identity
 
     def _brought(self, key: str, name: str) -> Path | None:
         """Bring an index here from the first store that has it."""
@@ -213,12 +254,15 @@ class _Part:
 
     def postings(self) -> Iterator[int]:
         """Yield `hash << 24 | number of the archive`, sorted by the hashes."""
-        pages = self.pages
+        pages, last = self.pages, -1
         with open(self.path, "rb") as file:
             for at in range(pages):
                 page = file.read(PAGE)
                 check(page, at, pages, self.identity)
                 for hashed, places in entries(page):
+                    if hashed <= last:
+                        raise DamagedIndexError(f"{self.path.name}: the hashes are in disorder")
+                    last = hashed
                     if self.size == 1:
                         yield hashed << PLACE_BITS | self.offset
                     else:

@@ -16,7 +16,7 @@ from archiver.maillog.lines import NEAR, Span, facts
 from archiver.maillog.match import Wanted
 from archiver.manifest import Frame
 from archiver.progress import Advance, Meter, unwatched
-from archiver.query import Piece, Snapshot, Window, archived_pieces, raw_pieces, snapshot
+from archiver.query import Piece, RawLog, Window, archived_pieces, raw_pieces, snapshot
 from archiver.stores import ReadableStore
 
 # So much log is looked through by several processes, if a look is slow.
@@ -25,9 +25,8 @@ AHEAD = 4
 # How far an id's own time and the log's may be apart, in seconds.
 CLOCKS_DIFFER = 60
 ZONES_DIFFER = 86_400
-# Events that end a message: nothing is logged of it later.
 EVER = Window(-(2**62), 2**62)
-Done = set[tuple[str, int]]  # frames: archive and offset
+# Events that end a message: nothing is logged of it later.
 LAST_EVENTS = {"removed", "completed"}
 
 
@@ -74,19 +73,17 @@ class Search:
         if made is None or not window.start <= made < window.end:
             yield from self._lines(catalog, source, window)
             return
-        # A program in a chroot without zone files logs UTC: its hours are others.
-        since = Window(max(window.start, made - ZONES_DIFFER), window.end)
-        any_found = ended = False
-        done: Done = set()
+        near = Window(made - CLOCKS_DIFFER, made + CLOCKS_DIFFER)
         considered = self.cost.considered
-        for line in self._around(catalog, source, window, made, done):
-            any_found = True
-            ended = ended or _is_last(line.data)
-            yield line
-        if ended:
+        found = list(self._lines(catalog, source, window, near=near))
+        if any(_is_last(line.data) for line in found):
+            yield from found
             return
         self.cost.considered = considered  # they are considered again
-        for line in self._lines(catalog, source, since, done):
+        # A program in a chroot without zone files logs UTC: its hours are others.
+        since = Window(max(window.start, made - ZONES_DIFFER), window.end)
+        any_found = False
+        for line in self._lines(catalog, source, since):
             any_found = True
             yield line
         if not any_found and since.start > window.start:
@@ -111,35 +108,19 @@ class Search:
             problems=self.problems,
         )
 
-    def _around(
-        self,
-        catalog: Catalog,
-        source: Source,
-        window: Window,
-        made: int,
-        done: Done,
-    ) -> Iterator[Line]:
-        """Look through the frames in which an id was made, without asking an index."""
-        near = Window(made - CLOCKS_DIFFER, made + CLOCKS_DIFFER)
-        found = catalog.between(source.name, near.start, near.end)
-        self.cost.considered += len(found)
-        chosen = [
-            (each, [f for f in each.manifest.frames if f.last >= near.start and f.first < near.end])
-            for each in found
-        ]
-        done |= {(each.manifest.archive_key, f.offset) for each, frames in chosen for f in frames}
-        if done:
-            self.cost.answer("the id itself")
-        yield from self._matching(source, self._archived(chosen), window)
-
     def _lines(
-        self,
-        catalog: Catalog,
-        source: Source,
-        window: Window,
-        done: Done | None = None,
+        self, catalog: Catalog, source: Source, window: Window, *, near: Window | None = None
     ) -> Iterator[Line]:
-        lookup, seen = self._lookup(source), done or set()
+        """Yield the lines that are wanted. near: only from archived frames of that time, all of
+        them, without asking an index.
+        """
+        lookup = self._lookup(source)
+
+        def choose(some: Catalog) -> list[Archived]:
+            if near:
+                return some.between(source.name, near.start, near.end)
+            return lookup.archives(some, window.start, window.end)
+
         taken = snapshot(
             self.config,
             catalog,
@@ -147,37 +128,37 @@ class Search:
             window,
             now=self.now,
             archived=self.archived,
-            choose=lambda some: lookup.archives(some, window.start, window.end),
+            choose=choose,
         )
         with taken as found:
-            chosen = [
-                (
-                    each,
-                    [f for f in frames if (each.manifest.archive_key, f.offset) not in seen],
-                )
-                for each, frames in lookup.frames(catalog, _unseen(found.archived, seen))
-            ]
-            chosen = [(each, _within(frames, window)) for each, frames in chosen]
+            raw = found.raw
+            if near:
+                chosen = [(each, _within(each.manifest.frames, near)) for each in found.archived]
+                raw = ()
+                self.cost.considered += len(chosen)
+                self.cost.answer("the id itself")
+            else:
+                chosen = lookup.frames(catalog, found.archived)
+                chosen = [(each, _within(frames, window)) for each, frames in chosen]
             if self.context:
-                chosen = [
-                    (each, _and_neighbours(each, frames, self.context)) for each, frames in chosen
-                ]
+                context = self.context
+                chosen = [(each, _and_neighbours(each, some, context)) for each, some in chosen]
             size = sum(f.raw_size for _, frames in chosen for f in frames)
-            size += sum(log.size for log in found.raw)
-            pieces = self._pieces(source, found, chosen, window, size)
+            size += sum(log.size for log in raw)
+            pieces = self._pieces(source, raw, chosen, window, size)
             yield from self._matching(source, pieces, window, size)
 
     def _pieces(
         self,
         source: Source,
-        found: Snapshot,
+        raw: Sequence[RawLog],
         chosen: list[tuple[Archived, list[Frame]]],
         window: Window,
         size: int,
     ) -> Iterator[Piece]:
         with self.meter(source.name, size) as advance:
             yield from self._archived(chosen, advance)
-            yield from raw_pieces(found.raw, window, self.config.host.zone, advance)
+            yield from raw_pieces(raw, window, self.config.host.zone, advance)
 
     def _archived(
         self,
@@ -283,15 +264,6 @@ def _found_ahead(crew: Crew, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, l
         while len(ahead) > (AHEAD if following else 0):
             first, finding = ahead.popleft()
             yield first, finding.result()
-
-
-def _unseen(found: Sequence[Archived], seen: Done) -> list[Archived]:
-    """Return the archives of which not every frame has been looked through."""
-    return [
-        each
-        for each in found
-        if any((each.manifest.archive_key, f.offset) not in seen for f in each.manifest.frames)
-    ]
 
 
 def _within(frames: Sequence[Frame], window: Window) -> list[Frame]:

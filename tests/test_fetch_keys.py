@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from archiver.journal import Journal
 from archiver.maillog.born import born
 from tests.host import MONDAY, Host, Said, after
 
@@ -245,3 +246,35 @@ def test_ids_that_tell_their_day(
     assert born(queue_id.encode(), near=host.at(MONDAY)) == host.at(MONDAY, "12:00")
     said = host.archiver("fetch", "--queue-id", queue_id, now=host.at(after(MONDAY, 5)))
     assert (said.status, said.out) == (0, b"".join(made))
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "../x", "a b"])
+def test_what_is_no_hosts_name(week: Host, name: str) -> None:
+    said = fetch(week, "--host", name, "--user", "anna")
+    assert (said.status, said.out) == (2, b"")
+    assert "--host" in said.err
+
+
+def test_a_text_in_what_stands_before_the_text(host: Host) -> None:
+    """In RFC 5424's structured data, or a tag: with brackets as without them."""
+    line = b'<22>1 2026-05-04T10:00:00Z mx1 x 1 - [a b="<a@b.example>" c="[192.0.2.9]"] y\n'
+    host.write(line + line.replace(b" x ", b" <t@b.example> "))
+    assert host.night(after(MONDAY)).exit_status == 0
+    for text in ("<a@b.example>", "[192.0.2.9]"):
+        assert fetch(host, "--text", text, "--archived").out.count(b"\n") == 2
+    assert fetch(host, "--text", "<t@b.example>", "--archived").out.count(b"\n") == 1
+
+
+def test_an_id_that_tells_its_time_is_given_once(host: Host) -> None:
+    """Killed when all was catalogued, and the segment is still in the spool."""
+    host.write(b"May  4 12:00:00 mx1 postfix/smtpd[1]: 4g8HFD0HDszKn0L: client=a[192.0.2.1]\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "end", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            host.night(after(MONDAY))
+    assert fetch(host, "--queue-id", "4g8HFD0HDszKn0L").out.count(b"\n") == 1
+    assert fetch(host, "--text", "4g8HFD0HDszKn0L").out.count(b"\n") == 1
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,12 +1,14 @@
 """Indexes are made beside the archives, anew to the same bytes, and no archive depends on them."""
 
 import io
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from archiver import index, lifelike
-from archiver.errors import ArchiverError
+from archiver.errors import ArchiverError, IndexFailedError
 from archiver.frames import cut
 from archiver.index import Indexing
 from archiver.maillog.facts import KINDS
@@ -163,3 +165,39 @@ def test_archives_do_not_need_them(host: Host) -> None:
 
 def archives(host: Host) -> list[Path]:
     return [host.store / manifest.archive_key for manifest in host.manifests()]
+
+
+def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    """The index under way is lost, and told; the next one is made."""
+    problems: list[ArchiverError] = []
+    frame = b"Nov 23 08:41:25 mx1 qmail: 1795423285.939816 new msg 2360559\n"
+    with Indexing("mx1", ["queue_id"], tmp_path, 2**30, problems) as making:
+        for worker in making._crew._there:
+            worker._process.kill()
+            worker._process.wait()
+        making.add(frame)
+        making.finish(tmp_path / "1.idx", b"one")
+        making.add(frame)
+        making.finish(tmp_path / "2.idx", b"two")
+        making.add(frame)
+        making.finish(tmp_path / "3.idx", b"three")
+    assert [type(problem) for problem in problems] == [IndexFailedError] * len(problems)
+    assert 1 <= len(problems) <= 2
+    assert not (tmp_path / "1.idx").exists()
+    assert (tmp_path / "3.idx").exists()
+
+
+def test_a_worker_that_is_stopped_keeps_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not waited for longer than patience lasts, and ended."""
+    monkeypatch.setattr(index, "PATIENCE", 0.2)
+    problems: list[ArchiverError] = []
+    with Indexing("mx1", ["queue_id"], tmp_path, 2**30, problems) as making:
+        for worker in making._crew._there:
+            os.kill(worker._process.pid, signal.SIGSTOP)
+        making.add(b"Nov 23 08:41:25 mx1 qmail: 1795423285.939816 new msg 2360559\n")
+        making.finish(tmp_path / "1.idx", b"one")
+        workers = [worker._process for worker in making._crew._there]
+    assert [type(problem) for problem in problems] == [IndexFailedError]
+    assert all(worker.poll() is not None for worker in workers)

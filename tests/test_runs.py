@@ -109,3 +109,38 @@ def test_two_stores_have_the_same_runs(place: Path) -> None:
     )
     assert len(first) == 2
     assert first == second
+
+
+def test_a_run_is_of_the_archives_that_had_its_numbers(host: Host) -> None:
+    """Archives that were lost, and others that got their numbers: their run is made anew."""
+    nights(host, 12)
+    for number in (11, 12):
+        for path in host.store.rglob(f"*-{number:06d}.*"):
+            if not path.name.endswith(".run"):
+                path.unlink()
+    assert host.archiver("catalog", "rebuild").status == 0
+    before = (host.store / "host=mx1/source=maillog/runs/maillog-000009-000012.run").read_bytes()
+    nights(host, 15, first=12)
+    after_it = (host.store / "host=mx1/source=maillog/runs/maillog-000009-000012.run").read_bytes()
+    assert before != after_it
+    assert_found(host, 15, gaps=(10, 11))
+
+
+def test_no_run_goes_over_a_fork(host: Host) -> None:
+    """Two archives have one number: each is asked by itself."""
+    nights(host, 10)
+    for path in (host.config.host.catalog, *host.store.rglob("*-000010.*")):
+        path.rename(host.directory / path.name)
+    assert host.archiver("catalog", "rebuild").status == 0
+    host.write(login(10, "u10") + login(10, "all"))
+    assert host.night(after(MONDAY, 11)).exit_status == 0
+    day = host.store / f"host=mx1/source=maillog/date={after(MONDAY, 9)}"
+    for path in host.directory.glob("*-000010.*"):
+        path.rename(day / path.name)
+    for ahead in (11, 12):
+        host.write(login(ahead, f"u{ahead}") + login(ahead, "all"))
+        host.night(after(MONDAY, ahead + 1))
+    assert not any(name.endswith("-000009-000012.run") for name in runs(host))
+    for ahead in range(13):
+        said = host.archiver("fetch", "--user", f"u{ahead}", "--archived")
+        assert said.out == login(ahead, f"u{ahead}")

@@ -517,3 +517,38 @@ def test_the_number_of_a_file_tells_no_time(queue_id: bytes) -> None:
 def test_any_id_may_be_asked(queue_id: bytes) -> None:
     found = born(queue_id, near=NOW)
     assert found is None or abs(found - NOW) < 2**33
+
+
+# -- hostile frames ------------------------------------------------------------------------------
+
+POSTFIX = b"Nov 20 10:00:00 mx1 postfix/smtpd[1]: "
+STAMP = b"1092664405.519292"
+SPLOG = b"Nov 20 10:00:00 mx1 splogger: "
+
+
+@pytest.mark.parametrize(
+    ("line", "piece"),
+    [
+        (POSTFIX + b"warning: a[%s]\n", b":"),
+        (POSTFIX + b"a[%s]\n", b"::1:"),
+        (POSTFIX + b"from=<%s\n", b"@<"),
+        (SPLOG + STAMP + b"+%s\n", b" " + STAMP + b" x"),
+        (SPLOG + STAMP + b" x%s\n", b" " + STAMP + b"+"),
+        (b"Nov 20 10:00:00 mx1 a: mx1 %s\n", b":00 h p: "),
+        (SPLOG + STAMP + b" info msg 5: bytes 2%s\n", b" from <a> qp 1"),
+    ],
+)
+@pytest.mark.parametrize("length", [900, 15_000, 100_000])
+def test_hostile_frames_take_linear_time(line: bytes, piece: bytes, length: int) -> None:
+    """Eight times the frame takes about eight times as long, however its lines are made."""
+    of_it = line.replace(b"%s", piece * (length // len(piece)))
+
+    def spent(size: int) -> float:
+        frame = of_it * max(1, size // len(of_it))
+        begin = time.process_time()
+        Reader(frozenset(KINDS)).keys(frame, before=frame[-20_000:], after=frame[:20_000])
+        list(Wanted((("queue_id", frozenset({b"5"})),)).lines(frame, 0, len(frame)))
+        return time.process_time() - begin
+
+    assert spent(800_000) < max(spent(100_000), 0.01) * 8 * 3
+    assert spent(800_000) < 8

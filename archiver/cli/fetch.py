@@ -15,14 +15,14 @@ from archiver.cli.found import FORMATS, cost_said
 from archiver.cli.giving import Giver, Job
 from archiver.cli.sources import named
 from archiver.cli.wanted import wanted, wanted_options
-from archiver.config import Config, Source
+from archiver.config import NAME, Config, Source
 from archiver.errors import ArchiverError, IndexFailedError, UsageError, explained
 from archiver.overview import worst
 from archiver.query import Window, catalogued, day_window
 from archiver.search import Context, Search
 from archiver.zone import DAY
 
-COUNT = click.IntRange(min=0)
+COUNT = click.IntRange(0, 1_000_000)
 
 
 @click.command(short_help="Give back lines: by date, by a key, by their text.")
@@ -154,6 +154,8 @@ def _of_host(config: Config, name: str | None, *, archived: bool) -> tuple[Confi
     """The configuration to read another host's archives with; it has no log here."""
     if name is None or name == config.host.name:
         return config, archived
+    if not NAME.fullmatch(name):
+        raise UsageError(f"--host: {name!r} is no host's name", hint="as `name` under [host] there")
     return replace(config, host=replace(config.host, name=name)), True
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -46,7 +47,7 @@ def _records(lines: Iterable[Line]) -> Iterator[dict[str, Any]]:
             "matches": line.matches,
             "host": _text(first.host) if first else None,
             "program": _text(first.program) if first else None,
-            "pid": int(first.pid) if first and first.pid.isdigit() else None,
+            "pid": int(first.pid) if first and re.fullmatch(rb"\d{1,10}", first.pid) else None,
             "event": f"{told[0].family}: {told[0].event.name}" if told else None,
             "facts": [
                 {

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 
 from archiver.frames import cut
-from archiver.maillog.facts import EDGES, EMPTY_SENDER, Family, normal_ip, passes
+from archiver.maillog.facts import EDGES, EMPTY_SENDER, Family, Pass, normal_ip, passes
 from archiver.maillog.lines import CONTINUES, NEAR, continued, keys_of, line_at, repeated_before
 from archiver.maillog.programs import SPLOGGED, family_of
-from archiver.maillog.record import BSD_STAMP, ISO_STAMP, PRIORITY, RFC5424, SYSLOG, record
+from archiver.maillog.record import BSD_STAMP, ISO_STAMP, LONGEST, PRIORITY, RFC5424, SYSLOG, record
 
 # What stands in any line, whoever wrote it: a search for text may rely on it too.
 EVERYWHERE = passes(
@@ -44,21 +44,12 @@ Families = tuple[Family, ...]
 Find = Callable[[bytes], list[bytes]]
 
 
-def tokens(text: bytes, families: Iterable[Family], kinds: Collection[str]) -> set[bytes]:
-    """Return the keys of these kinds in the lower-cased lines of some families, lower-cased."""
-    there: set[bytes] = set()
-    for find in _passes(families, kinds):
-        there.update(find(text))
-    return spelt(there, kinds) | _empty_sender(text, kinds)
-
-
 def spelt(there: set[bytes], kinds: Collection[str]) -> set[bytes]:
     """Return the keys that these texts, lower-cased, can be meant as."""
     # All of them at once, one a line: that spares a loop.
     text = b"\n".join(there)
     keys = there - {b""}
-    for found in UNUSUAL.finditer(text):
-        key = text[slice(*line_at(text, found.start()))].removesuffix(b"\n")
+    for key in _lines_with(UNUSUAL, text):
         keys.discard(key)
         keys |= {key.strip(EDGES), normal_ip(key) or b""}
     if "domain" in kinds:
@@ -66,9 +57,17 @@ def spelt(there: set[bytes], kinds: Collection[str]) -> set[bytes]:
     return keys - {b""}
 
 
-def _passes(families: Iterable[Family], kinds: Collection[str]) -> list[Find]:
-    table = (*EVERYWHERE, *(each for family in families for each in family.passes))
+def finders(table: Iterable[Pass], kinds: Collection[str]) -> list[Find]:
+    """Return what finds keys of any of the kinds in lower-cased text."""
     return [each.pattern.findall for each in table if not each.kinds.isdisjoint(kinds)]
+
+
+def _lines_with(pattern: re.Pattern[bytes], text: bytes) -> Iterator[bytes]:
+    """Yield the lines in which a pattern is found, each once, without their newlines."""
+    at = 0
+    while found := pattern.search(text, at):
+        begin, at = line_at(text, found.start())
+        yield text[begin:at].removesuffix(b"\n")
 
 
 def _empty_sender(text: bytes, kinds: Collection[str]) -> set[bytes]:
@@ -95,11 +94,15 @@ class Reader:
         before, after: what stands around it: a line may belong to one there.
         """
         there: set[bytes] = set()
+        low = frame.lower()
+        for find in finders(EVERYWHERE, self.kinds):
+            there.update(find(low))
         odd = list(_incomplete(before, frame, after))
         for piece in cut(io.BytesIO(frame), PIECE):
             for families, text in self._sorted(piece, odd):
                 if families not in self._passes:
-                    self._passes[families] = _passes(families, self.kinds)
+                    table = [each for family in families for each in family.passes]
+                    self._passes[families] = finders(table, self.kinds)
                 for find in self._passes[families]:
                     there.update(find(text))
         for line in odd:
@@ -202,8 +205,7 @@ def _and_splogged(families: Families) -> Families:
 
 def _double(text: bytes) -> Iterator[bytes]:
     """Yield the lines that may hold two records: in their middle stands another header."""
-    for found in SECOND_HEADER.finditer(text):
-        yield text[slice(*line_at(text, found.start()))]
+    return (line for line in _lines_with(SECOND_HEADER, text) if len(line) <= LONGEST)
 
 
 def _incomplete(before: bytes, frame: bytes, after: bytes) -> Iterator[bytes]:

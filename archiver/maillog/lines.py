@@ -21,6 +21,8 @@ EMBEDDED = re.compile(rb" (?=[A-Z][a-z][a-z] [ \d]\d \d\d:\d\d:\d\d \S+ [^\s:\[\
 CONTINUES = re.compile(rb"\+(?<= \d{10}\.\d{6}\+)|\+(?<= \d{9}\.\d{6}\+)")
 # How far apart lines may stand that belong together.
 NEAR = 2**14
+# A stamp may stand in what somebody wrote, too, over and over.
+MOST_TRIES = 8
 Span = tuple[int, int]
 
 
@@ -90,8 +92,10 @@ def continued(text: bytes) -> Iterator[tuple[list[Span], bytes]]:
     Only those whose beginning stands in the text too, not too far before.
     """
     groups: dict[tuple[bytes, bytes, bytes], list[tuple[Span, Record]]] = {}
-    for found in CONTINUES.finditer(text):
+    end = 0
+    while found := CONTINUES.search(text, end):
         span = line_at(text, found.start())
+        end = span[1]
         piece = record(text[slice(*span)])
         if piece is None or not piece.continues:
             continue
@@ -111,7 +115,10 @@ def _begun(
 ) -> tuple[Span, Record] | None:
     """Find the line that the first `+` line after it goes on with."""
     at, nearest = before, max(before - NEAR, 0)
-    while (at := text.rfind(b" " + name[2] + b" ", nearest, at)) >= 0:
+    for _ in range(MOST_TRIES):
+        at = text.rfind(b" " + name[2] + b" ", nearest, at)
+        if at < 0:
+            break
         span = line_at(text, at)
         of = record(text[slice(*span)])
         if of and not of.continues and (of.host, of.program, of.logged) == name:

@@ -41,7 +41,7 @@ MULTILOG = re.compile(rb"(?P<stamp>@[0-9a-f]{24}) ")
 EXIM = re.compile(
     rb"(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [+-]\d{4})?) (?:\[(?P<pid>\d+)\] )?"
 )
-SPLOGGER = re.compile(rb"(?P<stamp>(?P<seconds>\d{9,10})\.\d{6})(?P<kind>[ +])")
+SPLOGGER = re.compile(rb"(?P<stamp>\d{9,10}\.\d{6})(?P<kind>[ +])")
 # Longer lines are archived and searched as text, but not taken apart.
 LONGEST = 2**14
 
@@ -61,11 +61,6 @@ class Record:
     text: bytes
     logged: bytes = b""
     continues: bool = False
-
-    @property
-    def seconds(self) -> int | None:
-        """When it was logged, by splogger's own stamp: seconds since 1970 UTC."""
-        return int(self.logged.partition(b".")[0]) if self.logged else None
 
 
 def record(line: bytes) -> Record | None:

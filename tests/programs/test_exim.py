@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver.maillog.bulk import tokens
 from archiver.maillog.facts import KINDS
 from archiver.maillog.programs.exim import FAMILY
-from tests.programs.contract import assert_found_in_bulk, assert_linear, keys_of, told
+from tests.programs.contract import assert_found_in_bulk, assert_linear, keys_of, tokens, told
 
 ID, OTHER, FORGED = b"1xVPhG-0000By-14", b"1xVPhH-0000C4ABCDE-19AB", b"9zzzzz-9zzzzz-99"
 
@@ -212,7 +211,7 @@ def assert_found(texts: list[bytes]) -> None:
     assert_found_in_bulk(FAMILY, texts)
     for text in texts:
         for line in in_its_own_log(text):
-            there = tokens(b"\n".join([line, line]).lower(), [FAMILY], KINDS)
+            there = tokens(b"\n".join([line, line]).lower(), FAMILY, KINDS)
             assert {key.lower() for _, key in keys_of(FAMILY.parse(text))} <= there
 
 
@@ -395,4 +394,4 @@ def test_hostile_texts_take_linear_time(begin: bytes, hostile_text: bytes) -> No
 
 def test_bulk_takes_linear_time() -> None:
     for piece in (b":11:11 ", b" id=", b"> ", b" (", b" a=x", b"- 1xvphg-"):
-        assert_linear(lambda text: tokens(text, [FAMILY], KINDS), b"", piece)
+        assert_linear(lambda text: tokens(text, FAMILY, KINDS), b"", piece)

@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver.maillog.bulk import tokens
 from archiver.maillog.facts import KINDS
 from archiver.maillog.programs.opensmtpd import FAMILY
-from tests.programs.contract import assert_found_in_bulk, assert_linear, keys_of, told
+from tests.programs.contract import assert_found_in_bulk, assert_linear, keys_of, tokens, told
 
 SESSION, FORGED = b"5df87c903d709659", b"6666666666666666"
 MTA = SESSION + b" mta delivery evpid=3d4c4a424797fe79 from=<a@b> to=<c@d> rcpt=<-> "
@@ -121,7 +120,7 @@ def assert_found(texts: list[bytes]) -> None:
     assert_found_in_bulk(FAMILY, texts)
     for text in texts:
         line = b"<22>1 2026-11-23t08:46:46z vm smtpd 12 - - " + text
-        there = tokens(line.lower(), [FAMILY], KINDS)
+        there = tokens(line.lower(), FAMILY, KINDS)
         assert {key.lower() for _, key in keys_of(FAMILY.parse(text))} <= there
 
 
@@ -238,4 +237,4 @@ def test_hostile_texts_take_linear_time(begin: bytes, hostile_text: bytes) -> No
 
 def test_bulk_takes_linear_time() -> None:
     for piece in (b" smtp ", b" user=", b" address=a", b'stat="250 ', b"relay=1.", b"session "):
-        assert_linear(lambda text: tokens(text, [FAMILY], KINDS), b"", piece)
+        assert_linear(lambda text: tokens(text, FAMILY, KINDS), b"", piece)

@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver.maillog.bulk import tokens
 from archiver.maillog.facts import KINDS
 from archiver.maillog.programs.sendmail import FAMILY
-from tests.programs.contract import assert_found_in_bulk, assert_linear, keys_of, told
+from tests.programs.contract import assert_found_in_bulk, assert_linear, keys_of, tokens, told
 
 ID, NEXT, FORGED = b"6AN8n359000932", b"6AN8n4El000942", b"9ZZ9Z999999999"
 CLIENT = b"relay=server.rete.dom [127.0.0.1]"
@@ -185,7 +184,7 @@ def assert_found(texts: list[bytes]) -> None:
     assert_found_in_bulk(FAMILY, texts)
     for text in texts:
         line = b"<22>1 2026-11-23t08:46:46z vm sm-mta 12 - - " + text
-        there = tokens(line.lower(), [FAMILY], KINDS)
+        there = tokens(line.lower(), FAMILY, KINDS)
         assert {key.lower() for _, key in keys_of(FAMILY.parse(text))} <= there
 
 
@@ -346,4 +345,4 @@ def test_hostile_texts_take_linear_time(begin: bytes, hostile_text: bytes) -> No
 
 def test_bulk_takes_linear_time() -> None:
     for piece in (b": a", b" to=", b",<", b" msgid=<", b"=sent (from mta(", b": <x"):
-        assert_linear(lambda text: tokens(text, [FAMILY], KINDS), b"", piece)
+        assert_linear(lambda text: tokens(text, FAMILY, KINDS), b"", piece)
