@@ -59,7 +59,7 @@ def spelt(there: set[bytes], kinds: Collection[str]) -> set[bytes]:
 
 def finders(table: Iterable[Pass], kinds: Collection[str]) -> list[Find]:
     """Return what finds keys of any of the kinds in lower-cased text."""
-    return [each.pattern.findall for each in table if not each.kinds.isdisjoint(kinds)]
+    return [each.pattern.compiled.findall for each in table if not each.kinds.isdisjoint(kinds)]
 
 
 def _lines_with(pattern: re.Pattern[bytes], text: bytes) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 # What lines can be looked up by. The order is that of the bits in an index: never change it.
 KINDS = (
@@ -61,6 +62,18 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Late:
+    """A pattern that is compiled when it is first needed: there are hundreds, and few are."""
+
+    text: bytes
+    flags: int = 0
+
+    @cached_property
+    def compiled(self) -> re.Pattern[bytes]:
+        return re.compile(self.text, self.flags)
+
+
+@dataclass(frozen=True)
 class Pass:
     """A pattern that finds keys in bulk, in the lower-cased text of many lines at once.
 
@@ -69,7 +82,7 @@ class Pass:
     """
 
     kinds: frozenset[str]
-    pattern: re.Pattern[bytes]
+    pattern: Late
 
 
 @dataclass(frozen=True)
@@ -82,13 +95,13 @@ class Family:
 
     name: str
     tags: frozenset[bytes]
-    events: tuple[tuple[str, re.Pattern[bytes]], ...]
+    events: tuple[tuple[str, Late], ...]
     passes: tuple[Pass, ...]
 
     def parse(self, text: bytes) -> Event | None:
         """Return what a text says; None if this family would not say so."""
         for name, pattern in self.events:
-            if found := pattern.fullmatch(text):
+            if found := pattern.compiled.fullmatch(text):
                 fields = tuple(
                     (field, value)
                     for field, value in found.groupdict().items()
@@ -98,15 +111,14 @@ class Family:
         return None
 
 
-def events(*table: tuple[str, bytes]) -> tuple[tuple[str, re.Pattern[bytes]], ...]:
-    return tuple((name, re.compile(pattern)) for name, pattern in table)
+def events(*table: tuple[str, bytes]) -> tuple[tuple[str, Late], ...]:
+    return tuple((name, Late(pattern)) for name, pattern in table)
 
 
 def passes(*table: tuple[str, bytes]) -> tuple[Pass, ...]:
     """kinds: with blanks between them."""
     return tuple(
-        Pass(frozenset(kinds.split()), re.compile(pattern, re.MULTILINE))
-        for kinds, pattern in table
+        Pass(frozenset(kinds.split()), Late(pattern, re.MULTILINE)) for kinds, pattern in table
     )
 
 

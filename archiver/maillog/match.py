@@ -126,7 +126,7 @@ def keys_in(pattern: re.Pattern[bytes]) -> set[tuple[frozenset[str], bytes]]:
         (each.kinds, key)
         for text in _literals(pattern)
         for each in EVERYWHERE
-        for key in each.pattern.findall(text.lower())
+        for key in each.pattern.compiled.findall(text.lower())
     }
 
 

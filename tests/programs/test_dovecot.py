@@ -346,7 +346,7 @@ def test_whatever_a_message_id_says(
 
 def in_bulk(text: bytes) -> None:
     for each in FAMILY.passes:
-        each.pattern.findall(text.lower())
+        each.pattern.compiled.findall(text.lower())
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_whatever_the_far_end_says(
 
 def in_bulk(text: bytes) -> None:
     for each in FAMILY.passes:
-        each.pattern.findall(text.lower())
+        each.pattern.compiled.findall(text.lower())
 
 
 @pytest.mark.parametrize(
