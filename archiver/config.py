@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from archiver import manifest
 from archiver.errors import ConfigError
-from archiver.maillog.facts import KINDS
+from archiver.maillog.kinds import KINDS
 from archiver.tomllines import Place, lines_of_keys
 from archiver.zone import zone_named
 

@@ -27,7 +27,7 @@ from hashlib import blake2b
 from itertools import accumulate, chain, islice
 from typing import BinaryIO
 
-from archiver.maillog.facts import KINDS
+from archiver.maillog.kinds import KINDS
 
 PAGE = 4096
 VERSION = 1

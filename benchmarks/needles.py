@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from archiver import runs
 from archiver.config import Config
 from archiver.maillog.born import born
-from archiver.maillog.facts import KINDS
+from archiver.maillog.kinds import KINDS
 from archiver.manifest import INDEX_SUFFIXES
 from archiver.query import Window, day_window
 

@@ -11,7 +11,7 @@ from archiver import index, lifelike
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.frames import cut
 from archiver.index import Indexing
-from archiver.maillog.facts import KINDS
+from archiver.maillog.kinds import KINDS
 from archiver.maillog.lines import keys_of
 from archiver.pages import PAGE, hasher, look_up, number
 from tests.host import MONDAY, ROME, Host, after, tree, unpacked

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver.maillog.facts import KINDS
+from archiver.maillog.kinds import KINDS
 from archiver.pages import (
     BITS,
     LONGEST_LIST,

@@ -12,7 +12,7 @@ from archiver import lifelike
 from archiver.config import load
 from archiver.errors import ArchiverError
 from archiver.lookup import Cost
-from archiver.maillog.facts import KINDS
+from archiver.maillog.kinds import KINDS
 from archiver.maillog.lines import LAST_REPEATED, keys_of
 from archiver.maillog.match import Wanted
 from archiver.maillog.record import Record, record

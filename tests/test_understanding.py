@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from archiver.maillog.born import born
 from archiver.maillog.bulk import Reader
-from archiver.maillog.facts import KINDS
+from archiver.maillog.kinds import KINDS
 from archiver.maillog.lines import continued, facts, keys_of, repeated_after, repeated_before
 from archiver.maillog.match import Wanted, keys_in
 from archiver.maillog.programs import FAMILIES

@@ -11,38 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-# What lines can be looked up by. The order is that of the bits in an index: never change it.
-KINDS = (
-    "message_id",
-    "queue_id",
-    "qp",
-    "session",
-    "address",
-    "domain",
-    "user",
-    "ip",
-    "helo",
-)
-# Which fields are keys, and of what kind. All other fields only tell.
-KIND_OF = {
-    "message_id": "message_id",
-    "queue_id": "queue_id",
-    "new_queue_id": "queue_id",  # of the same message further on, or of its bounce
-    "parent_queue_id": "queue_id",  # of the message that this is a bounce of
-    "orig_queue_id": "queue_id",  # of the same message before, as who passed it on told
-    "qp": "qp",
-    "new_qp": "qp",
-    "session": "session",
-    "sender": "address",
-    "recipient": "address",
-    "recipients": "address",  # several, with commas between them
-    "orig_to": "address",
-    "user": "user",
-    "ip": "ip",
-    "orig_ip": "ip",
-    "relay_ip": "ip",
-    "helo": "helo",
-}
+from archiver.maillog.kinds import KIND_OF
+
 # The sender of bounces (RFC 5321, 4.5.5), as it is looked up.
 EMPTY_SENDER = b"<>"
 EDGES = b" <>"

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Collection, Iterable
 
 from archiver.maillog.bulk import EVERYWHERE, finders, spelt
-from archiver.maillog.facts import EMPTY_SENDER, KINDS, Event, Family, keys
+from archiver.maillog.facts import EMPTY_SENDER, Event, Family, keys
+from archiver.maillog.kinds import KINDS
 
 SMALL, GROWTH = 20_000, 8
 

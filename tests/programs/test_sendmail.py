@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver.maillog.facts import KINDS
+from archiver.maillog.kinds import KINDS
 from archiver.maillog.programs.sendmail import FAMILY
 from tests.programs.contract import assert_found_in_bulk, assert_linear, keys_of, tokens, told
 
