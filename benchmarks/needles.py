@@ -317,7 +317,7 @@ def telling_time(bench: Bench) -> list[Row]:
 
 def night(bench: Bench) -> list[Row]:
     log = str(bench.day_log)
-    both = nightly.Bench(str(bench.work), week=log, single=log, runs=bench.runs)
+    both = nightly.Bench(str(bench.work), log, log, bench.runs, config=nightly.CONFIG)
     costs = nightly.side_by_side(
         lambda: nightly.run_on_copy(both), lambda: nightly.compress_and_hash(both), bench.runs
     )

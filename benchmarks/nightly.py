@@ -42,8 +42,6 @@ state_dir = "state"
 spool_dir = "spool"
 [compress]
 level = 3
-[index]
-keys = []
 [[source]]
 name = "maillog"
 path = "maillog"
@@ -54,6 +52,8 @@ required = 1
 type = "local"
 path = "store"
 """
+
+NO_INDEX = "[index]\nkeys = []\n"
 
 LOGROTATE = """\
 "{log}" {{
@@ -148,6 +148,7 @@ class Bench:
     week: str  # a log of several days
     single: str  # a log of one day, of the same size
     runs: int
+    config: str = CONFIG + NO_INDEX
 
 
 def timed(*argv: str, output: str = os.devnull) -> Cost:
@@ -171,7 +172,7 @@ def fresh(bench: Bench) -> Iterator[Path]:
     """An empty directory with a configuration, once the disk is done with the run before."""
     with tempfile.TemporaryDirectory(dir=bench.work) as name:
         here = Path(name)
-        (here / "archiver.toml").write_text(CONFIG)
+        (here / "archiver.toml").write_text(bench.config)
         os.sync()
         yield here
 
