@@ -53,6 +53,11 @@ class Host:
     def catalog(self) -> Path:
         return self.state_dir / "catalog.sqlite3"
 
+    @property
+    def work_dir(self) -> Path:
+        """Where indexes are made that no archive is being sealed with."""
+        return self.state_dir / "indexing"
+
 
 @dataclass(frozen=True)
 class Reopen:

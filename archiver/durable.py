@@ -107,3 +107,14 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def emptied(directory: Path) -> Iterator[None]:
+    """Have an empty directory to work in, whatever is left there, and leave none."""
+    remove_tree(directory)
+    make_directory(directory)
+    try:
+        yield
+    finally:
+        remove_tree(directory)

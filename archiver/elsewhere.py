@@ -1,7 +1,7 @@
 """An object that lives in a process of its own: what Python does there costs this one no time.
 
-    worker = Elsewhere(Indexer, host, kinds)     made there, of the same arguments
-    worker.call("add", frame)                    its method, called there; errors come back
+    worker = Elsewhere(Hashes, host, kinds)               made there, of the same arguments
+    worker.call("hashes", before, frame, after, False)    its method, called there; errors come back
 
 The other process lives no longer than this one: when this one ends, however it ends, the
 connection does, and that is what the other waits on.
@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any, Self
 
 from archiver.errors import ArchiverError
@@ -99,12 +98,7 @@ class Crew:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for each in self._there:
             each.end()  # whoever waits for its answer, waits no longer
         self._pool.shutdown(cancel_futures=True)

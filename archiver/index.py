@@ -16,7 +16,6 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import zstandard
@@ -79,13 +78,8 @@ class Indexing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._crew.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._crew.__exit__()
         self._drop_hashes()
 
     def _begin(self) -> None:

@@ -42,6 +42,13 @@ class Window:
     start: int
     end: int
 
+    def holds(self, time: int) -> bool:
+        return self.start <= time < self.end
+
+    def meets(self, first: int, last: int) -> bool:
+        """Whether what lasts from first to last, both included, may have a part in it."""
+        return first < self.end and last >= self.start
+
 
 @dataclass(frozen=True)
 class RawLog:
@@ -223,7 +230,7 @@ def lines(
         if piece.is_within(window):
             yield piece.data
         else:
-            inside = (line for line, time in piece.lines() if window.start <= time < window.end)
+            inside = (line for line, time in piece.lines() if window.holds(time))
             yield b"".join(inside)
 
 
@@ -233,7 +240,7 @@ def looked_through(snapshot: Snapshot, window: Window) -> int:
         frame.raw_size
         for each in snapshot.archived
         for frame in each.manifest.frames
-        if frame.last >= window.start and frame.first < window.end
+        if window.meets(frame.first, frame.last)
     )
 
 
@@ -253,7 +260,7 @@ def archived_pieces(
     for each, of_it in chosen:
         manifest = each.manifest
         zone, written = _zone_of(manifest), _written(manifest)
-        wanted = [f for f in of_it if f.last >= window.start and f.first < window.end]
+        wanted = [f for f in of_it if window.meets(f.first, f.last)]
         end = -1
         for frame, data in frames(manifest, wanted, nearest(each, stores), problems):
             advance(len(data))
@@ -294,7 +301,7 @@ def raw_pieces(
             advance(len(frame))
             before = clock.enter(frame, continues=continues)
             span = clock.survey(frame, continues=continues)
-            if is_wanted := span.last >= window.start and span.first < window.end:
+            if is_wanted := window.meets(span.first, span.last):
                 first_last, own = (span.first, span.last), clock.again(before)
                 yield Piece(frame, first_last, own, continues, follows=follows)
             continues, follows = not frame.endswith(b"\n"), is_wanted

@@ -4,15 +4,14 @@ from pathlib import Path
 
 from archiver.catalog import Archived
 from archiver.config import Source
-from archiver.copy import put_index
-from archiver.durable import make_directory, remove_tree
+from archiver.durable import emptied
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.index import Indexing
 from archiver.manifest import INDEX_SUFFIX
 from archiver.progress import Advance
 from archiver.reading import frames
 from archiver.run import Run
-from archiver.runs import key_of, spans
+from archiver.runs import bring, drop, spans
 
 
 def reindex(run: Run, source: Source) -> int:
@@ -23,20 +22,16 @@ def reindex(run: Run, source: Source) -> int:
     config = run.config
     wanted = [each for each in run.catalog.summaries(source.name) if not each.is_empty_day]
     size = sum(each.raw_size for each in wanted)
-    directory = config.host.state_dir / "indexing"
-    remove_tree(directory)
-    make_directory(directory)
-    made = 0
-    try:
+    directory, made = config.host.work_dir, 0
+    with emptied(directory):
         maker = Indexing(config.host.name, config.index.keys, directory, size, run.problems)
         with maker, run.meter(f"indexing {source.name}", size) as advance:
             for each in wanted:
                 for archived in run.catalog.numbered(source.name, [each.sequence]):
                     if archived.manifest.manifest_key == each.key:
                         made += _index(run, archived, maker, directory, advance)
-    finally:
-        remove_tree(directory)
-    _forget_runs(run, source)
+    for span in spans(run.catalog.head(source.name).sequence):
+        drop(run.catalog, run.stores, source.name, span)
     run.merge_indexes(source)
     return made
 
@@ -65,21 +60,7 @@ def _index(
         return False
     for store in stores:
         try:
-            pages = put_index(store, manifest.index_key, path)
+            bring(run.catalog, store, manifest.index_key, path)
         except ArchiverError as problem:
             run.problems.append(problem)
-        else:
-            with run.catalog.changing():
-                run.catalog.note_index(manifest.index_key, store.name, pages)
     return True
-
-
-def _forget_runs(run: Run, source: Source) -> None:
-    """Remove the runs there are; they are merged anew."""
-    for span in spans(run.catalog.head(source.name).sequence):
-        key = key_of(run.config.host.name, source.name, span)
-        for store in run.stores:
-            if store.name in run.catalog.index_pages(key):
-                store.remove(key)
-                with run.catalog.changing():
-                    run.catalog.forget_index(key, store.name)

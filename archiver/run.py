@@ -121,8 +121,8 @@ class Run:
     def merge_indexes(self, source: Source) -> None:
         """Bring a source's runs level with its archives; a failure costs time, when searching."""
         if not self.unchained and self.config.index.keys:
-            directory = self.config.host.state_dir / "merging"
-            runs.merge(self.catalog, self.stores, source.name, directory, self.problems)
+            work_dir = self.config.host.work_dir
+            runs.merge(self.catalog, self.stores, source.name, work_dir, self.problems)
 
     def head(self, source: Source) -> Head:
         """The end of the chain. Where it cannot be known, sealing would fork it: refused."""
@@ -216,8 +216,7 @@ def started(config: Config, *, now: int, meter: Meter = unwatched) -> Iterator[R
     with lock, ExitStack() as stack:
         stores = open_stores(config.storage)
         with explained("removing what a run before has left"):
-            for name in ("merging", "indexing"):
-                remove_tree(config.host.state_dir / name)
+            remove_tree(config.host.work_dir)
         untidy = tidied(stores, config.host.name)
         path, host = config.host.catalog, config.host.name
         unchained = None

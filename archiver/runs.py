@@ -10,13 +10,13 @@ A larger run is merged from four smaller ones, which are then removed.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from archiver.catalog import Catalog
 from archiver.copy import put_index
-from archiver.durable import remove_tree
+from archiver.durable import emptied
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.manifest import RUN_SUFFIX, source_prefix
 from archiver.pages import (
@@ -100,17 +100,15 @@ def merge(
         missing = [each for each in stores if not _is_there(catalog, each, key, identity)]
         if missing:
             try:
-                with _emptied(directory):
+                with emptied(directory):
                     path = _Merger(catalog, stores, source, directory).made(span)
                     for store in missing:
-                        pages = put_index(store, key, path)
-                        with catalog.changing():
-                            catalog.note_index(key, store.name, pages)
+                        bring(catalog, store, key, path)
             except (ArchiverError, DamagedIndexError, OSError) as error:
                 problems.append(_failed(key, error))
                 continue
         for part in span.parts:
-            _remove(catalog, stores, source, part)
+            drop(catalog, stores, source, part)
 
 
 def _is_there(catalog: Catalog, store: Store, key: str, identity: bytes) -> bool:
@@ -125,21 +123,15 @@ def _is_there(catalog: Catalog, store: Store, key: str, identity: bytes) -> bool
     return True
 
 
-@contextmanager
-def _emptied(directory: Path) -> Iterator[None]:
-    """Have an empty directory, whatever a run that was killed has left, and leave none."""
-    remove_tree(directory)
-    directory.mkdir()
-    try:
-        yield
-    finally:
-        remove_tree(directory)
+def bring(catalog: Catalog, store: Store, key: str, path: Path) -> None:
+    """Bring an index to a store, in place of another one if need be, and catalogue it."""
+    pages = put_index(store, key, path)
+    with catalog.changing():
+        catalog.note_index(key, store.name, pages)
 
 
-def _remove(catalog: Catalog, stores: Sequence[Store], source: str, span: Span) -> None:
-    """Remove what a larger run has replaced."""
-    if span.first == span.last:
-        return
+def drop(catalog: Catalog, stores: Sequence[Store], source: str, span: Span) -> None:
+    """Remove a run, if there is one of that span: a larger one replaces it, or it is made anew."""
     key = key_of(catalog.host, source, span)
     for store in stores:
         if store.name in catalog.index_pages(key):

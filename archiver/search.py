@@ -15,8 +15,8 @@ from archiver.maillog.born import born
 from archiver.maillog.lines import NEAR, Span, facts
 from archiver.maillog.match import Wanted
 from archiver.manifest import Frame
-from archiver.progress import Advance, Meter, unwatched
-from archiver.query import Piece, RawLog, Window, archived_pieces, raw_pieces, snapshot
+from archiver.progress import Meter, unwatched
+from archiver.query import Piece, Window, archived_pieces, raw_pieces, snapshot
 from archiver.stores import ReadableStore
 
 # So much log is looked through by several processes, if a look is slow.
@@ -70,7 +70,7 @@ class Search:
     def lines(self, catalog: Catalog, source: Source, window: Window) -> Iterator[Line]:
         """Yield the lines of one source that are wanted, of the window, in order."""
         made = self._when_made()
-        if made is None or not window.start <= made < window.end:
+        if made is None or not window.holds(made):
             yield from self._lines(catalog, source, window)
             return
         near = Window(made - CLOCKS_DIFFER, made + CLOCKS_DIFFER)
@@ -97,24 +97,16 @@ class Search:
                 return born(*keys, near=self.now)
         return None
 
-    def _lookup(self, source: Source) -> Lookup:
-        stores = [CountedStore(store, self.cost) for store in self.stores]
-        return Lookup(
-            self.config.host.name,
-            stores,
-            source.name,
-            self.wanted,
-            cost=self.cost,
-            problems=self.problems,
-        )
-
     def _lines(
         self, catalog: Catalog, source: Source, window: Window, *, near: Window | None = None
     ) -> Iterator[Line]:
         """Yield the lines that are wanted. near: only from archived frames of that time, all of
         them, without asking an index.
         """
-        lookup = self._lookup(source)
+        host, stores = self.config.host, [CountedStore(each, self.cost) for each in self.stores]
+        lookup = Lookup(
+            host.name, stores, source.name, self.wanted, cost=self.cost, problems=self.problems
+        )
 
         def choose(some: Catalog) -> list[Archived]:
             if near:
@@ -143,36 +135,20 @@ class Search:
             if self.context:
                 context = self.context
                 chosen = [(each, _and_neighbours(each, some, context)) for each, some in chosen]
+            chosen = [(each, frames) for each, frames in chosen if frames]
+            self.cost.opened += len(chosen)
+            self.cost.waves += bool(chosen)
             size = sum(f.raw_size for _, frames in chosen for f in frames)
             size += sum(log.size for log in raw)
-            pieces = self._pieces(source, raw, chosen, window, size)
-            yield from self._matching(source, pieces, window, size)
-
-    def _pieces(
-        self,
-        source: Source,
-        raw: Sequence[RawLog],
-        chosen: list[tuple[Archived, list[Frame]]],
-        window: Window,
-        size: int,
-    ) -> Iterator[Piece]:
-        with self.meter(source.name, size) as advance:
-            yield from self._archived(chosen, advance)
-            yield from raw_pieces(raw, window, self.config.host.zone, advance)
-
-    def _archived(
-        self,
-        chosen: Iterable[tuple[Archived, Sequence[Frame]]],
-        advance: Advance = lambda _bytes: None,
-    ) -> Iterator[Piece]:
-        stores = [CountedStore(store, self.cost) for store in self.stores]
-        some = [(each, frames) for each, frames in chosen if frames]
-        self.cost.opened += len(some)
-        self.cost.waves += bool(some)
-        return archived_pieces(some, EVER, stores, self.problems, advance)
+            with self.meter(source.name, size) as advance:
+                pieces = chain(
+                    archived_pieces(chosen, EVER, stores, self.problems, advance),
+                    raw_pieces(raw, window, host.zone, advance),
+                )
+                yield from self._matching(source, pieces, window, size)
 
     def _matching(
-        self, source: Source, pieces: Iterable[Piece], window: Window, size: int = 0
+        self, source: Source, pieces: Iterable[Piece], window: Window, size: int
     ) -> Iterator[Line]:
         """Yield the lines of these pieces that match, and those around them. size: in bytes."""
         beside = _Beside(self.context)
@@ -195,7 +171,7 @@ class Search:
             return
         starts, at = {first for first, _ in spans}, 0
         for line, time in piece.lines():
-            matches = at in starts and window.start <= time < window.end
+            matches = at in starts and window.holds(time)
             at += len(line)
             yield from beside.line(line, time, matches)
 
@@ -270,7 +246,7 @@ def _within(frames: Sequence[Frame], window: Window) -> list[Frame]:
     """Return the frames that may hold lines of the window, and one right before them: a line in
     the window may belong to one there.
     """
-    some = {f.offset for f in frames if f.last >= window.start and f.first < window.end}
+    some = {f.offset for f in frames if window.meets(f.first, f.last)}
     return [f for f in frames if f.offset in some or f.offset + f.size in some]
 
 

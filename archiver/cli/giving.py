@@ -172,7 +172,11 @@ class Job:
         if self.matching if is_search else self.bytes:
             return []
         if what:
-            return [self.not_found(sources, wanted, what)]
+            looked = sum(
+                len(self.catalog.numbers(each.name, wanted.start, wanted.end)) for each in sources
+            )
+            hint = "is it written as in the log? --text finds what no program told as its own"
+            return [self.not_found(f"no line with {what}", sources, looked, hint)]
         looked = 0
         for source in sources:
             for each in self.catalog.between(source.name, wanted.start - DAY_SECONDS, wanted.end):
@@ -180,22 +184,12 @@ class Job:
                 if each.manifest.is_empty_day and of_day.end > wanted.start:
                     return []
                 looked += not each.manifest.is_empty_day
-        names = ", ".join(source.name for source in sources)
-        also = "" if self.archived else ", the spool and the live log"
-        return [
-            NotFoundError(
-                f"no line of that time in {names}: looked in {looked} archives{also}",
-                hint="`archiver list` shows which days there are",
-            )
-        ]
+        hint = "`archiver list` shows which days there are"
+        return [self.not_found("no line of that time", sources, looked, hint)]
 
-    def not_found(self, sources: Sequence[Source], wanted: Window, what: str) -> NotFoundError:
-        looked = sum(
-            len(self.catalog.numbers(source.name, wanted.start, wanted.end)) for source in sources
-        )
+    def not_found(
+        self, what: str, sources: Sequence[Source], looked: int, hint: str
+    ) -> NotFoundError:
         names = ", ".join(source.name for source in sources)
         also = "" if self.archived else ", the spool and the live log"
-        return NotFoundError(
-            f"no line with {what} in {names}: looked in {looked} archives{also}",
-            hint="is it written as in the log? --text finds what no program told as its own",
-        )
+        return NotFoundError(f"{what} in {names}: looked in {looked} archives{also}", hint=hint)

@@ -17,7 +17,7 @@ from operator import itemgetter
 
 from archiver.frames import cut
 from archiver.maillog.facts import EDGES, EMPTY_SENDER, Family, Pass, normal_ip, passes
-from archiver.maillog.lines import CONTINUES, NEAR, continued, keys_of, line_at, repeated_before
+from archiver.maillog.lines import CONTINUES, NEAR, continued, keys_of, lines_with, repeated_across
 from archiver.maillog.programs import SPLOGGED, family_of
 from archiver.maillog.record import BSD_STAMP, ISO_STAMP, LONGEST, PRIORITY, RFC5424, SYSLOG, record
 
@@ -31,7 +31,6 @@ DOMAINS = re.compile(rb"@([^@\n]*?)[ <>]*$", re.MULTILINE)
 BEFORE_HOST = re.compile(
     PRIORITY + rb"(?:" + BSD_STAMP + rb"|" + ISO_STAMP + rb")(?: <[a-z0-9.]+>)?"
 )
-REPEATED = b" last message repeated "
 STAMP_BEGINS = re.compile(rb".*: \d+")
 SPLOGGER_STAMPS = re.compile(rb"(?:\d{10}\.\d{6} )*")
 SECOND_HEADER = re.compile(rb":\d\d (?<=[^\n]{20})\S+ [^\s:\[\]]+(?:\[\d+\])?: ")
@@ -49,7 +48,7 @@ def spelt(there: set[bytes], kinds: Collection[str]) -> set[bytes]:
     # All of them at once, one a line: that spares a loop.
     text = b"\n".join(there)
     keys = there - {b""}
-    for key in _lines_with(UNUSUAL, text):
+    for key in _texts_with(UNUSUAL, text):
         keys.discard(key)
         keys |= {key.strip(EDGES), normal_ip(key) or b""}
     if "domain" in kinds:
@@ -62,12 +61,9 @@ def finders(table: Iterable[Pass], kinds: Collection[str]) -> list[Find]:
     return [each.pattern.compiled.findall for each in table if not each.kinds.isdisjoint(kinds)]
 
 
-def _lines_with(pattern: re.Pattern[bytes], text: bytes) -> Iterator[bytes]:
-    """Yield the lines in which a pattern is found, each once, without their newlines."""
-    at = 0
-    while found := pattern.search(text, at):
-        begin, at = line_at(text, found.start())
-        yield text[begin:at].removesuffix(b"\n")
+def _texts_with(pattern: re.Pattern[bytes], text: bytes) -> Iterator[bytes]:
+    """Yield the lines in which a pattern is found, without their newlines."""
+    return (text[slice(*span)].removesuffix(b"\n") for span in lines_with(pattern, text))
 
 
 def _empty_sender(text: bytes, kinds: Collection[str]) -> set[bytes]:
@@ -205,7 +201,7 @@ def _and_splogged(families: Families) -> Families:
 
 def _double(text: bytes) -> Iterator[bytes]:
     """Yield the lines that may hold two records: in their middle stands another header."""
-    return (line for line in _lines_with(SECOND_HEADER, text) if len(line) <= LONGEST)
+    return (line for line in _texts_with(SECOND_HEADER, text) if len(line) <= LONGEST)
 
 
 def _incomplete(before: bytes, frame: bytes, after: bytes) -> Iterator[bytes]:
@@ -217,9 +213,6 @@ def _incomplete(before: bytes, frame: bytes, after: bytes) -> Iterator[bytes]:
         for spans, line in continued(before + frame + after):
             if any(begin <= start < end for start, _ in spans):
                 yield line
-    text, at = before + frame[:NEAR], len(before)
-    while (at := text.find(REPEATED, at)) >= 0:
-        meant = repeated_before(text, line_at(text, at)[0])
-        if meant and meant[0] < len(before):
-            yield text[slice(*meant)]
-        at += 1
+    text = before + frame[:NEAR]
+    for _, meant in repeated_across(text, len(before), len(text)):
+        yield text[slice(*meant)]

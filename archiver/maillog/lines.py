@@ -15,6 +15,7 @@ from archiver.maillog.facts import Event, keys
 from archiver.maillog.programs import SPLOGGED, family_of
 from archiver.maillog.record import SPLOGGER, Record, record
 
+REPEATED = re.compile(rb" last message repeated \d")
 LAST_REPEATED = re.compile(rb"last message repeated (?P<times>\d{1,9}) times?")
 RSYSLOG_REPEATED = re.compile(rb"message repeated (?P<times>\d{1,9}) times: \[ ?(?P<text>.*)\]")
 EMBEDDED = re.compile(rb" (?=[A-Z][a-z][a-z] [ \d]\d \d\d:\d\d:\d\d \S+ [^\s:\[\]]+(?:\[\d+\])?: )")
@@ -86,16 +87,27 @@ def line_at(text: bytes, at: int) -> Span:
     return text.rfind(b"\n", 0, at) + 1, end or len(text)
 
 
+def lines_with(
+    pattern: re.Pattern[bytes], text: bytes, begin: int = 0, end: int | None = None
+) -> Iterator[Span]:
+    """Yield the lines in which a pattern is found within begin <= at < end, each once.
+
+    pattern: never matches nothing.
+    """
+    end = len(text) if end is None else end
+    while found := pattern.search(text, begin, end):
+        span = line_at(text, found.start())
+        begin = span[1]
+        yield span
+
+
 def continued(text: bytes) -> Iterator[tuple[list[Span], bytes]]:
     """Yield each record that splogger had to break: its lines, and the whole as one line.
 
     Only those whose beginning stands in the text too, not too far before.
     """
     groups: dict[tuple[bytes, bytes, bytes], list[tuple[Span, Record]]] = {}
-    end = 0
-    while found := CONTINUES.search(text, end):
-        span = line_at(text, found.start())
-        end = span[1]
+    for span in lines_with(CONTINUES, text):
         piece = record(text[slice(*span)])
         if piece is None or not piece.continues:
             continue
@@ -156,6 +168,16 @@ def repeated_before(text: bytes, begin: int) -> Span | None:
         if not _is_repetition(before):
             return here
     return None
+
+
+def repeated_across(text: bytes, begin: int, end: int) -> Iterator[tuple[Span, Span]]:
+    """Yield each "last message repeated" line not far behind `begin`, and before `end`, with the
+    line that it means, if that stands before `begin`.
+    """
+    for span in lines_with(REPEATED, text, begin, min(end, begin + NEAR)):
+        meant = repeated_before(text, span[0])
+        if meant and meant[0] < begin:
+            yield span, meant
 
 
 def _is_repetition(of: Record) -> bool:

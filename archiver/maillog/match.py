@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from archiver.maillog.bulk import EVERYWHERE
 from archiver.maillog.lines import (
     CONTINUES,
-    NEAR,
+    REPEATED,
     Span,
     continued,
     keys_of,
-    line_at,
+    lines_with,
+    repeated_across,
     repeated_after,
-    repeated_before,
 )
 from archiver.maillog.record import LONGEST
 
-REPEATED = re.compile(rb" last message repeated \d")
+ANYTHING = re.compile(rb".", re.DOTALL)
 # An IPv4 address may also be written as an IPv6 one, in hexadecimal.
 MAPPED = rb"|:ffff:[0-9a-f]{1,4}:[0-9a-f]{1,4}"
 
@@ -71,16 +71,7 @@ class Wanted:
     def _alone(self, text: bytes, begin: int, end: int) -> Iterator[Span]:
         """The lines that match by themselves, as far as keys and plain text tell."""
         low = text.lower() if self.keys else text
-        at = begin
-        while at < end:
-            found = at
-            if self._text:
-                match = self._text.search(low, at, end)
-                if match is None:
-                    return
-                found = match.start()
-            span = line_at(text, found)
-            at = max(span[1], at + 1)
+        for span in lines_with(self._text or ANYTHING, low, begin, end):
             if span[0] >= begin and (not self.keys or self.told_by(text[slice(*span)])):
                 yield span
 
@@ -102,10 +93,8 @@ class Wanted:
         for span in spans:
             yield from (other for other in repeated_after(text, span) if begin <= other[0] < end)
         # Those that mean a line before all of these.
-        for found in REPEATED.finditer(text, begin, min(end, begin + NEAR)):
-            span = line_at(text, found.start())
-            meant = repeated_before(text, span[0])
-            if meant and meant[0] < begin and self.told_by(text[slice(*meant)]):
+        for span, meant in repeated_across(text, begin, end):
+            if self.told_by(text[slice(*meant)]):
                 yield span
 
 

@@ -29,6 +29,12 @@ def tokens(text: bytes, family: Family, kinds: Collection[str]) -> set[bytes]:
     return spelt(found, kinds) | ({EMPTY_SENDER} if EMPTY_SENDER in text else set())
 
 
+def in_bulk(family: Family, text: bytes) -> None:
+    """Run all of a family's passes over a text."""
+    for each in family.passes:
+        each.pattern.compiled.findall(text.lower())
+
+
 def assert_found_in_bulk(family: Family, texts: Iterable[bytes]) -> None:
     """Every key that a parse tells is found in bulk, for its kind alone and for all of them."""
     texts = list(texts)
