@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -27,10 +27,13 @@ from archiver.manifest import (
     Manifest,
     decode,
     digest,
+    place,
+    source_prefix,
 )
+from archiver.objects import Protection, Receipt
 from archiver.zone import local_date
 
-SCHEMA = 2
+SCHEMA = 3
 REBUILD_HINT = "it is derived data: `archiver catalog rebuild` makes it anew from the stores"
 DDL = """
 CREATE TABLE manifest (
@@ -62,6 +65,19 @@ CREATE TABLE copy (
     checksum INTEGER NOT NULL,
     PRIMARY KEY (key, target)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE receipt (
+    key     TEXT NOT NULL,     -- of an archive or a manifest
+    target  TEXT NOT NULL,
+    size    INTEGER NOT NULL,
+    sha256  TEXT NOT NULL,     -- of what was read back
+    at      INTEGER NOT NULL,  -- when that was
+    version TEXT,              -- the store's own name for these bytes
+    mode    TEXT NOT NULL,     -- of the lock, as the store told; empty: none
+    until   INTEGER NOT NULL,
+    hold    INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (key, target)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE sidecar (
     key    TEXT NOT NULL,      -- of an index, of one archive or of a run of them
     target TEXT NOT NULL,
@@ -70,7 +86,8 @@ CREATE TABLE sidecar (
     PRIMARY KEY (key, target)
 ) STRICT, WITHOUT ROWID;
 """
-TABLES = ("manifest", "copy", "sidecar")
+COPIES = ("copy", "receipt", "sidecar")
+TABLES = ("manifest", *COPIES)
 
 
 CANNOT_BE_USED = frozenset(
@@ -269,9 +286,15 @@ class Catalog:
         """Forget the copies in targets that are not among these: they are no longer configured."""
         marks = ", ".join("?" * len(targets))
         with self.changing():
-            for table in ("copy", "sidecar"):
+            for table in COPIES:
                 condition = f"target NOT IN ({marks})"
                 self._sql.execute(f"DELETE FROM {table} WHERE {condition}", tuple(targets))  # noqa: S608
+
+    def forget_target(self, target: str) -> None:
+        """Forget all that a target had."""
+        with self.changing():
+            for table in COPIES:
+                self._sql.execute(f"DELETE FROM {table} WHERE target = ?", (target,))  # noqa: S608
 
     @_explained()
     def days(self, source: str, zone: ZoneInfo) -> frozenset[date]:
@@ -332,6 +355,47 @@ class Catalog:
         )
         return {str(key) for (key,) in rows}
 
+    def of_key(self, key: str) -> Archived:
+        """Return the manifest of that key. Raises: IntegrityError: there is none."""
+        source, _ = place(key)
+        for found in self._archived("key = ?", source, key):
+            return found
+        raise IntegrityError(f"{key} is not catalogued", hint=REBUILD_HINT)
+
+    @_explained()
+    def document(self, key: str) -> bytes:
+        """Return a manifest's bytes, as stored. Raises: IntegrityError: it is not catalogued."""
+        row = self._sql.execute("SELECT document FROM manifest WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise IntegrityError(f"{key} is not catalogued", hint=REBUILD_HINT)
+        return zlib.decompress(row[0])
+
+    @_explained()
+    def lacking(self, source: str, target: str) -> list[str]:
+        """Return the manifests of which a target has no copy, but another one has, in order."""
+        rows = self._sql.execute(
+            "SELECT key FROM manifest WHERE host = ? AND source = ?"
+            " AND EXISTS (SELECT * FROM copy WHERE copy.key = manifest.key)"
+            " AND NOT EXISTS (SELECT * FROM copy WHERE copy.key = manifest.key AND target = ?)"
+            " ORDER BY sequence",
+            (self.host, source, target),
+        )
+        return [str(key) for (key,) in rows]
+
+    @_explained()
+    def receipts(self, source: str) -> dict[tuple[str, str], Receipt]:
+        """Return the receipts of a source's copies, by key and target."""
+        rows = self._sql.execute(
+            "SELECT receipt.* FROM receipt WHERE key >= ? AND key < ? || char(0x10ffff)",
+            (source_prefix(self.host, source),) * 2,
+        )
+        return {
+            (key, target): Receipt(
+                key, target, size, sha256, at, version, Protection(mode, until, bool(hold))
+            )
+            for key, target, size, sha256, at, version, mode, until, hold, _ in rows
+        }
+
     @_explained()
     def indexes_in(self, target: str) -> set[str]:
         """Return the keys of the indexes that a target holds."""
@@ -355,7 +419,11 @@ class Catalog:
             yield
 
     def add(
-        self, document: bytes, targets: Sequence[str], indexes: Mapping[str, int] | None = None
+        self,
+        document: bytes,
+        targets: Sequence[str],
+        indexes: Mapping[str, int] | None = None,
+        receipts: Iterable[Receipt] = (),
     ) -> None:
         """Note a manifest (its stored bytes) and the targets that now hold a copy, durably.
 
@@ -366,6 +434,8 @@ class Catalog:
             self.note(manifest, document)
             for target in targets:
                 self.note_copy(manifest.manifest_key, target)
+            for receipt in receipts:
+                self.note_receipt(receipt)
             for target, pages in (indexes or {}).items():
                 self.note_index(manifest.index_key, target, pages)
 
@@ -399,6 +469,23 @@ class Catalog:
         row = (key, target, _checksum((key, target)))
         self._sql.execute("INSERT OR IGNORE INTO copy VALUES (?, ?, ?)", row)
 
+    def note_receipt(self, receipt: Receipt) -> None:
+        kept = receipt.protection
+        row = (
+            receipt.key,
+            receipt.target,
+            receipt.size,
+            receipt.sha256,
+            receipt.at,
+            receipt.version,
+            kept.mode,
+            kept.until,
+            int(kept.hold),
+        )
+        marks = ", ".join("?" * (len(row) + 1))
+        insert = f"INSERT OR REPLACE INTO receipt VALUES ({marks})"  # noqa: S608
+        self._sql.execute(insert, (*row, _checksum(row)))
+
     def note_index(self, key: str, target: str, pages: int) -> None:
         row = (key, target, pages, _checksum((key, target, pages)))
         self._sql.execute("INSERT OR REPLACE INTO sidecar VALUES (?, ?, ?, ?)", row)
@@ -407,7 +494,10 @@ class Catalog:
         self._sql.execute("DELETE FROM sidecar WHERE (key, target) = (?, ?)", (key, target))
 
     def forget_copy(self, key: str, target: str) -> None:
+        """Forget a manifest's copy, by its key, and the receipts for it and its archive."""
         self._sql.execute("DELETE FROM copy WHERE (key, target) = (?, ?)", (key, target))
+        for each in (key, key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX):
+            self._sql.execute("DELETE FROM receipt WHERE (key, target) = (?, ?)", (each, target))
 
 
 def _checksum(row: Sequence[object]) -> int:

@@ -4,7 +4,8 @@ On an empty catalog that is a rebuild, with the same content whatever became of 
 and a reader who cannot have the catalog makes one for himself, in memory.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -28,7 +29,11 @@ from archiver.manifest import (
     place,
 )
 from archiver.pages import PAGE
-from archiver.stores import Store, holds
+from archiver.stores import Store
+
+# So many manifests are read at once from a store that is far.
+AT_ONCE = 16
+BATCH = 128
 
 
 def catch_up(catalog: Catalog, stores: Sequence[Store]) -> list[ArchiverError]:
@@ -51,21 +56,23 @@ def catch_up(catalog: Catalog, stores: Sequence[Store]) -> list[ArchiverError]:
 def _catch_up_with(catalog: Catalog, store: Store, problems: list[ArchiverError]) -> None:
     known = catalog.copies_in(store.name)
     prefix = host_prefix(catalog.host)
-    keys = list(store.keys(prefix))
-    stored = {key for key in keys if key.endswith(MANIFEST_SUFFIX)}
+    sizes = {each.key: each.size for each in store.listed(prefix)}
+    stored = {key for key in sizes if key.endswith(MANIFEST_SUFFIX)}
     if known and not stored:
         raise StoreAwayError(
             f"store {store.name!r} is empty, but {len(known)} archives were there",
-            hint="is its file system mounted? If it was replaced, copy the archives there from "
-            "another store; if there is none, `archiver catalog rebuild` begins anew",
+            hint="is it mounted, and the right one? If it was replaced, `archiver sync --refill "
+            f"{store.name}` fills it from another store; if there is none, `archiver catalog "
+            "rebuild` begins anew",
             store=store.name,
         )
-    for key in sorted(stored - known):
+    for key, document in _documents(store, sorted(stored - known)):
         try:
-            _take(catalog, store, key)
+            _take(catalog, store, key, document, sizes)
         except ArchiverError as problem:
             problems.append(problem)
-    _catch_up_with_indexes(catalog, store, {key for key in keys if key.endswith(INDEX_SUFFIXES)})
+    indexes = {key: size for key, size in sizes.items() if key.endswith(INDEX_SUFFIXES)}
+    _catch_up_with_indexes(catalog, store, indexes)
     gone = sorted(known - stored)
     for key in gone:
         catalog.forget_copy(key, store.name)
@@ -80,18 +87,44 @@ def _catch_up_with(catalog: Catalog, store: Store, problems: list[ArchiverError]
         )
 
 
-def _catch_up_with_indexes(catalog: Catalog, store: Store, stored: set[str]) -> None:
+def _documents(store: Store, keys: Sequence[str]) -> Iterator[tuple[str, bytes | ArchiverError]]:
+    """Yield what stands in the manifests, in order: several are read at once, if they are far."""
+
+    def read(key: str) -> bytes | ArchiverError:
+        try:
+            return b"".join(store.stream(key))
+        except ArchiverError as problem:
+            return problem
+
+    if store.is_near:
+        yield from ((key, read(key)) for key in keys)
+        return
+    with ThreadPoolExecutor(AT_ONCE, "read manifests") as pool:
+        for at in range(0, len(keys), BATCH):
+            some = keys[at : at + BATCH]
+            yield from zip(some, pool.map(read, some), strict=True)
+
+
+def _catch_up_with_indexes(catalog: Catalog, store: Store, sizes: Mapping[str, int]) -> None:
     """They are derived: one that is gone is missed by whoever looks for something."""
     known = catalog.indexes_in(store.name)
-    for key in known - stored:
+    for key in known - sizes.keys():
         catalog.forget_index(key, store.name)
-    for key in stored - known:
-        if size := store.size(key):
-            catalog.note_index(key, store.name, size // PAGE)
+    for key in sizes.keys() - known:
+        if sizes[key]:
+            catalog.note_index(key, store.name, sizes[key] // PAGE)
 
 
-def _take(catalog: Catalog, store: Store, key: str) -> None:
-    document = b"".join(store.stream(key))
+def _take(
+    catalog: Catalog,
+    store: Store,
+    key: str,
+    document: bytes | ArchiverError,
+    sizes: Mapping[str, int],
+) -> None:
+    """Catalogue a manifest that was read. sizes: of all that the store has."""
+    if isinstance(document, ArchiverError):
+        raise document
     manifest = _decode_as(key, document)
     if catalog.digest_of(key) not in {None, digest(document)}:
         raise ChainError(
@@ -101,7 +134,7 @@ def _take(catalog: Catalog, store: Store, key: str) -> None:
         )
     # Also without its archive: the next manifest of the chain follows this one.
     catalog.note(manifest, document)
-    if not holds(store, manifest):
+    if not manifest.is_empty_day and sizes.get(manifest.archive_key) != manifest.size:
         raise IntegrityError(
             f"store {store.name!r}: {manifest.archive_key} is gone or cut short",
             hint="bring it back from another copy",
@@ -172,13 +205,13 @@ def _refuse_to_guess(
                 hint="bring that store back, or take it out of [storage] for good; until "
                 "then `archiver fetch` reads the others",
             )
-    found = {store.name: next(store.keys(host_prefix(catalog.host)), None) for store in stores}
-    for name, key in found.items():
-        if key is None and any(found.values()):
+    found = {store.name: next(store.listed(host_prefix(catalog.host)), None) for store in stores}
+    for name, first in found.items():
+        if first is None and any(found.values()):
             raise StoreError(
                 f"store {name!r} has nothing of this host, but another store has",
-                hint="is its file system mounted? If it is a new store, copy the other's files "
-                "into it first: the catalog is made from all stores, or not at all",
+                hint="is it mounted, and the right one? If it is a new store, copy the other's "
+                "files into it first: the catalog is made from all stores, or not at all",
             )
 
 

@@ -5,40 +5,22 @@ a misspelt `max_size` that is silently passed over is found when the disk is ful
 """
 
 import difflib
-import os
-import re
 import shlex
 import socket
 import tomllib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from archiver import manifest
 from archiver.errors import ConfigError
 from archiver.maillog.kinds import KINDS
-from archiver.tomllines import Place, lines_of_keys
+from archiver.tables import DAY_SECONDS, Reader, Table, duration_in_seconds, size_in_bytes
+from archiver.targets import Target, read_target
+from archiver.tomllines import lines_of_keys
 from archiver.zone import zone_named
 
 SCHEMA = 1
-NAME = re.compile(manifest.NAME)
-SIZE = re.compile(r"(\d{1,40})\s*(B|KiB|MiB|GiB|kB|KB|MB|GB)?", re.ASCII)
-UNITS = {
-    None: 1,
-    "B": 1,
-    "KiB": 2**10,
-    "MiB": 2**20,
-    "GiB": 2**30,
-    "kB": 10**3,
-    "KB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-}
-DURATION = re.compile(r"(\d{1,40}(?:\.\d{1,40})?)\s*(ms|s|m|h|d)?", re.ASCII)
-SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-DAY_SECONDS = 86_400
 REOPEN_KINDS = ("pidfile", "systemctl", "command", "none")
 
 
@@ -96,13 +78,6 @@ class Index:
 
 
 @dataclass(frozen=True)
-class Target:
-    name: str
-    type: str
-    path: Path
-
-
-@dataclass(frozen=True)
 class Storage:
     targets: tuple[Target, ...]
     required: int
@@ -116,12 +91,6 @@ class Config:
     compress: Compress
     index: Index
     storage: Storage
-
-
-@dataclass(frozen=True)
-class Problem:
-    line: int
-    message: str
 
 
 def load(path: Path) -> Config:
@@ -149,7 +118,7 @@ def parse(text: str, path: Path) -> Config:
     except (ValueError, RecursionError) as error:
         said = str(error).partition("\n")[0]
         raise ConfigError(f"{path}: not TOML: {said}", hint="mend that line") from error
-    reader = _Reader(lines_of_keys(text), path.absolute().parent)
+    reader = _Document(lines_of_keys(text), path.absolute().parent)
     config = reader.config(document, path)
     if reader.problems or config is None:
         problems = sorted(reader.problems, key=lambda problem: problem.line)
@@ -161,36 +130,11 @@ def parse(text: str, path: Path) -> Config:
     return config
 
 
-def size_in_bytes(text: object) -> int:
-    """Read "4MiB", "500 MB" or a plain number of bytes. Raises: ValueError."""
-    match = SIZE.fullmatch(str(text))
-    if match is None or isinstance(text, (bool, float)):
-        raise ValueError(f"{text!r} is not a size such as 64KiB, 4MiB or 1GiB")
-    return int(match[1]) * UNITS[match[2]]
-
-
-def duration_in_seconds(text: object) -> float:
-    """Read "30s", "10m", "26h" or a plain number of seconds. Raises: ValueError."""
-    match = DURATION.fullmatch(str(text))
-    if match is None or isinstance(text, bool):
-        raise ValueError(f"{text!r} is not a duration such as 30s, 10m or 26h")
-    return float(match[1]) * SECONDS[match[2]]
-
-
-class _Reader:
-    """Walks the document, notes every problem, and never stops at the first."""
-
-    def __init__(self, lines: Mapping[Place, int], base: Path) -> None:
-        self.lines = lines
-        self.base = base
-        self.problems: list[Problem] = []
-
-    def problem(self, place: Place, message: str) -> None:
-        known = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in self.lines), ())
-        self.problems.append(Problem(self.lines.get(known, 1), message))
+class _Document(Reader):
+    """The whole configuration, table by table."""
 
     def config(self, document: dict[str, Any], path: Path) -> Config | None:
-        top = _Table(self, (), document)
+        top = Table(self, (), document)
         schema = top.take("schema", int, None)
         if schema != SCHEMA:
             self.problem(("schema",), f"`schema = {SCHEMA}` is needed, not {schema!r}")
@@ -211,7 +155,7 @@ class _Reader:
             return None
         return Config(path.absolute(), host, sources, compress, index, storage)
 
-    def host(self, table: "_Table") -> Host:
+    def host(self, table: Table) -> Host:
         # Asked only where it is needed: a name service that is down lets everything wait.
         name = table.name("name", None if "name" in table.rest else socket.getfqdn())
         zone = table.checked("timezone", "system", zone_named)
@@ -220,7 +164,7 @@ class _Reader:
         table.finish()
         return Host(name, zone or ZoneInfo("UTC"), state_dir, spool_dir)
 
-    def source(self, table: "_Table") -> Source:
+    def source(self, table: Table) -> Source:
         timeout = table.checked("reopen_timeout", "30s", duration_in_seconds, int)
         source = Source(
             name=table.name("name", None),
@@ -256,7 +200,7 @@ class _Reader:
             raise ValueError("command: needs a command")
         return Reopen(kind, argument)
 
-    def compress(self, table: "_Table") -> Compress:
+    def compress(self, table: Table) -> Compress:
         level = table.take("level", int, 10)
         frame_size = table.checked("frame_size", "4MiB", size_in_bytes, int) or 0
         if not 1 <= level <= 19:
@@ -266,7 +210,7 @@ class _Reader:
         table.finish()
         return Compress(level, frame_size)
 
-    def index(self, table: "_Table") -> Index:
+    def index(self, table: Table) -> Index:
         keys = table.take("keys", list, list(Index.keys))
         table.finish()
         for key in keys:
@@ -276,108 +220,20 @@ class _Reader:
                 table.problem("keys", f"`index.keys`: {key!r} is not known; {meant}")
         return Index(tuple(kind for kind in KINDS if kind in keys))
 
-    def storage(self, table: "_Table") -> Storage:
+    def storage(self, table: Table) -> Storage:
         required = table.take("required", int, 1)
         named = table.table("target")
-        targets = tuple(self.target(named.table(name), name) for name in list(named.rest))
+        targets = tuple(read_target(named.table(name), name) for name in list(named.rest))
         table.finish()
         if not 1 <= required <= max(len(targets), 1):
             table.problem(
                 "required", f"required = {required}, but there are {len(targets)} targets"
             )
-        paths = [os.path.realpath(target.path) for target in targets]
+        places = [target.place for target in targets]
         for number, target in enumerate(targets):
-            if paths[number] in paths[:number]:
-                where = ("storage", "target", target.name, "path")
-                self.problem(where, "two targets with one path would be one copy, not two")
+            if places[number] in places[:number]:
+                where = ("storage", "target", target.name, target.placed_by)
+                self.problem(where, "two targets in one place would be one copy, not two")
         if not targets:
             table.problem("target", "no [storage.target.NAME]: nothing could be stored")
         return Storage(targets, required)
-
-    def target(self, table: "_Table", name: str) -> Target:
-        if not NAME.fullmatch(name):
-            self.problem(table.place, f"target name {name!r} is not letters, digits, '.', '_', '-'")
-        kind = table.take("type", str, None)
-        if kind is not None and kind != "local":
-            table.problem("type", f'type {kind!r} is not known; there is "local"')
-        path = table.path("path")
-        table.finish()
-        return Target(name, kind or "local", path)
-
-
-class _Table:
-    """One table of the document: keys are taken out, what is left over is unknown."""
-
-    def __init__(self, reader: _Reader, place: Place, rest: dict[str, Any]) -> None:
-        self.reader = reader
-        self.place = place
-        self.rest = dict(rest)
-        self.known: list[str] = []
-
-    def problem(self, key: str, message: str) -> None:
-        self.reader.problem((*self.place, key), message)
-
-    def take(self, key: str, kind: type, default: Any, *, optional: bool = False) -> Any:
-        self.known.append(key)
-        if key not in self.rest:
-            if default is None and not optional:
-                self.problem(key, f"`{self._full(key)}` is missing")
-            return default if default is not None or kind is not int or optional else 0
-        value = self.rest.pop(key)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            names = {str: "text", int: "a whole number", dict: "a table", list: "a list"}
-            self.problem(key, f"`{self._full(key)}` must be {names[kind]}, not {value!r}")
-            return default
-        return value
-
-    def checked(self, key: str, default: Any, read: Callable[[Any], Any], also: type = str) -> Any:
-        """Take a text, or what it may be besides, and return what `read` makes of it."""
-        value = self.rest.get(key, default)
-        if type(value) is also:
-            self.known.append(key)
-            self.rest.pop(key, None)
-        else:
-            value = self.take(key, str, default)
-        if value is None:
-            return None
-        try:
-            return read(value)
-        except ValueError as error:
-            self.problem(key, f"`{self._full(key)}`: {error}")
-            return None
-
-    def name(self, key: str, default: str | None) -> str:
-        value = self.take(key, str, default)
-        if value is not None and not NAME.fullmatch(value):
-            self.problem(key, f"{value!r} must be letters, digits, '.', '_', '-', at most 64")
-        return str(value)
-
-    def path(self, key: str) -> Path:
-        value = self.take(key, str, None)
-        if value is not None and (not value or "\0" in value):
-            self.problem(key, f"`{self._full(key)}` is not a path")
-        return Path(os.path.normpath(self.reader.base / (value or "").replace("\0", "")))
-
-    def table(self, key: str, *, optional: bool = False) -> "_Table":
-        return _Table(
-            self.reader, (*self.place, key), self.take(key, dict, {} if optional else None) or {}
-        )
-
-    def tables(self, key: str) -> list["_Table"]:
-        items = self.take(key, list, None) or []
-        if not all(isinstance(item, dict) for item in items):
-            self.problem(key, f"`{self._full(key)}` must be written [[{key}]]")
-            return []
-        return [_Table(self.reader, (*self.place, key, n), item) for n, item in enumerate(items)]
-
-    def finish(self) -> None:
-        """Note what is left over, with the known key it looks most like."""
-        for key in self.rest:
-            if key in self.known:
-                continue
-            near = difflib.get_close_matches(key, self.known, n=1)
-            meant = f"; did you mean `{near[0]}`?" if near else ""
-            self.problem(key, f"unknown key `{self._full(key)}`{meant}")
-
-    def _full(self, key: str) -> str:
-        return ".".join(str(part) for part in (*self.place, key) if not isinstance(part, int))

@@ -10,9 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from archiver.errors import ArchiverError, IndexFailedError, IntegrityError
-from archiver.journal import Entry
+from archiver.errors import (
+    ArchiverError,
+    IndexFailedError,
+    IntegrityError,
+    StoreRefusedError,
+)
 from archiver.manifest import Manifest, digest
+from archiver.objects import Protection, Receipt
 from archiver.pages import PAGE
 from archiver.stores import Store
 
@@ -27,43 +32,68 @@ class Copies:
     """
 
     stores: tuple[str, ...]
+    receipts: tuple[Receipt, ...]
     indexes: dict[str, int]
     failures: tuple[ArchiverError, ...]
 
 
-def copy(entry: Entry, manifest: Manifest, document: bytes, stores: Sequence[Store]) -> Copies:
+def copy(
+    directory: Path,
+    manifest: Manifest,
+    document: bytes,
+    stores: Sequence[Store],
+    *,
+    now: int,
+    mend: bool = False,
+) -> Copies:
     """Bring one manifest (its stored bytes: `document`) and its archive to every store.
 
-    A store that fails does not keep the others from getting theirs.
+    directory: where both are, and perhaps an index. A store that fails does not keep the others
+    from getting theirs. mend: what a store has under these keys is replaced, if it is not that.
     """
-    done, failures, indexes = [], [], {}
-    index = entry.sealed / os.path.basename(manifest.index_key)
+    done, receipts, failures, indexes = [], [], [], {}
+    index = directory / os.path.basename(manifest.index_key)
     for store in stores:
         try:
-            if not manifest.is_empty_day:
-                archive = entry.sealed / os.path.basename(manifest.archive_key)
-                _put(store, manifest.archive_key, archive, manifest.sha256)
-            path = entry.sealed / os.path.basename(manifest.manifest_key)
-            _put(store, manifest.manifest_key, path, digest(document))
+            protection = store.protection(manifest.date, now)
+            given = []
+            for key, sha256 in digests(manifest, document).items():
+                if mend and store.find(key) and _digest(store, key) != sha256:
+                    put = store.replace
+                else:
+                    put = store.put
+                put(key, directory / os.path.basename(key), sha256, protection)
+                given.append(receipt(store, key, sha256, protection, now))
         except ArchiverError as failure:
             failures.append(failure)
             continue
         done.append(store.name)
+        receipts += given
         try:
             if index.exists():
                 indexes[store.name] = put_index(store, manifest.index_key, index)
         except ArchiverError as failure:
             failures.append(IndexFailedError(failure.message, hint=INDEX_HINT))
-    return Copies(tuple(done), indexes, tuple(failures))
+    return Copies(tuple(done), tuple(receipts), indexes, tuple(failures))
+
+
+def digests(manifest: Manifest, document: bytes) -> dict[str, str]:
+    """Return what a copy consists of, key by key in the order of storing, and their SHA-256."""
+    found = {manifest.archive_key: manifest.sha256, manifest.manifest_key: digest(document)}
+    if manifest.is_empty_day:
+        del found[manifest.archive_key]
+    return found
 
 
 def put_index(store: Store, key: str, path: Path) -> int:
     """Bring an index to a store, in place of another one if need be; return its pages."""
     with open(path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if store.size(key) is not None and _digest(store, key) != sha256:
-        store.remove(key)
-    _put(store, key, path, sha256)
+    if store.find(key) is None:
+        store.put(key, path, sha256)
+    if _digest(store, key) != sha256:
+        store.replace(key, path, sha256)
+    _read_back(store, key, sha256)
     return path.stat().st_size // PAGE
 
 
@@ -82,8 +112,28 @@ def _digest(store: Store, key: str) -> str:
     return found.hexdigest()
 
 
-def _put(store: Store, key: str, path: Path, sha256: str) -> None:
-    store.put(key, path, sha256)
+def receipt(store: Store, key: str, sha256: str, protection: Protection, now: int) -> Receipt:
+    """Read a copy back, and say what was found.
+
+    Raises: IntegrityError: it is not there, or something else is. StoreRefusedError: it is not
+    protected as it is to be.
+    """
+    stored = store.find(key)
+    if stored is None:
+        raise IntegrityError(
+            f"store {store.name!r}: {key} is not there, though it was stored",
+            hint="the segment is kept: suspect the store",
+        )
+    if not stored.protection.covers(protection):
+        raise StoreRefusedError(
+            f"store {store.name!r}: {key} is not locked as the configuration says",
+            hint=f"`archiver store probe {store.name}` tells what this store really does",
+        )
+    _read_back(store, key, sha256)
+    return Receipt(key, store.name, stored.size, sha256, now, stored.version, stored.protection)
+
+
+def _read_back(store: Store, key: str, sha256: str) -> None:
     if _digest(store, key) != sha256:
         raise IntegrityError(
             f"store {store.name!r} gives back something else for {key} than it was given",

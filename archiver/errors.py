@@ -13,11 +13,14 @@
     │   ├── SpoolDamagedError 5 what was sealed in the spool has changed since
     │   ├── ChainError       5  a manifest that the chain needs cannot be read
     │   └── DamagedInputError 5 a file to import cannot be read to its end
+    ├── LockedError          6  a lock or a hold on the store forbids it
     ├── ConfigError         10  the configuration cannot be used (every problem at once)
     │   └── UnsafeLogError  10  the log, or the directory it lies in, could be a trap
     ├── LockHeldError       11  another archiver is at work
     ├── StoreError          12  a store could not be reached; retried by the next run
-    │   └── StoreAwayError  12  a store is empty that was not: it is not mounted
+    │   ├── StoreAwayError  12  a store is empty that was not: it is not mounted
+    │   ├── StoreRefusedError 12 a store answers, and will not: bucket, credentials, clock
+    │   └── ColdError       12  an object must be restored before it can be read
     ├── ReopenError         13  the writer could not be told to reopen its log
     │   └── WriterHoldsError 13 the writer was told, and still holds the old file
     ├── NoSpaceError        14  a disk is full
@@ -109,6 +112,13 @@ class DamagedInputError(IntegrityError):
     code = "damaged_input"
 
 
+class LockedError(ArchiverError):
+    """Retrying does not help; waiting until the lock ends does."""
+
+    exit_status = 6
+    code = "locked"
+
+
 class ConfigError(ArchiverError):
     exit_status = 10
     code = "config"
@@ -138,6 +148,23 @@ class StoreAwayError(StoreError):
     def __init__(self, message: str, *, hint: str, store: str) -> None:
         super().__init__(message, hint=hint)
         self.store = store
+
+
+class StoreRefusedError(StoreError):
+    """Final: nothing changes until somebody changes the bucket, the credentials or the clock."""
+
+    code = "store_refused"
+    retryable = False
+
+
+class ColdError(StoreError):
+    """key: of the object that must be restored first."""
+
+    code = "cold"
+
+    def __init__(self, message: str, *, hint: str, key: str) -> None:
+        super().__init__(message, hint=hint)
+        self.key = key
 
 
 class ReopenError(ArchiverError):

@@ -49,6 +49,7 @@ class CountedStore:
         self._store = store
         self._cost = cost
         self.name = store.name
+        self.is_near = store.is_near
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         self._cost.reads += 1

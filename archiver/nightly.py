@@ -4,6 +4,8 @@
     → index → copy → read back → catalog → release the segment → record the empty days
     → merge the indexes
 
+Between release and archiving, stores get what they missed: what comes later has to wait for it.
+
 Each stage recognises its own finished output, so running again is the recovery. A failing
 stage leaves the segment in the spool, and the next night's rotation unharmed.
 """
@@ -88,6 +90,7 @@ class Night:
         steps: dict[str, Callable[[], None]] = {
             "rotating": self.rotate_if_due,
             "closing": self.release,
+            "bringing missing copies of": lambda: self.run.bring_missing(self.source),
             "archiving": self.finish_all,
             "recording days without lines of": self.record_empty_days,
             "merging the indexes of": lambda: self.run.merge_indexes(self.source),

@@ -26,7 +26,10 @@ class Waiting:
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """One source: its live log's size (None: no such file), what waits, what is archived."""
+    """One source: its live log's size (None: no such file), what waits, what is archived.
+
+    lacking: how many archives a target lacks that another one has.
+    """
 
     source: str
     path: str
@@ -40,6 +43,7 @@ class SourceStatus:
     first_day: date | None
     last_day: date | None
     too_few_copies: int
+    lacking: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -96,9 +100,17 @@ def _problems(config: Config, each: SourceStatus) -> list[ArchiverError]:
             WorkKeptError(
                 f"{each.source}: {each.too_few_copies} archives have fewer than "
                 f"{config.storage.required} copies",
-                hint="`archiver list` shows which; copy them from another store",
+                hint="`archiver list` shows which; `archiver repair` brings back what it can",
             )
         )
+    found += [
+        WorkKeptError(
+            f"{each.source}: store {target!r} lacks {count} archives",
+            hint="the next run brings them, oldest first; `archiver sync` does so now",
+        )
+        for target, count in each.lacking.items()
+        if count
+    ]
     found += [
         WorkKeptError(
             f"{each.source}: {path} is in the spool, but no journal entry speaks of it",
@@ -125,6 +137,10 @@ def _source(config: Config, catalog: Catalog, source: Source) -> SourceStatus:
         first_day=min(days, default=None),
         last_day=max(days, default=None),
         too_few_copies=sum(len(each.copies) < config.storage.required for each in found),
+        lacking={
+            target.name: sum(target.name not in each.copies for each in found if each.copies)
+            for target in config.storage.targets
+        },
     )
 
 

@@ -26,7 +26,7 @@ from archiver.journal import Journal
 from archiver.maillog.clock import Clock, State
 from archiver.manifest import Frame, Manifest
 from archiver.progress import Advance
-from archiver.reading import frames
+from archiver.reading import Part, frames
 from archiver.stores import ReadableStore, Store, open_stores
 from archiver.zone import day_end, day_start, zone_named
 
@@ -257,23 +257,28 @@ def archived_pieces(
     advance: Advance,
 ) -> Iterator[Piece]:
     """Yield those of the chosen frames that may hold lines of the window."""
-    for each, of_it in chosen:
-        manifest = each.manifest
-        zone, written = _zone_of(manifest), _written(manifest)
-        wanted = [f for f in of_it if window.meets(f.first, f.last)]
-        end = -1
-        for frame, data in frames(manifest, wanted, nearest(each, stores), problems):
-            advance(len(data))
-            clock = Clock(zone, written=written, state=State(frame.before, frame.newest))
-            yield Piece(
-                data,
-                (frame.first, frame.last),
-                clock,
-                frame.continues,
-                follows=frame.offset == end,
-                archive=manifest.archive_key,
-            )
-            end = frame.offset + frame.size
+    parts = (
+        Part(
+            each.manifest,
+            [frame for frame in of_it if window.meets(frame.first, frame.last)],
+            nearest(each, stores),
+        )
+        for each, of_it in chosen
+    )
+    end = None
+    for manifest, frame, data in frames(parts, problems):
+        advance(len(data))
+        state = State(frame.before, frame.newest)
+        clock = Clock(_zone_of(manifest), written=_written(manifest), state=state)
+        yield Piece(
+            data,
+            (frame.first, frame.last),
+            clock,
+            frame.continues,
+            follows=(manifest.archive_key, frame.offset) == end,
+            archive=manifest.archive_key,
+        )
+        end = manifest.archive_key, frame.offset + frame.size
 
 
 def _zone_of(manifest: Manifest) -> ZoneInfo:

@@ -1,9 +1,11 @@
 """Read frames of an archive from whichever copy gives them whole."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import pairwise
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain, pairwise
 
 import zstandard
 
@@ -13,42 +15,62 @@ from archiver.stores import ReadableStore
 
 DECOMPRESSORS = 2
 AHEAD = 3
+# From far stores: so many ranges are read at once, but for long ones, which keep a line busy
+# alone; bytes as stored.
+AT_ONCE, LONG = 8, 4 * 2**20
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is wanted of one archive. stores: said to hold a copy, nearest first."""
+
+    manifest: Manifest
+    frames: Sequence[Frame]
+    stores: Sequence[ReadableStore]
+
+
+@dataclass(frozen=True)
+class _Range:
+    """Frames of an archive that lie side by side: one range to read."""
+
+    manifest: Manifest
+    frames: Sequence[Frame]
+    stores: Sequence[ReadableStore]
+
+    @property
+    def is_worth_a_thread(self) -> bool:
+        far = bool(self.stores) and not self.stores[0].is_near
+        return far and sum(frame.size for frame in self.frames) <= LONG
 
 
 def frames(
-    manifest: Manifest,
-    wanted: Sequence[Frame],
-    stores: Sequence[ReadableStore],
-    problems: list[ArchiverError],
-) -> Iterator[tuple[Frame, bytes]]:
-    """Yield the wanted frames of an archive with their lines, in order.
+    parts: Iterable[Part], problems: list[ArchiverError]
+) -> Iterator[tuple[Manifest, Frame, bytes]]:
+    """Yield the wanted frames of each archive with their lines, in order.
 
-    stores: those said to hold a copy, nearest first. A frame that no copy gives whole is
-    left out, and told in `problems`, which grows also where another copy had to help.
+    A frame that no copy gives whole is left out, and told in `problems`, which grows also where
+    another copy had to help.
     """
-    ahead: deque[tuple[Frame, Future[bytes]]] = deque()
+    ahead: deque[tuple[_Range, Frame, Future[bytes]]] = deque()
     with ThreadPoolExecutor(DECOMPRESSORS, "decompress") as pool:
-        for run in _neighbours(wanted):
-            for frame, stored in _stored(manifest, run, stores, problems):
-                ahead.append((frame, pool.submit(_decompress, manifest, frame, stored)))
-                if len(ahead) > AHEAD:
-                    yield from _first(manifest, ahead, stores, problems)
+        for each, frame, stored in _read_ahead(_ranges(parts), problems):
+            ahead.append((each, frame, pool.submit(_decompress, each.manifest, frame, stored)))
+            if len(ahead) > AHEAD:
+                yield from _first(ahead, problems)
         while ahead:
-            yield from _first(manifest, ahead, stores, problems)
+            yield from _first(ahead, problems)
 
 
 def _first(
-    manifest: Manifest,
-    ahead: deque[tuple[Frame, Future[bytes]]],
-    stores: Sequence[ReadableStore],
-    problems: list[ArchiverError],
-) -> Iterator[tuple[Frame, bytes]]:
-    frame, decompressing = ahead.popleft()
+    ahead: deque[tuple[_Range, Frame, Future[bytes]]], problems: list[ArchiverError]
+) -> Iterator[tuple[Manifest, Frame, bytes]]:
+    each, frame, decompressing = ahead.popleft()
+    manifest = each.manifest
     try:
-        yield frame, decompressing.result()
+        yield manifest, frame, decompressing.result()
     except IntegrityError as problem:
         problems.append(problem)
-        for store in stores:
+        for store in each.stores:
             try:
                 stored = b"".join(store.stream(manifest.archive_key, frame.offset, frame.size))
                 data = _decompress(manifest, frame, stored)
@@ -56,8 +78,43 @@ def _first(
                 if another.message != problem.message:
                     problems.append(another)
             else:
-                yield frame, data
+                yield manifest, frame, data
                 return
+
+
+def _ranges(parts: Iterable[Part]) -> Iterator[_Range]:
+    for part in parts:
+        for run in _neighbours(part.frames):
+            yield _Range(part.manifest, run, part.stores)
+
+
+def _read_ahead(
+    ranges: Iterable[_Range], problems: list[ArchiverError]
+) -> Iterator[tuple[_Range, Frame, bytes]]:
+    """Yield the frames of the ranges, as stored, in order; several ranges are read at once."""
+    ahead: deque[tuple[_Range, Future[_Read] | None]] = deque()
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE, "read"))
+        stack.callback(lambda: [reading.cancel() for _, reading in ahead if reading])
+        for each in chain(ranges, [None]):
+            if each:
+                ahead.append((each, pool.submit(_whole, each) if each.is_worth_a_thread else None))
+            while ahead and (each is None or len(ahead) > AT_ONCE or not ahead[0][1]):
+                first, reading = ahead.popleft()
+                if reading:
+                    found, wrong = reading.result()
+                    problems += wrong
+                else:
+                    found = _stored(first, problems)
+                yield from ((first, frame, stored) for frame, stored in found)
+
+
+_Read = tuple[Iterable[tuple[Frame, bytes]], list[ArchiverError]]
+
+
+def _whole(each: _Range) -> _Read:
+    problems: list[ArchiverError] = []
+    return list(_stored(each, problems)), problems
 
 
 def _neighbours(wanted: Sequence[Frame]) -> Iterator[list[Frame]]:
@@ -72,15 +129,11 @@ def _neighbours(wanted: Sequence[Frame]) -> Iterator[list[Frame]]:
         yield run
 
 
-def _stored(
-    manifest: Manifest,
-    run: Sequence[Frame],
-    stores: Sequence[ReadableStore],
-    problems: list[ArchiverError],
-) -> Iterator[tuple[Frame, bytes]]:
-    """Yield the run's frames as stored; where one store stops short, the next goes on."""
+def _stored(each: _Range, problems: list[ArchiverError]) -> Iterator[tuple[Frame, bytes]]:
+    """Yield the range's frames as stored; where one store stops short, the next goes on."""
+    manifest, run = each.manifest, each.frames
     at = 0
-    for store in stores:
+    for store in each.stores:
         start = run[at].offset
         chunks = store.stream(manifest.archive_key, start, run[-1].offset + run[-1].size - start)
         rest = bytearray()

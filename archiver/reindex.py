@@ -9,7 +9,7 @@ from archiver.errors import ArchiverError, IndexFailedError
 from archiver.index import Indexing
 from archiver.manifest import INDEX_SUFFIX
 from archiver.progress import Advance
-from archiver.reading import frames
+from archiver.reading import Part, frames
 from archiver.run import Run
 from archiver.runs import bring, drop, spans
 
@@ -43,7 +43,7 @@ def _index(
     manifest, path = archived.manifest, directory / f"archive{INDEX_SUFFIX}"
     stores = [store for store in run.stores if store.name in archived.copies]
     read = 0
-    for _, data in frames(manifest, manifest.frames, stores, run.problems):
+    for _, _, data in frames([Part(manifest, manifest.frames, stores)], run.problems):
         maker.add(data)
         read += 1
         advance(len(data))

@@ -23,6 +23,7 @@ from archiver.errors import (
     ChainError,
     IntegrityError,
     StoreAwayError,
+    StoreError,
     explained,
 )
 from archiver.frames import Readable
@@ -30,6 +31,7 @@ from archiver.journal import Entry, Journal
 from archiver.manifest import Head, Manifest, Segment, digest, host_prefix, place
 from archiver.progress import Meter, Metered, unwatched
 from archiver.stores import Store, open_stores
+from archiver.sync import Sync
 
 
 @dataclass
@@ -37,7 +39,8 @@ class Run:
     """One run over a host's logs.
 
     problems: noticed so far. unchained: why nothing can be chained to what is stored, if so;
-    logs are rotated all the same.
+    logs are rotated all the same. behind: stores that lack earlier archives, and must not get
+    later ones before those.
     """
 
     config: Config
@@ -47,6 +50,16 @@ class Run:
     problems: list[ArchiverError] = field(default_factory=list)
     unchained: ArchiverError | None = None
     meter: Meter = unwatched
+    behind: set[str] = field(default_factory=set)
+
+    def bring_missing(self, source: Source) -> None:
+        """Bring the stores what they missed; those that still fail are left alone by this run."""
+        if not self.unchained:
+            self.behind = self.sync().fill(source)
+
+    def sync(self) -> Sync:
+        directory = self.config.host.work_dir
+        return Sync(self.catalog, self.stores, directory, self.now, self.problems, self.meter)
 
     def finish(self, source: Source, journal: Journal, entry: Entry) -> list[Manifest]:
         """Bring a closed entry of the spool to its end, from wherever it is.
@@ -109,12 +122,13 @@ class Run:
         """
         delivered = []
         for manifest, document in archive.sealed(entry):
-            copies = copy.copy(entry, manifest, document, self.stores)
+            stores = [store for store in self.stores if store.name not in self.behind]
+            copies = copy.copy(entry.sealed, manifest, document, stores, now=self.now)
             if len(copies.stores) < self.config.storage.required:
-                away = [each for each in self.problems if isinstance(each, StoreAwayError)]
+                away = [each for each in self.problems if isinstance(each, StoreError)]
                 raise (*copies.failures, *away)[0]
             self.problems += copies.failures
-            self.catalog.add(document, copies.stores, copies.indexes)
+            self.catalog.add(document, copies.stores, copies.indexes, copies.receipts)
             delivered.append(manifest)
         return delivered
 
@@ -205,9 +219,12 @@ def tidied(stores: Sequence[Store], host: str) -> list[ArchiverError]:
 
 
 @contextmanager
-def started(config: Config, *, now: int, meter: Meter = unwatched) -> Iterator[Run]:
+def started(
+    config: Config, *, now: int, meter: Meter = unwatched, refill: Sequence[str] = ()
+) -> Iterator[Run]:
     """Take the lock, open stores and catalog, and bring the catalog level with the stores.
 
+    refill: stores that were replaced by empty ones; what they had is no longer expected of them.
     Raises: LockHeldError.
     """
     with explained("preparing the run"):
@@ -225,6 +242,8 @@ def started(config: Config, *, now: int, meter: Meter = unwatched) -> Iterator[R
                 sound = is_sound(path)
                 problems = [] if sound else rebuild(path, host, stores)
                 catalog = stack.enter_context(opened(path, host))
+                for name in refill:
+                    catalog.forget_target(name)
                 if sound:
                     problems = catch_up(catalog, stores)
             except ArchiverError as problem:

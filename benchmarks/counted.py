@@ -40,9 +40,11 @@ from archiver.config import Config, load
 from archiver.maillog.lines import keys_of
 from archiver.maillog.match import Wanted
 from archiver.manifest import ARCHIVE_SUFFIX, Manifest
+from archiver.objects import Stored
 from archiver.query import Window, catalogued
 from archiver.search import Search
 from archiver.stores import Store, open_stores
+from archiver.targets import LocalTarget
 
 if TYPE_CHECKING:
     from benchmarks import nightly
@@ -125,7 +127,8 @@ def manifests(config: Config) -> list[Manifest]:
 
 
 def stored(config: Config, key: str) -> Path:
-    return config.storage.targets[0].path / key
+    (path,) = [each.path for each in config.storage.targets if isinstance(each, LocalTarget)]
+    return path / key
 
 
 # -- the truth --------------------------------------------------------------------------------
@@ -252,8 +255,10 @@ class CountingStore:
         self.listings = 0
         self._store, self._latency = store, latency
         self._lock = threading.Lock()
-        self.put, self.size = store.put, store.size
-        self.remove, self.tidy = store.remove, store.tidy
+        self.is_near = store.is_near
+        self.put, self.replace, self.find = store.put, store.replace, store.find
+        self.protection, self.protect = store.protection, store.protect
+        self.remove, self.tidy, self.restore = store.remove, store.tidy, store.restore
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         begin, size = time.perf_counter(), 0
@@ -266,9 +271,9 @@ class CountingStore:
             with self._lock:
                 self.reads.append(Read(key, size, begin, time.perf_counter()))
 
-    def keys(self, prefix: str = "") -> Iterator[str]:
+    def listed(self, prefix: str = "") -> Iterator[Stored]:
         self.listings += 1
-        return self._store.keys(prefix)
+        return self._store.listed(prefix)
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,8 +195,8 @@ def wrongly_found(config: Config, path: Path, asked: counted.Truth) -> list[coun
 def size(bench: Bench) -> list[Row]:
     rows = []
     for name, config in (("a large day", bench.day), ("small days, runs too", bench.days)):
-        store = config.storage.targets[0].path
-        indexes = [path for path in store.rglob("*") if path.name.endswith(INDEX_SUFFIXES)]
+        found = counted.stored(config, "").rglob("*")
+        indexes = [path for path in found if path.name.endswith(INDEX_SUFFIXES)]
         raw = sum(each.raw_size for each in counted.manifests(config))
         goal = 1.0 if config is bench.day else None
         rows.append(

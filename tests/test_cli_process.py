@@ -162,8 +162,8 @@ main()
 INSTANTS = [
     ("archiver.archive", "cut", 1),
     ("archiver.archive", "_publish", 1),
-    ("archiver.copy", "_put", 1),
-    ("archiver.copy", "_put", 2),
+    ("archiver.copy", "receipt", 1),
+    ("archiver.copy", "receipt", 2),
 ]
 
 

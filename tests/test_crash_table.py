@@ -211,7 +211,7 @@ def test_import_killed(host: Config, at: Row, *, known: bool) -> None:
     take(old)
     stored = [
         key
-        for key in open_stores(host.storage)[0].keys("host=mx1/")
+        for key in (each.key for each in open_stores(host.storage)[0].listed("host=mx1/"))
         if key.endswith(MANIFEST_SUFFIX)
     ]
     assert sum("date=2026-02-01" in key for key in stored) == 1

@@ -340,7 +340,7 @@ def test_what_was_sealed_and_changed_is_sealed_again(
     """A bad disk flips a bit of a sealed archive: it is made again from its segment."""
     host.write(lines(MONDAY, "12:00:00"))
     with monkeypatch.context() as broken:
-        broken.setattr(copy, "copy", lambda *_: (_ for _ in ()).throw(OSError(5, "EIO")))
+        broken.setattr(copy, "copy", lambda *_, **__: (_ for _ in ()).throw(OSError(5, "EIO")))
         assert host.night(after(MONDAY)).exit_status == 3
     (sealed,) = host.config.host.spool_dir.rglob("*.log.zst")
     sealed.write_bytes(sealed.read_bytes()[:-1] + b"!")

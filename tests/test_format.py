@@ -77,6 +77,7 @@ class Held:
     """A store with one object, of any bytes."""
 
     name = "held"
+    is_near = True
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -193,12 +194,13 @@ def test_a_flipped_byte_never_passes_for_log(tmp_path: Path) -> None:
             changed[at] ^= change
             problems: list[ArchiverError] = []
             stores = [Held(bytes(changed))]
-            found = list(reading.frames(manifest, manifest.frames, stores, problems))
+            part = reading.Part(manifest, manifest.frames, stores)
+            found = list(reading.frames([part], problems))
             if problems:
                 assert not found
                 continue
             harmless += 1
-            assert sealed.log == b"".join(data for _, data in found)
+            assert sealed.log == b"".join(data for _, _, data in found)
     table = 3 * seek_table_size(1)
     assert harmless >= table, "the table is not needed to read"
     assert harmless < table + len(content) / 4, "most damage is found"
@@ -213,7 +215,8 @@ def test_a_frame_that_claims_another_size_asks_for_no_memory(sealed: Sealed, cla
     header = b"\x28\xb5\x2f\xfd\xe4" + claimed.to_bytes(8, "little")
     content = header + file.read_bytes()[len(header) :]
     problems: list[ArchiverError] = []
-    assert not list(reading.frames(manifest, [first], [Held(content)], problems))
+    part = reading.Part(manifest, [first], [Held(content)])
+    assert not list(reading.frames([part], problems))
     expected = ["integrity"]
     assert expected == [problem.code for problem in problems]
 

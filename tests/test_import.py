@@ -304,9 +304,9 @@ def interrupted(host: Host, path: Path, monkeypatch: pytest.MonkeyPatch, where: 
             deliver = copy.copy
             calls = []
 
-            def once(*given: Any) -> Any:
+            def once(*given: Any, **named: Any) -> Any:
                 calls.append(given)
-                return deliver(*given) if len(calls) < 2 else kill()
+                return deliver(*given, **named) if len(calls) < 2 else kill()
 
             patch.setattr(copy, "copy", once)
         else:

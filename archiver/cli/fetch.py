@@ -15,11 +15,12 @@ from archiver.cli.found import FORMATS, cost_said
 from archiver.cli.giving import Giver, Job
 from archiver.cli.sources import named
 from archiver.cli.wanted import wanted, wanted_options
-from archiver.config import NAME, Config, Source
+from archiver.config import Config, Source
 from archiver.errors import ArchiverError, IndexFailedError, UsageError, explained
 from archiver.overview import worst
 from archiver.query import Window, catalogued, day_window
 from archiver.search import Context, Search
+from archiver.tables import NAME
 from archiver.zone import DAY
 
 COUNT = click.IntRange(0, 1_000_000)

@@ -16,6 +16,7 @@ from archiver.errors import ArchiverError, NotFoundError, UsageError, explained
 from archiver.query import Window, day_window, lines, looked_through, snapshot, sound_copy
 from archiver.search import Line, Search
 from archiver.stores import Store, open_stores
+from archiver.targets import LocalTarget
 
 # The longest day: clocks are set back by an hour, or two.
 DAY_SECONDS = 26 * 3600
@@ -77,7 +78,8 @@ class Job:
         """Lines are never written over a log, nor among what they come from."""
         host, storage = self.config.host, self.config.storage
         logs = [os.path.realpath(source.path) for source in self.config.sources]
-        ours = [host.spool_dir, host.state_dir, *(target.path for target in storage.targets)]
+        stores = [each.path for each in storage.targets if isinstance(each, LocalTarget)]
+        ours = [host.spool_dir, host.state_dir, *stores]
         if str(path) in logs or any(
             path.is_relative_to(os.path.realpath(directory)) for directory in ours
         ):

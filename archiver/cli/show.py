@@ -1,5 +1,6 @@
 """`archiver list` and `archiver status`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -9,11 +10,12 @@ from archiver.cli.answer import Answer, Invocation, human_size, table, verb
 from archiver.cli.dates import days
 from archiver.cli.run import summary
 from archiver.cli.sources import named
-from archiver.config import duration_in_seconds
 from archiver.errors import ArchiverError, UsageError
+from archiver.objects import Receipt
 from archiver.overview import Status, archived, nagios, worst
 from archiver.overview import status as status_
 from archiver.query import catalogued
+from archiver.tables import duration_in_seconds
 from archiver.zone import rfc3339
 
 KEPT = "no retention rule: everything is kept"
@@ -29,7 +31,11 @@ def list_archives(invocation: Invocation, day: str | None, names: tuple[str, ...
     first, last = days(day, config.host.zone, invocation.now) if day else (None, None)
     problems: list[ArchiverError] = []
     with catalogued(config, problems) as catalog:
-        found = archived(catalog, named(config, names), first, last)
+        sources = named(config, names)
+        found = archived(catalog, sources, first, last)
+        receipts = {
+            key: each for one in sources for key, each in catalog.receipts(one.name).items()
+        }
     rows = [
         (
             str(each.date),
@@ -44,14 +50,15 @@ def list_archives(invocation: Invocation, day: str | None, names: tuple[str, ...
     ]
     header = ("DATE", "SOURCE", "LINES", "RAW", "STORED", "COPIES", "ARCHIVE")
     return Answer(
-        data={"archives": [_data(each) for each in found]},
+        data={"archives": [_data(each, receipts) for each in found]},
         text=table(header, rows) if rows else "nothing is archived of those days",
         failures=problems,
         exit_status=worst(problems),
     )
 
 
-def _data(each: Summary) -> dict[str, Any]:
+def _data(each: Summary, receipts: Mapping[tuple[str, str], Receipt]) -> dict[str, Any]:
+    key = each.key if each.is_empty_day else each.archive_key
     return {
         **summary(each),
         "source": each.source,
@@ -59,6 +66,21 @@ def _data(each: Summary) -> dict[str, Any]:
         "earliest": rfc3339(each.earliest),
         "latest": rfc3339(each.latest),
         "copies": list(each.copies),
+        "receipts": [
+            {
+                "target": receipt.target,
+                "read_back_at": rfc3339(receipt.at),
+                "sha256": receipt.sha256,
+                "version": receipt.version,
+                "lock": receipt.protection.mode or None,
+                "locked_until": rfc3339(receipt.protection.until)
+                if receipt.protection.mode
+                else None,
+                "legal_hold": receipt.protection.hold,
+            }
+            for target in each.copies
+            if (receipt := receipts.get((key, target)))
+        ],
     }
 
 
@@ -124,6 +146,7 @@ def _status_data(found: Status) -> dict[str, Any]:
                 "size": each.size,
                 "first_day": each.first_day and each.first_day.isoformat(),
                 "last_day": each.last_day and each.last_day.isoformat(),
+                "lacking": each.lacking,
             }
             for each in found.sources
         ],

@@ -12,6 +12,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
 
 from archiver.durable import fsync_directory, make_directory, remove
@@ -22,8 +23,10 @@ from archiver.errors import (
     NotFoundError,
     SpoolDamagedError,
     StoreError,
+    StoreRefusedError,
 )
 from archiver.manifest import INDEX_SUFFIXES
+from archiver.objects import UNPROTECTED, Protection, Stored
 
 PARTIAL = ".partial"
 CHUNK = 2**20
@@ -33,20 +36,21 @@ LINK_HINT = "put a real directory or file there; the store itself may be behind 
 
 
 class LocalStore:
-    """See the contract in `archiver.stores`. root: an absolute path, made when needed."""
+    """See `archiver.stores.contract`. root: an absolute path, made when needed."""
+
+    is_near = True
 
     def __init__(self, name: str, root: Path) -> None:
         self.name = name
         self.root = root
 
-    def put(self, key: str, source: Path, sha256: str) -> None:
+    def put(
+        self, key: str, source: Path, sha256: str, protection: Protection = UNPROTECTED
+    ) -> None:
+        self._refuse(protection)
         final = self._path(key)
         with self._failing(f"storing {final}"):
-            self._refuse_links(final.parent)
-            make_directory(final.parent)
-            for name in os.listdir(final.parent):
-                if name.startswith(f"{final.name}.") and name.endswith(PARTIAL):
-                    remove(final.parent / name)
+            self._make_ready(final)
             for _ in range(ATTEMPTS):
                 if _status(final):
                     _compare(final, source, sha256)
@@ -58,20 +62,32 @@ class LocalStore:
                     f"store {self.name!r}: somebody else is storing {final} all the time",
                     hint="two archivers with one host name share this store: give each its own",
                 )
-            # Those too that were there: a run may have been killed before it came to this.
-            for directory in (final.parent, *final.parent.parents):
-                fsync_directory(directory)
-                if directory == self.root:
-                    break
+            self._make_durable(final)
 
-    def size(self, key: str) -> int | None:
+    def replace(
+        self, key: str, source: Path, sha256: str, protection: Protection = UNPROTECTED
+    ) -> None:
+        self._refuse(protection)
+        final = self._path(key)
+        with self._failing(f"storing {final}"):
+            self._make_ready(final)
+            partial = _partial(final)
+            try:
+                _write(partial, source, sha256)
+                partial.rename(final)
+            finally:
+                remove(partial)
+            self._make_durable(final)
+
+    def find(self, key: str) -> Stored | None:
         with self._failing(f"looking for {key}"):
             status = _status(self._path(key))
-            return status.st_size if status and stat.S_ISREG(status.st_mode) else None
+            plain = status and stat.S_ISREG(status.st_mode)
+            return Stored(key, status.st_size) if status and plain else None
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         path = self._path(key)
-        if self.size(key) is None:
+        if self.find(key) is None:
             raise NotFoundError(
                 f"{path} is not in the store",
                 hint="look with `archiver list`; another store may hold a copy",
@@ -92,9 +108,15 @@ class LocalStore:
                     hint="the copy is damaged: use another store's",
                 )
 
-    def keys(self, prefix: str = "") -> Iterator[str]:
+    def listed(self, prefix: str = "") -> Iterator[Stored]:
         with self._failing(f"listing {self.root}"):
             yield from self._walk("", prefix)
+
+    def protection(self, day: date, now: int) -> Protection:  # noqa: ARG002
+        return UNPROTECTED
+
+    def protect(self, key: str, protection: Protection) -> None:  # noqa: ARG002
+        self._refuse(protection)
 
     def remove(self, key: str) -> None:
         if not key.endswith(INDEX_SUFFIXES):
@@ -111,7 +133,33 @@ class LocalStore:
                     if name.endswith(PARTIAL):
                         remove(Path(directory, name))
 
-    def _walk(self, directory: str, prefix: str) -> Iterator[str]:
+    def restore(self, key: str, days: int) -> None:
+        """Nothing here is ever cold."""
+
+    def _refuse(self, protection: Protection) -> None:
+        """A mode is no lock: who may write here may also remove."""
+        if protection != UNPROTECTED:
+            raise StoreRefusedError(
+                f"store {self.name!r}: a directory cannot lock or hold anything",
+                hint="lock on a store of type s3 with Object Lock",
+            )
+
+    def _make_ready(self, final: Path) -> None:
+        """Make the directory, and remove what a put before has left in it of this key."""
+        self._refuse_links(final.parent)
+        make_directory(final.parent)
+        for name in os.listdir(final.parent):
+            if name.startswith(f"{final.name}.") and name.endswith(PARTIAL):
+                remove(final.parent / name)
+
+    def _make_durable(self, final: Path) -> None:
+        # Those too that were there: a run may have been killed before it came to this.
+        for directory in (final.parent, *final.parent.parents):
+            fsync_directory(directory)
+            if directory == self.root:
+                break
+
+    def _walk(self, directory: str, prefix: str) -> Iterator[Stored]:
         """Descend only where the prefix leads, each directory in order of names."""
         try:
             entries = sorted(os.scandir(self.root / directory), key=_sort_key)
@@ -128,7 +176,7 @@ class LocalStore:
                     f"store {self.name!r}: {entry.path} is a symbolic link", hint=LINK_HINT
                 )
             elif key.startswith(prefix) and not key.endswith(PARTIAL) and entry.is_file():
-                yield key
+                yield Stored(key, entry.stat().st_size)
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")
@@ -147,7 +195,7 @@ class LocalStore:
 
     def _create(self, final: Path, source: Path, sha256: str) -> bool:
         """Make the object. False: somebody else has made it, or taken our unfinished file away."""
-        partial = final.with_name(f"{final.name}.{secrets.token_hex(4)}{PARTIAL}")
+        partial = _partial(final)
         try:
             _write(partial, source, sha256)
             os.link(partial, final)
@@ -177,6 +225,10 @@ class LocalStore:
             raise StoreError(
                 f"store {self.name!r}: {error.strerror} while {doing}", hint=hint
             ) from error
+
+
+def _partial(final: Path) -> Path:
+    return final.with_name(f"{final.name}.{secrets.token_hex(4)}{PARTIAL}")
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -1,0 +1,81 @@
+"""`archiver sync` and `archiver repair`."""
+
+from collections.abc import Callable
+
+import click
+
+from archiver.cli.answer import Answer, Invocation, verb
+from archiver.cli.sources import named
+from archiver.config import Source
+from archiver.errors import UsageError
+from archiver.overview import worst
+from archiver.run import started
+from archiver.sync import Sync
+
+
+@click.command(short_help="Bring every store what it lacks, and lock what is to be locked.")
+@click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
+@click.option("--refill", multiple=True, metavar="TARGET", help="This store was replaced: fill it.")
+@verb
+def sync(invocation: Invocation, names: tuple[str, ...], refill: tuple[str, ...]) -> Answer:
+    """Bring each store the copies that it lacks, oldest first, each read back; and lock and hold
+    all of them as the configuration says now: longer than before, never shorter.
+
+    Every `run` brings missing copies too: this is for not waiting, and for a changed `lock_for`.
+    """
+
+    def fill_and_protect(syncing: Sync, source: Source) -> None:
+        syncing.fill(source)
+        syncing.protect(source)
+
+    known = [target.name for target in invocation.config().storage.targets]
+    for name in refill:
+        if name not in known:
+            raise UsageError(f"--refill: no target {name!r}", hint=f"there are: {', '.join(known)}")
+    return _each(invocation, names, fill_and_protect, refill)
+
+
+@click.command(short_help="Read every copy back, and replace those that are damaged.")
+@click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
+@verb
+def repair(invocation: Invocation, names: tuple[str, ...]) -> Answer:
+    """Read all copies of all archives, compare each SHA-256 with the manifest's, and make a new
+    copy of what is damaged or gone, from one that was just found sound. A copy that is not
+    sound is never copied. Reads everything that is stored: on a far store that takes its time.
+    """
+
+    def fill_and_repair(syncing: Sync, source: Source) -> None:
+        syncing.repair(source)
+        syncing.fill(source)
+
+    return _each(invocation, names, fill_and_repair)
+
+
+def _each(
+    invocation: Invocation,
+    names: tuple[str, ...],
+    work: Callable[[Sync, Source], None],
+    refill: tuple[str, ...] = (),
+) -> Answer:
+    config = invocation.config()
+    begun = started(config, now=invocation.now, meter=invocation.meter, refill=refill)
+    with begun as run:
+        if run.unchained:
+            raise run.unchained
+        syncing = run.sync()
+        for source in named(config, names):
+            work(syncing, source)
+    told = {
+        "brought": syncing.brought,
+        "verified": syncing.verified,
+        "mended": syncing.mended,
+        "protected": syncing.protected,
+    }
+    text = ", ".join(f"{count} {what}" for what, count in told.items() if count)
+    failures = run.problems
+    return Answer(
+        data={**told, "problems": [problem.message for problem in failures]},
+        text=f"copies: {text or 'nothing to do'}",
+        failures=failures,
+        exit_status=worst(failures),
+    )

@@ -1,0 +1,198 @@
+"""Bring copies to where they are missing, and put sound ones in the place of damaged ones.
+
+    fill      what a store missed, while it was away or before it was there, oldest first
+    protect   lock and hold every copy as the configuration says now; never less than before
+    repair    read every copy back; replace what is damaged
+
+A copy is made only of bytes that were just read whole, and whose SHA-256 is the manifest's: a
+damaged one is never handed on.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from archiver import copy
+from archiver.catalog import Archived, Catalog
+from archiver.config import Source
+from archiver.durable import emptied, remove
+from archiver.errors import ArchiverError, IntegrityError, NotFoundError, StoreError, explained
+from archiver.manifest import Manifest
+from archiver.objects import UNPROTECTED, Receipt
+from archiver.progress import Meter, unwatched
+from archiver.stores import ReadableStore, Store
+
+EVER = (-(2**62), 2**62)
+
+
+@dataclass
+class Sync:
+    """Makes copies of a host's archives good. directory: where they pass through.
+
+    brought, verified, mended, protected: how many copies so far.
+    """
+
+    catalog: Catalog
+    stores: Sequence[Store]
+    directory: Path
+    now: int
+    problems: list[ArchiverError] = field(default_factory=list)
+    meter: Meter = unwatched
+    brought: int = 0
+    verified: int = 0
+    mended: int = 0
+    protected: int = 0
+
+    def fill(self, source: Source) -> set[str]:
+        """Bring each store what it lacks, in the order of the chain.
+
+        Returns the stores that still lack something because they failed: what comes later has to
+        wait, so that no store ever has a gap that a later archive hides.
+        """
+        return {store.name for store in self.stores if not self._fill(source, store)}
+
+    def _fill(self, source: Source, store: Store) -> bool:
+        lacking = self.catalog.lacking(source.name, store.name)
+        if not lacking:
+            return True
+        with self.meter(f"bringing {source.name} to {store.name}", len(lacking)) as advance:
+            for key in lacking:
+                try:
+                    self.brought += self._bring(self.catalog.of_key(key), store, mend=False)
+                except IntegrityError as problem:
+                    self.problems.append(problem)  # the others can be brought all the same
+                except ArchiverError as problem:
+                    self.problems.append(problem)
+                    return False
+                advance(1)
+        return True
+
+    def protect(self, source: Source) -> None:
+        """Lock and hold what is not known to be locked and held as the configuration says."""
+        receipts = self.catalog.receipts(source.name)
+        for each in self._archived(source):
+            for store in self._with_a_copy(each):
+                wanted = store.protection(each.manifest.date, self.now)
+                for key in self._digests(each.manifest):
+                    known = receipts.get((key, store.name))
+                    if wanted == UNPROTECTED or (known and known.protection.covers(wanted)):
+                        continue
+                    try:
+                        store.protect(key, wanted)
+                        found = store.find(key)
+                    except ArchiverError as problem:
+                        self.problems.append(problem)
+                        continue
+                    self.protected += 1
+                    if known and found:
+                        self._note(replace(known, protection=found.protection))
+
+    def repair(self, source: Source) -> None:
+        """Read every copy of every archive back, and replace those that are damaged."""
+        every = self._archived(source)
+        size = sum(each.manifest.size * len(each.copies) for each in every)
+        away: set[str] = set()
+        with self.meter(f"reading the copies of {source.name}", size) as advance:
+            for each in every:
+                for store in self._with_a_copy(each):
+                    if store.name not in away:
+                        try:
+                            self._verify_or_mend(each, store)
+                        except StoreError as problem:
+                            self.problems.append(problem)
+                            if problem.retryable:
+                                away.add(store.name)
+                        except ArchiverError as problem:
+                            self.problems.append(problem)
+                    advance(each.manifest.size)
+
+    def _verify_or_mend(self, each: Archived, store: Store) -> None:
+        wanted = store.protection(each.manifest.date, self.now)
+        try:
+            for key, sha256 in self._digests(each.manifest).items():
+                store.protect(key, wanted)
+                self._note(copy.receipt(store, key, sha256, wanted, self.now))
+        except (IntegrityError, NotFoundError) as damage:
+            self._bring(each, store, mend=True)
+            self.mended += 1
+            self.problems.append(
+                IntegrityError(
+                    f"store {store.name!r}: the copy of {each.manifest.archive_key} was damaged; "
+                    "it was replaced by a sound one",
+                    hint=f"it said: {damage.message}. Suspect that store",
+                )
+            )
+        else:
+            self.verified += 1
+
+    def _bring(self, each: Archived, store: Store, *, mend: bool) -> bool:
+        """Copy an archive, its manifest, and its index if there is one, to a store."""
+        manifest = each.manifest
+        document = self.catalog.document(manifest.manifest_key)
+        with explained(f"copying {manifest.stem}"), emptied(self.directory):
+            path = self.directory / os.path.basename(manifest.manifest_key)
+            path.write_bytes(document)
+            if not manifest.is_empty_day:
+                self._fetch_sound(each, but=store)
+                self._fetch_index(manifest, but=store)
+            copies = copy.copy(self.directory, manifest, document, [store], now=self.now, mend=mend)
+        if not copies.stores:
+            raise copies.failures[0]
+        self.problems += copies.failures
+        self.catalog.add(document, copies.stores, copies.indexes, copies.receipts)
+        return True
+
+    def _fetch_sound(self, each: Archived, *, but: Store) -> None:
+        """Bring an archive here, from the nearest copy that proves to be sound."""
+        manifest = each.manifest
+        problems = []
+        for store in self._with_a_copy(each):
+            if store.name == but.name:
+                continue
+            try:
+                if self._fetch(store, manifest.archive_key) == manifest.sha256:
+                    return
+            except ArchiverError as problem:
+                problems.append(problem)
+        if any(problem.retryable for problem in problems):
+            raise problems[0]
+        raise IntegrityError(
+            f"{manifest.archive_key}: no other store has a sound copy to make one from",
+            hint="`archiver list` tells where copies should be; nothing was changed",
+        )
+
+    def _fetch_index(self, manifest: Manifest, *, but: Store) -> None:
+        pages = self.catalog.index_pages(manifest.index_key)
+        for store in self.stores:
+            if store.name in pages and store.name != but.name:
+                try:
+                    self._fetch(store, manifest.index_key)
+                except ArchiverError:  # it is derived: the copy is as good without it
+                    remove(self.directory / os.path.basename(manifest.index_key))
+                else:
+                    return
+
+    def _fetch(self, store: ReadableStore, key: str) -> str:
+        """Bring an object here, and return its SHA-256."""
+        fetched = hashlib.sha256()
+        with open(self.directory / os.path.basename(key), "wb") as file:
+            for chunk in store.stream(key):
+                fetched.update(chunk)
+                file.write(chunk)
+        return fetched.hexdigest()
+
+    def _archived(self, source: Source) -> list[Archived]:
+        return self.catalog.between(source.name, *EVER)
+
+    def _with_a_copy(self, each: Archived) -> list[Store]:
+        return [store for store in self.stores if store.name in each.copies]
+
+    def _digests(self, manifest: Manifest) -> dict[str, str]:
+        document = self.catalog.document(manifest.manifest_key)
+        return copy.digests(manifest, document)
+
+    def _note(self, receipt: Receipt) -> None:
+        with self.catalog.changing():
+            self.catalog.note_receipt(receipt)
