@@ -1,15 +1,17 @@
 # For GNU make and BSD make alike.
-#   make demo         see it work                      make test-crash   kill it at every system call
+#   make demo         see it work (S3=1: and a bucket)  make test-crash   kill it at every system call
 #   make test         the tests                        make test-live    1000 rotations of real syslogds
 #   make check        types, lint, layers              make bench        side by side with zstd, zgrep
 PYTHON = python3
 BIN = .venv/bin
 PIP = $(BIN)/pip --disable-pip-version-check --quiet
 
+DEMO_1 = --s3
+
 .PHONY: demo test check test-crash test-live bench clean
 
 demo: .venv/ready
-	$(BIN)/archiver demo demo
+	$(BIN)/archiver demo demo $(DEMO_$(S3))
 
 test: .venv/ready
 	$(BIN)/pytest -n 2 --dist loadfile

@@ -20,7 +20,7 @@ from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from archiver import demo_syslogd
+from archiver import demo_s3, demo_syslogd
 from archiver.errors import ArchiverError, UsageError
 from archiver.lifelike import day
 from archiver.zone import DAY, day_end, zone_named
@@ -57,8 +57,10 @@ class DemoError(ArchiverError):
     code = "demo"
 
 
-def play(directory: Path, say: Say) -> None:
+def play(directory: Path, say: Say, *, s3: bool = False) -> None:
     """Play the demonstration in a directory of its own, and leave it there to try things on.
+
+    s3: with a second copy of everything in a bucket of a real S3 server.
 
     Raises: UsageError: the directory holds something else. DemoError: a claim did not hold.
     """
@@ -104,6 +106,8 @@ def play(directory: Path, say: Say) -> None:
     archiver("fetch", "--date", str(wanted), show=0, expected=5)
     _flip_a_byte(archive)
     archiver("status", show=9)
+    if s3:
+        demo_s3.play(directory, archiver, say, _claim, message_id)
 
     say("Everything is in " + str(directory) + ". Try next:")
     for words in (

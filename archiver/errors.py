@@ -158,13 +158,14 @@ class StoreRefusedError(StoreError):
 
 
 class ColdError(StoreError):
-    """key: of the object that must be restored first."""
+    """key: of the object that must be restored first, in that store."""
 
     code = "cold"
 
-    def __init__(self, message: str, *, hint: str, key: str) -> None:
+    def __init__(self, message: str, *, hint: str, key: str, store: str) -> None:
         super().__init__(message, hint=hint)
         self.key = key
+        self.store = store
 
 
 class ReopenError(ArchiverError):

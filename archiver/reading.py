@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 
 import zstandard
 
-from archiver.errors import ArchiverError, IntegrityError, NotFoundError, StoreError
+from archiver.errors import ArchiverError, ColdError, IntegrityError, NotFoundError, StoreError
 from archiver.manifest import Frame, Manifest
 from archiver.stores import ReadableStore
 
@@ -148,9 +148,13 @@ def _stored(each: _Range, problems: list[ArchiverError]) -> Iterator[tuple[Frame
         except NotFoundError as problem:
             problems.append(IntegrityError(problem.message, hint=problem.hint))
         except (StoreError, IntegrityError) as problem:
-            problems.append(problem)
+            if problem.message not in [each.message for each in problems]:
+                problems.append(problem)
         if at == len(run):
             return
+    cold = {problem.key for problem in problems if isinstance(problem, ColdError)}
+    if manifest.archive_key in cold:
+        return  # they can be read, later
     problems.append(
         IntegrityError(
             f"{manifest.archive_key}: {len(run) - at} frames could be read from no store",

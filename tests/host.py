@@ -92,12 +92,13 @@ class Host:
         reopen: str = "none",
         spool: str = "spool",
         more: str = "",
+        tables: str = "",
     ) -> None:
-        """Write the configuration. more: TOML, for every source."""
+        """Write the configuration. more: TOML, for every source. tables: TOML, besides."""
         text = TOP.format(zone=zone, required=required, spool=spool)
         text += "".join(TARGET.format(name=name) for name in targets)
         text += "".join(SOURCE.format(name=n, reopen=reopen, more=more) for n in sources)
-        self.toml.write_text(text)
+        self.toml.write_text(text + tables)
         self.config: Config = load(self.toml)
 
     @property

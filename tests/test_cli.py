@@ -105,7 +105,12 @@ def test_what_a_list_tells(stored: Host) -> None:
     stored.night("2026-05-07")
     found = document(stored.archiver("list", "--json"))["data"]["archives"]
     assert [each["kind"] for each in found] == ["archive", "empty-day"]
-    assert ARCHIVE | {"source", "kind", "earliest", "latest", "copies"} == found[0].keys()
+    assert (
+        ARCHIVE | {"source", "kind", "earliest", "latest", "copies", "receipts"} == found[0].keys()
+    )
+    (receipt,) = found[0]["receipts"]
+    assert (receipt["target"], receipt["sha256"]) == ("store", found[0]["sha256"])
+    assert receipt["read_back_at"].startswith("2026-05-0")
     assert [each["copies"] for each in found] == [["store"], ["store"]]
     assert (found[0]["earliest"], found[0]["latest"]) == (
         "2026-05-04T10:00:00Z",

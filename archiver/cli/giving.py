@@ -12,7 +12,7 @@ from archiver.cli.answer import Invocation
 from archiver.cli.found import written
 from archiver.config import Config, Source
 from archiver.durable import remove
-from archiver.errors import ArchiverError, NotFoundError, UsageError, explained
+from archiver.errors import ArchiverError, ColdError, NotFoundError, UsageError, explained
 from archiver.query import Window, day_window, lines, looked_through, snapshot, sound_copy
 from archiver.search import Line, Search
 from archiver.stores import Store, open_stores
@@ -20,6 +20,8 @@ from archiver.targets import LocalTarget
 
 # The longest day: clocks are set back by an hour, or two.
 DAY_SECONDS = 26 * 3600
+# How long what was restored stays readable: long enough to come back for it after a weekend.
+RESTORE_DAYS = 7
 
 
 Giver = Callable[[Sequence[Source], Window, BinaryIO], None]
@@ -163,6 +165,18 @@ class Job:
                 else:
                     self.opened += 1
                     yield each, store
+
+    def restore(self) -> list[ArchiverError]:
+        """Ask the stores for what was found to be cold; return what went wrong with that."""
+        wrong: list[ArchiverError] = []
+        cold = {(p.store, p.key) for p in self.problems if isinstance(p, ColdError)}
+        stores = {store.name: store for store in self.stores}
+        for name, key in sorted(cold):
+            try:
+                stores[name].restore(key, RESTORE_DAYS)
+            except ArchiverError as problem:
+                wrong.append(problem)
+        return wrong
 
     def nothing(
         self, sources: Sequence[Source], wanted: Window, what: str, *, is_search: bool

@@ -65,6 +65,7 @@ class LazyGroup(click.Group):
     show_default=True,
     help="The configuration file.",
 )
+@click.option("--store", metavar="URL|DIR", help="Read this store, without a configuration.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but failures.")
 @click.option("-v", "--verbose", count=True, help="Say more; a failure of ours with its traceback.")
@@ -75,6 +76,7 @@ class LazyGroup(click.Group):
 def cli(
     context: click.Context,
     config_path: str,
+    store: str | None,
     as_json: bool,
     quiet: bool,
     verbose: int,
@@ -85,6 +87,7 @@ def cli(
     context.obj.color = context.obj.color and not no_color
     context.color = None if context.obj.color else False
     context.obj.config_path = Path(config_path)
+    context.obj.store = store
     context.obj.quiet = quiet
     context.obj.verbose = verbose
     context.obj.json = as_json

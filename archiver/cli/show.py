@@ -24,10 +24,13 @@ KEPT = "no retention rule: everything is kept"
 @click.command("list", short_help="What is archived, and where.")
 @click.option("--date", "day", metavar="D|D..D", help="Only these log dates.")
 @click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
+@click.option("--host", metavar="NAME", help="With --store: which of the hosts in it.")
 @verb
-def list_archives(invocation: Invocation, day: str | None, names: tuple[str, ...]) -> Answer:
+def list_archives(
+    invocation: Invocation, day: str | None, names: tuple[str, ...], host: str | None
+) -> Answer:
     """List the archives and the days recorded as empty, oldest first."""
-    config = invocation.config()
+    config = invocation.config_to_read(host)
     first, last = days(day, config.host.zone, invocation.now) if day else (None, None)
     problems: list[ArchiverError] = []
     with catalogued(config, problems) as catalog:
