@@ -123,6 +123,8 @@ def _take(
     sizes: Mapping[str, int],
 ) -> None:
     """Catalogue a manifest that was read. sizes: of all that the store has."""
+    if isinstance(document, (IntegrityError, NotFoundError)):
+        raise ChainError(document.message, hint=document.hint, key=key) from document
     if isinstance(document, ArchiverError):
         raise document
     manifest = _decode_as(key, document)
@@ -199,6 +201,8 @@ def _refuse_to_guess(
             source, sequence = place(problem.key)
             if sequence >= catalog.head(source).sequence:
                 raise problem
+        if isinstance(problem, StoreError) and not problem.retryable:
+            raise problem
         if problem.retryable:
             raise StoreError(
                 f"{problem.message}; the catalog is made from all stores, or not at all",

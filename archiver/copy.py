@@ -58,7 +58,7 @@ def copy(
             protection = store.protection(manifest.date, now)
             given = []
             for key, sha256 in digests(manifest, document).items():
-                if mend and store.find(key) and _digest(store, key) != sha256:
+                if mend and store.find(key) and not _gives(store, key, sha256):
                     put = store.replace
                 else:
                     put = store.put
@@ -91,7 +91,7 @@ def put_index(store: Store, key: str, path: Path) -> int:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if store.find(key) is None:
         store.put(key, path, sha256)
-    if _digest(store, key) != sha256:
+    elif _digest(store, key) != sha256:
         store.replace(key, path, sha256)
     _read_back(store, key, sha256)
     return path.stat().st_size // PAGE
@@ -99,8 +99,12 @@ def put_index(store: Store, key: str, path: Path) -> int:
 
 def is_sound(store: Store, manifest: Manifest) -> bool:
     """Whether a store gives back an archive as its manifest describes it; it is read whole."""
+    return _gives(store, manifest.archive_key, manifest.sha256)
+
+
+def _gives(store: Store, key: str, sha256: str) -> bool:
     try:
-        return _digest(store, manifest.archive_key) == manifest.sha256
+        return _digest(store, key) == sha256
     except ArchiverError:
         return False
 

@@ -217,7 +217,9 @@ class _Archiver:
 
     def __call__(self, *words: str, show: int = 20, expected: int = 0) -> bytes:
         """Return stdout. show: how many lines of it are worth seeing."""
-        shown = words if len(words) < 6 else (words[0], f"{os.path.dirname(words[1])}/maillog.*")
+        shown = words
+        if words[0] == "import":
+            shown = (words[0], f"{os.path.dirname(words[1])}/maillog.*")
         self._say(f"   $ archiver -c … {' '.join(shown)}")
         done = subprocess.run([*self._argv, *words], capture_output=True, check=False)
         stdout = done.stdout.decode(errors="replace").splitlines()

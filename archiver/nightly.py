@@ -59,7 +59,9 @@ class Report:
 
     @property
     def failures(self) -> list[ArchiverError]:
-        return [failure for each in self.sources for failure in each.failures] + self.problems
+        """What went wrong, each once: a store's failure may also be why a segment waits."""
+        every = [failure for each in self.sources for failure in each.failures] + self.problems
+        return list({failure.message: failure for failure in every}.values())
 
     @property
     def exit_status(self) -> int:

@@ -6,7 +6,7 @@ one that passes, nothing is stored on a target that is to lock: see `refusal`.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +30,7 @@ RANGES = "ranges"
 WRITABLE = "directory"
 VERSIONS = "versions"
 LOCK = "lock"
-LOCK_IN_PARTS = "lock, in parts"
+LOCK_IN_PARTS = "lock in parts"
 LOCK_DELETION = "lock against deletion"
 LOCK_SHORTENING = "lock against shortening"
 LOCK_OVERWRITING = "lock against overwriting"
@@ -65,20 +65,28 @@ class Report:
         return not self.failed
 
     @property
-    def failed(self) -> tuple[str, ...]:
-        """What is relied upon and was not seen to be enforced, with its verdict."""
-        found: Mapping[str, str] = {check.name: check.verdict for check in self.checks}
-        verdicts = {name: found.get(name, "unknown") for name in self.relied_upon}
-        return tuple(f"{name}: {told}" for name, told in verdicts.items() if told != "enforced")
+    def failed(self) -> tuple[Check, ...]:
+        """What is relied upon, and was not seen to be enforced."""
+        found = {check.name: check for check in self.checks}
+        every = [found.get(name, Check(name, "unknown", "")) for name in self.relied_upon]
+        return tuple(check for check in every if check.verdict != "enforced")
 
     @property
-    def findings(self) -> tuple[str, ...]:
+    def findings(self) -> tuple[Check, ...]:
         """What nothing relies upon, and somebody should know."""
         return tuple(
-            f"{check.name}: {check.verdict}"
+            check
             for check in self.checks
             if check.name not in self.relied_upon and check.verdict in {"not enforced", "unknown"}
         )
+
+
+def sentence(checks: Sequence[Check]) -> str:
+    """Say which have which verdict; what is not enforced comes first."""
+    names: dict[str, list[str]] = {"not enforced": []}
+    for check in checks:
+        names.setdefault(check.verdict, []).append(check.name)
+    return "; ".join(f"{', '.join(some)}: {verdict}" for verdict, some in names.items() if some)
 
 
 def is_locking(target: Target) -> bool:
@@ -166,4 +174,4 @@ def refused(target: Target, report: Report) -> StoreRefusedError | None:
     hint = f"`archiver store probe {target.name}` shows what it answered"
     if is_locking(target):
         hint += "; nothing is stored there before all that passes, or is no longer asked for"
-    return StoreRefusedError(f"store {target.name!r} {claim}, but {'; '.join(failed)}", hint=hint)
+    return StoreRefusedError(f"store {target.name!r} {claim}, but {sentence(failed)}", hint=hint)

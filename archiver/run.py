@@ -23,7 +23,6 @@ from archiver.errors import (
     ChainError,
     IntegrityError,
     StoreAwayError,
-    StoreError,
     explained,
 )
 from archiver.frames import Readable
@@ -31,6 +30,7 @@ from archiver.journal import Entry, Journal
 from archiver.manifest import Head, Manifest, Segment, digest, host_prefix, place
 from archiver.progress import Meter, Metered, unwatched
 from archiver.stores import Store, open_stores
+from archiver.stores.probing import unproven
 from archiver.sync import Sync
 
 
@@ -39,8 +39,8 @@ class Run:
     """One run over a host's logs.
 
     problems: noticed so far. unchained: why nothing can be chained to what is stored, if so;
-    logs are rotated all the same. behind: stores that lack earlier archives, and must not get
-    later ones before those.
+    logs are rotated all the same. behind: stores that lack earlier archives of a source, and must
+    not get later ones before those.
     """
 
     config: Config
@@ -50,12 +50,12 @@ class Run:
     problems: list[ArchiverError] = field(default_factory=list)
     unchained: ArchiverError | None = None
     meter: Meter = unwatched
-    behind: set[str] = field(default_factory=set)
+    behind: dict[str, set[str]] = field(default_factory=dict)
 
     def bring_missing(self, source: Source) -> None:
         """Bring the stores what they missed; those that still fail are left alone by this run."""
         if not self.unchained:
-            self.behind = self.sync().fill(source)
+            self.behind[source.name] = self.sync().fill(source)
 
     def sync(self) -> Sync:
         directory = self.config.host.work_dir
@@ -68,6 +68,8 @@ class Run:
         """
         if self.unchained and entry.sealed.exists():
             raise self.unchained  # whether it still fits cannot be known
+        if source.name not in self.behind:
+            self.bring_missing(source)
         known = self.catalog.of_segment_named(source.name, entry.name)
         delivered: list[Manifest] = []
         if entry.sealed.exists() and (unfit := self.unfit(source, entry)):
@@ -122,12 +124,16 @@ class Run:
         """
         delivered = []
         for manifest, document in archive.sealed(entry):
-            stores = [store for store in self.stores if store.name not in self.behind]
+            behind = self.behind.setdefault(manifest.source, set())
+            stores = [store for store in self.stores if store.name not in behind]
             copies = copy.copy(entry.sealed, manifest, document, stores, now=self.now)
             if len(copies.stores) < self.config.storage.required:
-                away = [each for each in self.problems if isinstance(each, StoreError)]
-                raise (*copies.failures, *away)[0]
+                # A store that is behind, or away, was told of already.
+                first, *others = copies.failures or self.problems[:1]
+                self.problems += others
+                raise first
             self.problems += copies.failures
+            behind |= {store.name for store in stores} - set(copies.stores)
             self.catalog.add(document, copies.stores, copies.indexes, copies.receipts)
             delivered.append(manifest)
         return delivered
@@ -136,7 +142,9 @@ class Run:
         """Bring a source's runs level with its archives; a failure costs time, when searching."""
         if not self.unchained and self.config.index.keys:
             work_dir = self.config.host.work_dir
-            runs.merge(self.catalog, self.stores, source.name, work_dir, self.problems)
+            behind = self.behind.get(source.name, set())
+            stores = [store for store in self.stores if store.name not in behind]
+            runs.merge(self.catalog, stores, source.name, work_dir, self.problems)
 
     def head(self, source: Source) -> Head:
         """The end of the chain. Where it cannot be known, sealing would fork it: refused."""
@@ -250,7 +258,10 @@ def started(
                 problems, unchained = [], problem
                 catalog = stack.enter_context(nowhere(host))
         problems += untidy
+        # Nothing is to be called locked where no lock was seen to hold.
+        unfit = {} if unchained else unproven(config, now)
+        problems += unfit.values()
         # What is not there would be stored under a mount point, and be hidden tomorrow.
         away = {problem.store for problem in problems if isinstance(problem, StoreAwayError)}
-        there = [store for store in stores if store.name not in away]
+        there = [store for store in stores if store.name not in away | unfit.keys()]
         yield Run(config, catalog, there, now, problems, unchained, meter)

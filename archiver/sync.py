@@ -18,7 +18,7 @@ from archiver import copy
 from archiver.catalog import Archived, Catalog
 from archiver.config import Source
 from archiver.durable import emptied, remove
-from archiver.errors import ArchiverError, IntegrityError, NotFoundError, StoreError, explained
+from archiver.errors import ArchiverError, IntegrityError, NotFoundError, explained
 from archiver.manifest import Manifest
 from archiver.objects import UNPROTECTED, Receipt
 from archiver.progress import Meter, unwatched
@@ -90,42 +90,53 @@ class Sync:
                         self._note(replace(known, protection=found.protection))
 
     def repair(self, source: Source) -> None:
-        """Read every copy of every archive back, and replace those that are damaged."""
+        """Read every copy back, and replace those that are damaged."""
         every = self._archived(source)
         size = sum(each.manifest.size * len(each.copies) for each in every)
         away: set[str] = set()
         with self.meter(f"reading the copies of {source.name}", size) as advance:
             for each in every:
                 for store in self._with_a_copy(each):
-                    if store.name not in away:
-                        try:
-                            self._verify_or_mend(each, store)
-                        except StoreError as problem:
-                            self.problems.append(problem)
-                            if problem.retryable:
-                                away.add(store.name)
-                        except ArchiverError as problem:
-                            self.problems.append(problem)
+                    if store.name not in away and (failure := self._checked(each, store, every)):
+                        self.problems.append(failure)
+                        if failure.retryable:
+                            away.add(store.name)
                     advance(each.manifest.size)
 
-    def _verify_or_mend(self, each: Archived, store: Store) -> None:
+    def _checked(
+        self, each: Archived, store: Store, every: Sequence[Archived]
+    ) -> ArchiverError | None:
+        """Verify or mend a copy. Returns why it could not be verified, if so."""
         wanted = store.protection(each.manifest.date, self.now)
         try:
             for key, sha256 in self._digests(each.manifest).items():
                 store.protect(key, wanted)
                 self._note(copy.receipt(store, key, sha256, wanted, self.now))
         except (IntegrityError, NotFoundError) as damage:
-            self._bring(each, store, mend=True)
-            self.mended += 1
-            self.problems.append(
-                IntegrityError(
-                    f"store {store.name!r}: the copy of {each.manifest.archive_key} was damaged; "
-                    "it was replaced by a sound one",
-                    hint=f"it said: {damage.message}. Suspect that store",
-                )
-            )
+            self._mend(each, store, damage)
+        except ArchiverError as failure:
+            # A server that finds a flipped bit by itself fails, each time it is asked for that.
+            if not failure.retryable or not _gives_others(store, each, every):
+                return failure
+            self._mend(each, store, failure)
         else:
             self.verified += 1
+        return None
+
+    def _mend(self, each: Archived, store: Store, damage: ArchiverError) -> None:
+        try:
+            self._bring(each, store, mend=True)
+        except ArchiverError as problem:
+            self.problems.append(problem)
+            return
+        self.mended += 1
+        self.problems.append(
+            IntegrityError(
+                f"store {store.name!r}: the copy of {each.manifest.archive_key} was damaged; "
+                "it was replaced by a sound one",
+                hint=f"it said: {damage.message}. Suspect that store",
+            )
+        )
 
     def _bring(self, each: Archived, store: Store, *, mend: bool) -> bool:
         """Copy an archive, its manifest, and its index if there is one, to a store."""
@@ -196,3 +207,10 @@ class Sync:
     def _note(self, receipt: Receipt) -> None:
         with self.catalog.changing():
             self.catalog.note_receipt(receipt)
+
+
+def _gives_others(store: Store, but: Archived, every: Sequence[Archived]) -> bool:
+    """Whether a store that fails for one archive gives another one whole: then it is not away."""
+    others = [each.manifest for each in every if each is not but and store.name in each.copies]
+    smallest = sorted((each for each in others if each.size), key=lambda each: each.size)
+    return any(copy.is_sound(store, each) for each in smallest[:2])

@@ -26,6 +26,7 @@ VERBS = {
     "import": ("archiver.cli.adopt:import_files", "Adopt logs that others rotated."),
     "sync": ("archiver.cli.sync:sync", "Bring every store what it lacks."),
     "repair": ("archiver.cli.sync:repair", "Read every copy back; replace what is damaged."),
+    "store": ("archiver.cli.store:store", "Check what a store really enforces."),
     "catalog": ("archiver.cli.catalog:catalog", "Rebuild the catalog from the stores."),
     "config": ("archiver.cli.config:config", "Write, check and show the configuration."),
     "demo": ("archiver.cli.demo:demo", "See it work: 30 days, a live log, a flipped byte."),

@@ -65,6 +65,7 @@ def _each(
         syncing = run.sync()
         for source in named(config, names):
             work(syncing, source)
+            run.merge_indexes(source)
     told = {
         "brought": syncing.brought,
         "verified": syncing.verified,

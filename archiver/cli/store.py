@@ -1,0 +1,90 @@
+"""`archiver store`."""
+
+from typing import Any
+
+import click
+
+from archiver import probed
+from archiver.cli.answer import Answer, Invocation, table, verb
+from archiver.durable import exclusive, make_directory
+from archiver.errors import ArchiverError, UsageError, explained
+from archiver.overview import worst
+from archiver.probed import Report
+from archiver.stores.probing import probe as probe_
+from archiver.zone import rfc3339
+
+
+@click.group(short_help="Check what a store really enforces.")
+def store() -> None:
+    """Stores are what [storage.target.NAME] names."""
+
+
+@store.command(short_help="Try, live, what stores enforce: locks, deletion, checksums and more.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--lock", is_flag=True, help="Try locks too where the configuration asks for none.")
+@verb
+def probe(invocation: Invocation, names: tuple[str, ...], lock: bool) -> Answer:
+    """Try on each store, or on those named, what it is relied upon for, and what it lets these
+    credentials do; with small objects of its own below `probe/`, locked for two minutes at most.
+
+    A store that is to lock gets archives only after it passed; `run` probes it by itself, once.
+    """
+    config = invocation.config()
+    known = {target.name: target for target in config.storage.targets}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"no target {name!r}", hint=f"there are: {', '.join(known)}")
+    reports: list[Report] = []
+    failures: list[ArchiverError] = []
+    with explained("probing"):
+        make_directory(config.host.state_dir)
+        with exclusive(config.host.state_dir / "lock"):
+            for name in dict.fromkeys(names or known):
+                try:
+                    report = probe_(known[name], invocation.now, lock=lock)
+                except ArchiverError as problem:
+                    failures.append(problem)
+                    continue
+                probed.save(config.host.state_dir, report)
+                reports.append(report)
+                if refused := probed.refused(known[name], report):
+                    failures.append(refused)
+    return Answer(
+        data={"targets": [_data(report) for report in reports]},
+        text="\n\n".join(_text(report) for report in reports),
+        failures=failures,
+        exit_status=worst(failures),
+    )
+
+
+def _data(report: Report) -> dict[str, Any]:
+    return {
+        "target": report.target,
+        "ok": report.ok,
+        "probed_at": rfc3339(report.at),
+        "fingerprint": report.fingerprint,
+        "left": report.left,
+        "checks": [
+            {
+                "name": check.name,
+                "verdict": check.verdict,
+                "evidence": check.evidence,
+                "relied_upon": check.name in report.relied_upon,
+            }
+            for check in report.checks
+        ],
+    }
+
+
+def _text(report: Report) -> str:
+    rows = [(check.name, check.verdict, check.evidence) for check in report.checks]
+    lines = [table((report.target.upper(), "VERDICT", "EVIDENCE"), rows)]
+    if report.ok:
+        lines.append(f"{report.target}: all that the configuration relies upon is enforced")
+    else:
+        lines.append(f"{report.target}: relied upon, but {probed.sentence(report.failed)}")
+    if report.findings:
+        lines.append(f"to know besides: {probed.sentence(report.findings)}")
+    if report.left:
+        lines.append(f"objects left below probe/, locked or not removable: {report.left}")
+    return "\n".join(lines)

@@ -1,0 +1,31 @@
+"""The archiver or the server dies in the middle of an upload; one ordinary run must mend all.
+
+Each request of a run at each of its moments takes too long for each commit:
+`python -m tests.s3.killed --full`.
+"""
+
+import shutil
+
+import pytest
+
+from tests.crash.sweep import directory_in_memory
+from tests.s3.killed import sweep
+from tests.system import need
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(autouse=True)
+def programs() -> None:
+    need("sha256sum")
+    need("zstd")
+
+
+@pytest.mark.parametrize("size", ["one", "parts"])
+def test_killed_while_it_uploads_nothing_is_lost_or_doubled(size: str) -> None:
+    """In one request and in three parts: equal in both stores, once, and nothing half-done."""
+    directory = directory_in_memory()
+    report = sweep(directory, size=size)
+    assert not report.failures, report.text()
+    assert report.struck == len(report.outcomes) > 1, report.text()
+    shutil.rmtree(directory)

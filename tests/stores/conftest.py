@@ -1,0 +1,35 @@
+"""The servers of tests/s3, for stores."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from archiver.stores import s3, s3_reading
+from archiver.stores.s3 import S3Store
+from tests.s3.conftest import full_weed, moto_server, tls_weed, weed_server
+from tests.stores.bucket import Server, target
+
+__all__ = ["full_weed", "moto_server", "tls_weed", "weed_server"]
+
+
+@pytest.fixture
+def opening(place: Path) -> Iterator[Callable[..., S3Store]]:
+    """What opens a store in a bucket; they are closed at the end."""
+    opened: list[S3Store] = []
+
+    def open_(asked: Server, bucket: str, identity: str = "admin", **settings: object) -> S3Store:
+        opened.append(S3Store(target(place, asked, bucket, identity, **settings)))
+        return opened[-1]
+
+    yield open_
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits before trying again."""
+    monkeypatch.setattr(s3, "PAUSE", 0)
+    monkeypatch.setattr(s3_reading, "PAUSE", 0)
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
