@@ -18,7 +18,7 @@ from archiver import copy
 from archiver.catalog import Archived, Catalog
 from archiver.config import Source
 from archiver.durable import emptied, remove
-from archiver.errors import ArchiverError, IntegrityError, NotFoundError, explained
+from archiver.errors import ArchiverError, ColdError, IntegrityError, NotFoundError, explained
 from archiver.manifest import Manifest
 from archiver.objects import UNPROTECTED, Receipt
 from archiver.progress import Meter, unwatched
@@ -31,7 +31,7 @@ EVER = (-(2**62), 2**62)
 class Sync:
     """Makes copies of a host's archives good. directory: where they pass through.
 
-    brought, verified, mended, protected: how many copies so far.
+    brought, verified, mended, protected: how many copies so far. cold: that cannot be read now.
     """
 
     catalog: Catalog
@@ -43,6 +43,7 @@ class Sync:
     brought: int = 0
     verified: int = 0
     mended: int = 0
+    cold: int = 0
     protected: int = 0
 
     def fill(self, source: Source) -> set[str]:
@@ -112,6 +113,8 @@ class Sync:
             for key, sha256 in self._digests(each.manifest).items():
                 store.protect(key, wanted)
                 self._note(copy.receipt(store, key, sha256, wanted, self.now))
+        except ColdError:
+            self.cold += 1
         except (IntegrityError, NotFoundError) as damage:
             self._mend(each, store, damage)
         except ArchiverError as failure:

@@ -191,7 +191,14 @@ def test_a_damaged_copy_is_replaced_by_a_sound_one(
     assert found["status"] == 5
     assert found["mended"] + found["brought"] == 1
     assert same(host)
-    assert repair(host) == {"status": 0, "brought": 0, "verified": 8, "mended": 0, "protected": 0}
+    assert repair(host) == {
+        "status": 0,
+        "brought": 0,
+        "verified": 8,
+        "mended": 0,
+        "cold": 0,
+        "protected": 0,
+    }
 
 
 def test_what_is_damaged_everywhere_is_copied_nowhere(host: Host) -> None:

@@ -70,6 +70,7 @@ def _each(
         "brought": syncing.brought,
         "verified": syncing.verified,
         "mended": syncing.mended,
+        "cold": syncing.cold,
         "protected": syncing.protected,
     }
     text = ", ".join(f"{count} {what}" for what, count in told.items() if count)

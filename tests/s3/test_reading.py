@@ -173,6 +173,13 @@ def test_what_is_cold_is_named_asked_for_and_read_later(
     assert (said.status, said.out) == (12, log(MONDAY) + log(after(MONDAY, 2)))
     assert key in said.err
     assert "--restore" in said.err
+    # It can be neither verified nor called damaged.
+    document = json.loads(host.archiver("--json", "repair").out)
+    assert (document["exit_code"], document["data"]["cold"], document["data"]["mended"]) == (
+        0,
+        1,
+        0,
+    )
     assert "Restore" not in client.head_object(Bucket="cold-archive", Key=key)
     assert host.archiver(*span, "--restore").status == 12
     assert "Restore" in client.head_object(Bucket="cold-archive", Key=key)
