@@ -1,7 +1,7 @@
 # For GNU make and BSD make alike.
-#   make demo         see it work (S3=1: and a bucket)  make test-crash   kill it at every system call
-#   make test         the tests                        make test-live    1000 rotations of real syslogds
-#   make check        types, lint, layers              make bench        side by side with zstd, zgrep
+#   make demo         see it work; S3=1: and a bucket   make test-crash   kill it at every system call
+#   make test         the tests                         make test-live    1000 rotations of real syslogds
+#   make check        types, lint, layers               make bench        side by side with zstd, zgrep
 PYTHON = python3
 BIN = .venv/bin
 PIP = $(BIN)/pip --disable-pip-version-check --quiet
@@ -11,7 +11,7 @@ DEMO_1 = --s3
 .PHONY: demo test check test-crash test-live bench clean
 
 demo: .venv/ready
-	$(BIN)/archiver demo demo $(DEMO_$(S3))
+	$(BIN)/archiver demo $(DEMO_$(S3)) demo
 
 test: .venv/ready
 	$(BIN)/pytest -n 2 --dist loadfile
@@ -25,6 +25,7 @@ check: .venv/ready
 test-crash: .venv/ready
 	$(BIN)/python -m tests.crash.sweep --full --jobs 2
 	$(BIN)/python -m tests.crash.sweep --full --errors --jobs 2
+	$(BIN)/python -m tests.s3.killed --full
 
 test-live: .venv/ready
 	ARCHIVER_ROTATIONS=1000 $(BIN)/pytest tests/live
@@ -32,6 +33,7 @@ test-live: .venv/ready
 bench: .venv/ready
 	$(BIN)/python benchmarks/nightly.py
 	$(BIN)/python benchmarks/needles.py
+	$(BIN)/python -m benchmarks.bucket
 
 # The pins make every machine test the same thing; the package itself asks for less.
 .venv/ready: requirements-ci.txt pyproject.toml
