@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from botocore.client import BaseClient
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from archiver.errors import IntegrityError, StoreError, StoreRefusedError
 from archiver.manifest import INDEX_SUFFIXES
@@ -53,7 +53,7 @@ STALE = 7 * DAY_SECONDS
 SOONEST = 60
 LATEST = 253_402_300_799  # the last second of the year 9999
 EPOCH = date(1970, 1, 1)
-SENT = Sent(None)
+SENT = Sent()
 
 
 class S3Store:
@@ -197,6 +197,8 @@ class S3Store:
                     time.sleep(PAUSE * 2**turn if status_of(error) != 412 else 0)
                 else:
                     self._prove(key, file.size, protection, sent)
+                    if sent.in_parts:
+                        self._uploader.sweep(name)
                     return
         raise StoreError(
             f"store {self.name!r}: somebody else is storing {self._place(key)} all the time",
@@ -231,10 +233,13 @@ class S3Store:
             # It was begun under the settings of that day.
             self._strengthen(found, protection)
             found = self._head(key) or found
-        if not found.protection.covers(protection):
+        # What has no version is not locked (S3: Object Lock protects versions), whatever is said.
+        versionless = bool(protection.mode) and found.version is None
+        if versionless or not found.protection.covers(protection):
+            says = _described(found.protection) + (", and no version" if versionless else "")
             raise StoreRefusedError(
                 f"store {self.name!r}: {self._place(key)} was to be locked "
-                f"({_described(protection)}), but HEAD says {_described(found.protection)}",
+                f"({_described(protection)}), but HEAD says {says}",
                 hint="this copy does not count. May these credentials s3:GetObjectRetention and "
                 "s3:GetObjectLegalHold? If so, do not trust this server with a lock",
             )
@@ -270,7 +275,8 @@ class S3Store:
                 return None
             if status_of(error) < 500:
                 # Without a body it cannot say why; a list can.
-                self._ask(name)
+                with suppress(BotoCoreError):
+                    self._ask(name)
             raise
         if "ContentLength" not in told or not {"ETag", "LastModified"} & set(told):
             raise self._untold("looked for", key)

@@ -83,8 +83,8 @@ ACTIONS = {
     "CompleteMultipartUpload": "s3:PutObject",
     "ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "ListParts": "s3:ListMultipartUploadParts",
-    "PutObjectRetention": "s3:PutObjectRetention (and, where compliance is to follow on governance, "
-    "some servers want s3:BypassGovernanceRetention)",
+    "PutObjectRetention": "s3:PutObjectRetention (to make compliance of governance, some servers "
+    "want s3:BypassGovernanceRetention, too)",
 }
 MAKING = frozenset({"PutObject", "CreateMultipartUpload"})
 LOCKING = "s3:PutObject, s3:PutObjectRetention and s3:PutObjectLegalHold"
@@ -198,7 +198,8 @@ def _final(error: boto.ClientError, target: S3Target, *, locking: bool) -> tuple
     if locking and code.startswith(("InvalidRequest", "ObjectLockConfiguration")):
         what = f"bucket {target.bucket!r} takes no locks"
         return what, "make a bucket with Object Lock, or a target without object_lock, legal_hold"
-    return "the server refuses", "look at the server's log, and at this target's settings"
+    hint = "look at the server's log, and at the target's settings: http or https, the region"
+    return "the server refuses", hint
 
 
 def _unanswered(error: Exception, target: S3Target) -> tuple[str, str, bool]:
@@ -286,9 +287,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _reason(error: Exception) -> str:
     """The innermost cause that has words of its own, on one line."""
-    last = ""
+    words = ""
     for each in _causes(error):
         if isinstance(each, OSError) and each.strerror:
             return re.sub(r"^\[.*?\]\s*|\s*\(_ssl\.c:\d+\)", "", each.strerror)
-        last = last or str(each)
-    return " ".join(last.split())[:200]
+        words = str(each) or words
+    return " ".join(words.split())[:200]

@@ -10,7 +10,7 @@ Created once (If-None-Match), and locked by the very request that begins it. Tha
 answers 200 proves nothing: S3 itself may say so and fail, and so may a proxy.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,7 +36,8 @@ class Sent:
     begun by another run, perhaps with less protection.
     """
 
-    version: str | None
+    version: str | None = None
+    in_parts: bool = False
     resumed: bool = False
 
 
@@ -89,11 +90,22 @@ class Uploader:
             if code_of(error) != "NoSuchUpload":
                 raise
 
+    def sweep(self, key: str) -> None:
+        """Have the server forget all that was begun of a key, for the object is there.
+
+        What that fails for is left to `tidy`: it is no failure to have stored something.
+        """
+        with suppress(*FAULTS):
+            for each in self._begun_of(key):
+                self.abort(key, each["UploadId"])
+
+    def _begun_of(self, key: str) -> list[dict[str, Any]]:
+        return [each for each in self.begun(key) if each["Key"] == key]
+
     def _in_parts(self, key: str, source: Sealed, protection: Protection, *, once: bool) -> Sent:
-        begun = [each for each in self.begun(key) if each["Key"] == key]
         upload = ""
         done: dict[int, Any] = {}
-        for each in begun:
+        for each in self._begun_of(key):
             kept = self._kept(key, each, source)
             if len(kept) > len(done):
                 upload, done = each["UploadId"], kept
@@ -111,16 +123,10 @@ class Uploader:
         except ClientError as error:
             if status_of(error) in {400, 412}:
                 # It can never be completed: something is there, or a part is not what it was.
-                self._forget(key, [upload])
+                with suppress(*FAULTS):
+                    self.abort(key, upload)
             raise
-        self._forget(key, {each["UploadId"] for each in begun} - {upload})
-        return Sent(version_of(answer), resumed)
-
-    def _forget(self, key: str, uploads: Iterable[str]) -> None:
-        """Abort what is of no use any more. What that fails for is swept up by `tidy`."""
-        for upload in uploads:
-            with suppress(*FAULTS):
-                self.abort(key, upload)
+        return Sent(version_of(answer), in_parts=True, resumed=resumed)
 
     def _begin(self, key: str, protection: Protection) -> str:
         algorithm = {"ChecksumAlgorithm": "SHA256"} if self._target.checksum == "sha256" else {}

@@ -10,6 +10,7 @@ be there once in each store and the same, nothing may be half-done, and nothing 
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -29,13 +30,17 @@ from tests.s3.host import Bucket, FarHost, incompressible
 from tests.s3.weed import Weed, weed
 
 MIB = 2**20
-# How many bytes the archive has, and what the target is told: one request, or three parts.
-SIZES = {"one": (MIB // 2, {}), "parts": (12 * MIB, {"part_size": '"5MiB"'})}
+# How many bytes the archive has, and what the target is told: one request, or so many parts.
+IN_PARTS = {"part_size": '"5MiB"'}
+SIZES = {"one": (MIB // 2, {}), "two": (6 * MIB, IN_PARTS), "three": (12 * MIB, IN_PARTS)}
+FULL, REDUCED = ("one", "three"), ("one", "two")
 VICTIMS = ("archiver", "server")
 # Before the server has heard anything of a request; in the middle of its body; after the server
 # has done it, and before anybody is told.
 MOMENTS = ("arrives", "midway", "done")
 CHANGING = ("PUT", "POST", "DELETE")
+# Of the reduced sweep: an archive, or the beginning, the second part and the end of one.
+MATTERING = re.compile(r"(PUT|POST) [^?]*\.log\.zst($|\?uploads|\?partNumber=2&|\?uploadId=)")
 # Of a body as short as that, the middle is like the end.
 SHORT = 4096
 
@@ -261,11 +266,11 @@ def points(bench: Bench, size: str, victims: Sequence[str]) -> list[Point]:
 
 
 def reduced(every: Sequence[Point]) -> list[Point]:
-    """The few that matter most: where something large is stored."""
+    """The few that matter most: what was done just then, or half."""
     return [
         point
         for point in every
-        if point.request.startswith(CHANGING) and ".log.zst" in point.request
+        if MATTERING.match(point.request)
         if point.moment == ("done" if point.victim == "archiver" else "midway")
     ]
 
@@ -284,7 +289,7 @@ def sweep(
     report = Report()
     with ExitStack() as stack:
         bench = Bench(directory, stack)
-        for each in [size] if size else SIZES:
+        for each in [size] if size else FULL if full else REDUCED:
             every = points(bench, each, [victim] if victim else VICTIMS)
             chosen = every if full or only else reduced(every)
             for point in chosen:

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, time
 from pathlib import Path
 
@@ -25,17 +26,30 @@ def faulty(weed_server: Weed) -> Iterator[Faults]:
         yield server
 
 
-@pytest.fixture
-def host(place: Path, weed_server: Weed, faulty: Faults) -> FarHost:
-    """Two days of several frames each, with a message in the second, and a day without a line."""
-    far = Bucket(weed_server, weed_server.bucket(lock=True), faulty, more={"attempts": "1"})
+def stored(place: Path, server: Weed) -> FarHost:
+    """A host with two days of several frames each, with a message in the second, and a day without
+    a line, in a directory and in a bucket.
+    """
+    far = Bucket(server, server.bucket(lock=True), server)
     made = FarHost(place, targets=("store",), buckets={"far": far}, required=2)
-    for ahead in range(3):
-        if ahead < 2:
-            made.write(day(ahead))
-        assert made.night(after(MONDAY, ahead + 1)).exit_status == 0
-    faulty.requests.clear()
+    made.write(day(0) + day(1))
+    for ahead in (2, 4):
+        assert made.night(after(MONDAY, ahead)).exit_status == 0
     return made
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, weed_server: Weed) -> FarHost:
+    """One whose bucket nobody changes."""
+    return stored(tmp_path_factory.mktemp("kept"), weed_server)
+
+
+@pytest.fixture
+def host(place: Path, kept: FarHost, faulty: Faults) -> FarHost:
+    """The same host in a place of its own; what it asks of the bucket can be seen, and fail."""
+    shutil.copytree(kept.directory, place, dirs_exist_ok=True)
+    far = replace(kept.buckets["far"], asked=faulty, more={"attempts": "1"})
+    return FarHost(place, targets=("store",), buckets={"far": far}, required=2)
 
 
 def day(ahead: int) -> bytes:
@@ -47,7 +61,7 @@ def message(ahead: int) -> bytes:
 
 
 def fetch(host: Host, *words: str) -> Said:
-    return host.archiver("fetch", *words, now=host.at(after(MONDAY, 3), "12:00"))
+    return host.archiver("fetch", *words, now=host.at(after(MONDAY, 4), "12:00"))
 
 
 BOTH = ("--date", f"{MONDAY}..{after(MONDAY)}")
@@ -137,7 +151,7 @@ def test_the_catalog_is_made_from_a_bucket_alone(host: FarHost, how: str) -> Non
     before = rows(host)
     (host.directory / CATALOG).unlink()
     words = ("catalog", "rebuild") if how == "rebuild" else ("run",)
-    said = host.archiver(*words, now=host.at(after(MONDAY, 3), "12:00"))
+    said = host.archiver(*words, now=host.at(after(MONDAY, 4), "12:00"))
     assert (said.status, said.err) == (0, "")
     assert rows(host) == before
     assert [len(table) for table in before.values()] == [3, 3, 2]
@@ -152,18 +166,20 @@ UNREAD = {
 
 @pytest.mark.parametrize("how", UNREAD)
 def test_a_manifest_that_cannot_be_read_does_not_fork_the_chain(
-    host: FarHost, faulty: Faults, how: str
+    place: Path, weed_server: Weed, faulty: Faults, how: str
 ) -> None:
     """The catalog is lost, and the bucket lists its newest manifest, but does not give it."""
-    host.configure(targets=(), buckets=host.buckets)
+    host = stored(place, weed_server)
+    far = replace(host.buckets["far"], asked=faulty, more={"attempts": "1"})
+    host.configure(targets=(), buckets={"far": far})
     (host.directory / CATALOG).unlink()
     fault, status = UNREAD[how]
     faulty.rules = [Rule("GET", r"000003\.manifest", fault, times=None)]
-    host.write(day(3))
-    said = host.archiver("run", now=host.at(after(MONDAY, 4)))
+    host.write(day(4))
+    said = host.archiver("run", now=host.at(after(MONDAY, 5)))
     assert said.status == status
     assert [seen.target for seen in faulty.requests if seen.method == "PUT"] == []
     faulty.rules = []
-    said = host.archiver("run", now=host.at(after(MONDAY, 5)))
+    said = host.archiver("run", now=host.at(after(MONDAY, 5), "12:00"))
     assert (said.status, said.err) == (0, "")
-    assert host.everywhere() == day(0) + day(1) + day(3)
+    assert host.everywhere() == day(0) + day(1) + day(4)

@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from tests.crash.sweep import directory_in_memory
-from tests.s3.killed import sweep
+from tests.s3.killed import REDUCED, sweep
 from tests.system import need
 
 pytestmark = pytest.mark.system
@@ -21,9 +21,9 @@ def programs() -> None:
     need("zstd")
 
 
-@pytest.mark.parametrize("size", ["one", "parts"])
+@pytest.mark.parametrize("size", REDUCED)
 def test_killed_while_it_uploads_nothing_is_lost_or_doubled(size: str) -> None:
-    """In one request and in three parts: equal in both stores, once, and nothing half-done."""
+    """In one request and in two parts: equal in both stores, once, and nothing half-done."""
     directory = directory_in_memory()
     report = sweep(directory, size=size)
     assert not report.failures, report.text()

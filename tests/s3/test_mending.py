@@ -28,10 +28,9 @@ def host(place: Path, weed_server: Weed, faulty: Faults) -> FarHost:
     """Three days and one without a line, in a directory and in the bucket `far`."""
     far = Bucket(weed_server, weed_server.bucket(lock=True), faulty, more={"attempts": "1"})
     made = FarHost(place, targets=("store",), buckets={"far": far}, required=2)
-    for ahead in range(4):
-        if ahead != 2:
-            made.write(day(ahead))
-        assert made.night(after(MONDAY, ahead + 1)).exit_status == 0
+    for days, night in (((0, 1), 2), ((4,), 5)):
+        made.write(b"".join(map(day, days)))
+        assert made.night(after(MONDAY, night)).exit_status == 0
     return made
 
 
@@ -39,7 +38,7 @@ def day(ahead: int) -> bytes:
     return lines(after(MONDAY, ahead), "09:00:00", "23:59:59")
 
 
-ALL = day(0) + day(1) + day(3)
+ALL = day(0) + day(1) + day(4)
 
 
 def said(host: Host, *words: str) -> Said:
@@ -179,3 +178,19 @@ def test_a_damaged_copy_is_not_handed_on(host: FarHost, weed_server: Weed) -> No
     assert counts(host, "sync") == (5, {"brought": 3})
     assert second.archive_key not in new.objects()
     assert second.manifest_key not in new.objects()
+
+
+def test_a_bucket_is_mended_from_another_server(
+    place: Path, weed_server: Weed, second_weed: Weed
+) -> None:
+    """No directory has a copy: what one server has lost is brought back from the other."""
+    one, other = (Bucket(each, each.bucket(lock=True), each) for each in (weed_server, second_weed))
+    host = FarHost(place, targets=(), buckets={"one": one, "other": other}, required=2)
+    host.write(day(0))
+    assert host.night(after(MONDAY)).exit_status == 0
+    before = other.objects()
+    (key,) = (key for key in before if key.endswith(".log.zst"))
+    second_weed.destroy(other.name, PREFIX + key)
+    assert counts(host, "repair") == (5, {"verified": 1, "mended": 1})
+    assert other.objects() == before == one.objects()
+    assert_once(other)

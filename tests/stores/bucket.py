@@ -3,6 +3,8 @@
 import hashlib
 import random
 import re
+import secrets
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,6 @@ from tests.s3.weed import Weed
 
 MIB = 2**20
 PART = 5 * MIB  # the least that S3 takes, and SeaweedFS
-PREFIX = "mail/"
 KEY = "host=mx1/source=maillog/date=2026-05-04/maillog-20260504T100000Z-000001.log.zst"
 INDEX = KEY.replace(".log.zst", ".idx")
 # Of three parts, of two, of one.
@@ -29,14 +30,13 @@ Opening = Callable[..., S3Store]
 
 
 def target(
-    place: Path, asked: Server, bucket: str, identity: str = "admin", **settings: Any
+    place: Path, asked: Server, bucket: "Bucket | str", identity: str = "admin", **settings: Any
 ) -> S3Target:
     """The settings of a store, its secrets in files."""
     server = asked if isinstance(asked, Weed) else asked._real
     for name, secret in zip(("id", "secret"), server.credentials(identity), strict=True):
         (place / f"{identity}.{name}").write_text(secret + "\n")
     usual: dict[str, Any] = {
-        "prefix": PREFIX,
         "endpoint_url": asked.endpoint,
         "ca_bundle": asked.ca_bundle,
         "access_key_id": f"file:{place}/{identity}.id",
@@ -44,7 +44,9 @@ def target(
         "part_size": PART,
         "attempts": 3,
     }
-    return S3Target("far", bucket, **(usual | settings))
+    prefix = "mail/" if isinstance(bucket, str) else bucket.prefix
+    name = bucket if isinstance(bucket, str) else bucket.name
+    return S3Target("far", name, **({"prefix": prefix} | usual | settings))
 
 
 def put(
@@ -57,10 +59,11 @@ def put(
     replace: bool = False,
 ) -> None:
     """Put bytes, or replace by them."""
-    source = place / hashlib.sha256(content).hexdigest()
-    source.write_bytes(content)
-    operation = store.replace if replace else store.put
-    operation(key, source, source.name, protection)
+    with tempfile.NamedTemporaryFile(dir=place) as source:
+        source.write(content)
+        source.flush()
+        operation = store.replace if replace else store.put
+        operation(key, Path(source.name), hashlib.sha256(content).hexdigest(), protection)
 
 
 def got(store: S3Store, start: int = 0, length: int | None = None, key: str = KEY) -> bytes:
@@ -69,38 +72,46 @@ def got(store: S3Store, start: int = 0, length: int | None = None, key: str = KE
 
 @dataclass(frozen=True)
 class Bucket:
-    """What is in one, as a plain client sees it."""
+    """What is below a prefix of one, as a plain client sees it."""
 
     client: Any
     name: str
+    prefix: str
 
     def versions(self, key: str = KEY) -> list[bytes]:
         """What each version of an object holds, the latest first."""
-        told = self.client.list_object_versions(Bucket=self.name, Prefix=PREFIX + key)
+        told = self.client.list_object_versions(Bucket=self.name, Prefix=self.prefix + key)
         return [
-            self.client.get_object(Bucket=self.name, Key=PREFIX + key, VersionId=each["VersionId"])[
-                "Body"
-            ].read()
+            self.client.get_object(
+                Bucket=self.name, Key=self.prefix + key, VersionId=each["VersionId"]
+            )["Body"].read()
             for each in told.get("Versions", ())
         ]
 
     def uploads(self) -> list[str]:
         """What was begun in parts, and is not completed: its names for that."""
-        told = self.client.list_multipart_uploads(Bucket=self.name)
+        told = self.client.list_multipart_uploads(Bucket=self.name, Prefix=self.prefix)
         return [each["UploadId"] for each in told.get("Uploads", ())]
 
     def begin(self, parts: dict[int, bytes], key: str = KEY, **how: Any) -> str:
         """Leave behind what a run does that was killed."""
-        at = {"Bucket": self.name, "Key": PREFIX + key}
+        at = {"Bucket": self.name, "Key": self.prefix + key}
         upload: str = self.client.create_multipart_upload(**at, **how)["UploadId"]
         for number, content in parts.items():
             self.client.upload_part(**at, UploadId=upload, PartNumber=number, Body=content)
         return upload
 
 
+SHARED: dict[tuple[str, bool], list[Any]] = {}
+
+
 def made(server: Weed, *, lock: bool = False) -> Bucket:
-    """A new one."""
-    return Bucket(server.client(), server.bucket(lock=lock))
+    """A prefix of its own in a bucket that others use, too: a new bucket takes its time."""
+    known = SHARED.setdefault((server.endpoint, lock), [])
+    if not known:
+        known += [server.client(), server.bucket(lock=lock)]
+    client, name = known
+    return Bucket(client, name, f"mail-{secrets.token_hex(6)}/")
 
 
 def parts_of(content: bytes) -> dict[int, bytes]:

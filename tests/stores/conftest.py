@@ -8,7 +8,7 @@ import pytest
 from archiver.stores import s3, s3_reading
 from archiver.stores.s3 import S3Store
 from tests.s3.conftest import full_weed, moto_server, tls_weed, weed_server
-from tests.stores.bucket import Server, target
+from tests.stores.bucket import Bucket, Server, target
 
 __all__ = ["full_weed", "moto_server", "tls_weed", "weed_server"]
 
@@ -18,7 +18,9 @@ def opening(place: Path) -> Iterator[Callable[..., S3Store]]:
     """What opens a store in a bucket; they are closed at the end."""
     opened: list[S3Store] = []
 
-    def open_(asked: Server, bucket: str, identity: str = "admin", **settings: object) -> S3Store:
+    def open_(
+        asked: Server, bucket: Bucket | str, identity: str = "admin", **settings: object
+    ) -> S3Store:
         opened.append(S3Store(target(place, asked, bucket, identity, **settings)))
         return opened[-1]
 

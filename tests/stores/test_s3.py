@@ -27,7 +27,6 @@ from tests.stores.bucket import (
     INDEX,
     KEY,
     LARGE,
-    PREFIX,
     SMALL,
     Opening,
     got,
@@ -64,7 +63,7 @@ def test_one_of_many_writers_wins(weed_server: Weed, opening: Opening, place: Pa
     """There is one version, and the others are told."""
     bucket = made(weed_server, lock=True)
     contents = [b"%d" % number + SMALL for number in range(4)]
-    stores = [opening(weed_server, bucket.name) for _ in contents]
+    stores = [opening(weed_server, bucket) for _ in contents]
     ended = compete(stores, place, contents)
     assert sorted(map(str, ended)) == sorted(map(str, [None] + [IntegrityError] * 3))
     assert bucket.versions() == [contents[ended.index(None)]]
@@ -78,7 +77,7 @@ def test_many_writers_in_parts(weed_server: Weed, opening: Opening, place: Path)
     """
     bucket = made(weed_server, lock=True)
     contents = [b"%d" % number + LARGE[1:] for number in range(4)]
-    stores = [opening(weed_server, bucket.name) for _ in contents]
+    stores = [opening(weed_server, bucket) for _ in contents]
     ended = compete(stores, place, contents)
     assert set(ended) <= {None, IntegrityError, StoreError}
     won = {content for content, end in zip(contents, ended, strict=True) if end is None}
@@ -91,7 +90,7 @@ def test_many_writers_of_the_same_in_parts(
 ) -> None:
     """They may help each other's uploads on, and all are content."""
     bucket = made(weed_server)
-    stores = [opening(weed_server, bucket.name) for _ in range(4)]
+    stores = [opening(weed_server, bucket) for _ in range(4)]
     assert compete(stores, place, [LARGE] * 4) == [None] * 4
     assert got(stores[0]) == LARGE
     assert bucket.uploads() == []
@@ -101,7 +100,7 @@ def test_a_server_without_if_none_match(weed_server: Weed, opening: Opening, pla
     """Is asked once; then what was looked for and not found is stored without."""
     bucket = made(weed_server)
     with faults(weed_server, [Rule("PUT", "", NOT_IMPLEMENTED)]) as through:
-        store = opening(through, bucket.name)
+        store = opening(through, bucket)
         for key in (KEY, f"{KEY}.more"):
             put(store, place, SMALL, key=key)
         asked = [each.headers.get("if-none-match") for each in through.requests]
@@ -109,7 +108,7 @@ def test_a_server_without_if_none_match(weed_server: Weed, opening: Opening, pla
         assert [each for each in asked if each] == ["*"]
         with pytest.raises(IntegrityError):
             put(store, place, SMALL + b"!")
-    assert got(opening(weed_server, bucket.name)) == SMALL
+    assert got(opening(weed_server, bucket)) == SMALL
 
 
 def test_a_conflict_is_waited_out(weed_server: Weed, opening: Opening, place: Path) -> None:
@@ -120,12 +119,12 @@ def test_a_conflict_is_waited_out(weed_server: Weed, opening: Opening, place: Pa
         exchange.reply(409, body, {})
 
     with faults(weed_server, [Rule("PUT", "", conflict, times=3)]) as through:
-        put(opening(through, bucket.name), place, SMALL)
+        put(opening(through, bucket), place, SMALL)
         assert methods(through).count("PUT") == 4
         through.rules = [Rule("PUT", "", conflict, times=None)]
         with pytest.raises(StoreError, match="somebody else is storing"):
-            put(opening(through, bucket.name), place, SMALL, key=f"{KEY}.more")
-    assert got(opening(weed_server, bucket.name)) == SMALL
+            put(opening(through, bucket), place, SMALL, key=f"{KEY}.more")
+    assert got(opening(weed_server, bucket)) == SMALL
 
 
 # -- replaced, removed, tidied
@@ -137,7 +136,7 @@ def test_what_is_replaced_lies_beneath(
 ) -> None:
     """Where versions are kept; a lock there keeps the old one, and does not keep off the new."""
     bucket = made(weed_server, lock=lock)
-    store = opening(weed_server, bucket.name)
+    store = opening(weed_server, bucket)
     wanted = LOCK if lock else UNPROTECTED
     for content in (SMALL, LARGE, b""):
         put(store, place, content, wanted, replace=True)
@@ -155,7 +154,7 @@ def test_what_is_locked_in_place_is_not_replaced(
     """As servers answer that lock without keeping versions."""
     bucket = made(weed_server, lock=True)
     with faults(weed_server, [Rule("PUT", "", ACCESS_DENIED, times=None, skip=1)]) as through:
-        store = opening(through, bucket.name)
+        store = opening(through, bucket)
         put(store, place, SMALL, LOCK)
         with pytest.raises(LockedError) as refused:
             put(store, place, b"other", replace=True)
@@ -170,7 +169,7 @@ def test_who_may_not_remove_is_told_what_is_missing(
     weed_server: Weed, opening: Opening, place: Path
 ) -> None:
     bucket = made(weed_server, lock=True)
-    store = opening(weed_server, bucket.name, "writer")
+    store = opening(weed_server, bucket, "writer")
     put(store, place, SMALL, key=INDEX)
     with pytest.raises(StoreRefusedError, match=f"while removing s3://{bucket.name}/") as refused:
         store.remove(INDEX)
@@ -185,7 +184,7 @@ def test_uploads_that_nobody_resumes_are_swept_up(
 ) -> None:
     """After seven days; the others are gone on with. Other prefixes are other people's."""
     bucket = made(weed_server)
-    store = opening(weed_server, bucket.name)
+    store = opening(weed_server, bucket)
     other = KEY.replace("mx1", "mx2")
     begun = [bucket.begin({1: b"part"}, key) for key in (KEY, other)]
     store.tidy("")
@@ -193,14 +192,14 @@ def test_uploads_that_nobody_resumes_are_swept_up(
     monkeypatch.setattr(s3, "STALE", -60)
     store.tidy("host=mx1/")
     assert bucket.uploads() == [begun[1]]
-    opening(weed_server, bucket.name, prefix="elsewhere/").tidy("")
+    opening(weed_server, bucket, prefix="elsewhere/").tidy("")
     assert bucket.uploads() == [begun[1]]
 
 
 def test_a_server_that_lists_no_uploads(weed_server: Weed, opening: Opening, place: Path) -> None:
     """Has nothing to resume, and nothing to sweep."""
     with faults(weed_server, [Rule("GET", r"\?uploads", NOT_IMPLEMENTED, times=None)]) as through:
-        store = opening(through, weed_server.bucket())
+        store = opening(through, made(weed_server))
         store.tidy("")
         put(store, place, LARGE)
         assert got(store) == LARGE
@@ -215,11 +214,11 @@ ODD = ["a/x", "a-b", "a.b", "a b", "a+b", "a%20b", "a&b", "a'b", "é", "€", "�
 def test_keys_come_sorted_and_as_they_are(weed_server: Weed, opening: Opening, place: Path) -> None:
     """SeaweedFS lists `a/x` before `a b`; over several pages, too."""
     bucket = made(weed_server)
-    store = opening(weed_server, bucket.name)
+    store = opening(weed_server, bucket)
     for key in ODD:
         put(store, place, key.encode(), key=key)
     # A "folder", as a console makes it; and what is not ours.
-    for key in (f"{PREFIX}a/", f"{PREFIX}//", "elsewhere", "mail"):
+    for key in (f"{bucket.prefix}a/", f"{bucket.prefix}//", "elsewhere", bucket.prefix[:-1]):
         bucket.client.put_object(Bucket=bucket.name, Key=key, Body=b"")
 
     def by_twos(params: dict[str, Any], **_: Any) -> None:
@@ -237,7 +236,7 @@ def test_only_archives_go_into_a_storage_class(
 ) -> None:
     """Manifests and indexes are read all the time."""
     with faults(weed_server) as through:
-        store = opening(through, weed_server.bucket(), storage_class="STANDARD_IA", sse="AES256")
+        store = opening(through, made(weed_server), storage_class="STANDARD_IA", sse="AES256")
         for key, content in ((KEY, SMALL), (f"{KEY}.log.zst", LARGE), (INDEX, SMALL)):
             put(store, place, content, key=key)
         made_by = [
@@ -303,7 +302,7 @@ def test_what_is_cold(
     """And what thaws is not asked for again."""
     rule = Rule("HEAD", "", told(lambda found: {**found.headers, **headers}), times=None)
     with faults(weed_server) as through:
-        store = opening(through, weed_server.bucket())
+        store = opening(through, made(weed_server))
         put(store, place, SMALL)
         through.rules = [rule]
         found = store.find(KEY)

@@ -16,11 +16,7 @@ from archiver.errors import (
 from archiver.objects import UNPROTECTED
 from tests.s3.faults import Rule, empty_200, faults
 from tests.s3.weed import Weed
-from tests.stores.bucket import (
-    KEY,
-    PREFIX,
-    Opening,
-)
+from tests.stores.bucket import KEY, Opening, made
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -28,9 +24,9 @@ pytestmark = pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("addressing", "host", "path"),
     [
-        ("auto", "localhost", f"/bucket/{PREFIX}key"),
-        ("path", "localhost", f"/bucket/{PREFIX}key"),
-        ("virtual", "bucket.localhost", f"/{PREFIX}key"),
+        ("auto", "localhost", "/bucket/mail/key"),
+        ("path", "localhost", "/bucket/mail/key"),
+        ("virtual", "bucket.localhost", "/mail/key"),
     ],
 )
 def test_how_a_bucket_is_addressed(
@@ -91,7 +87,7 @@ def test_secrets_lie_elsewhere(
         "env": ("env:THE_ID", "env:THE_SECRET"),
     }[kind]
     store = opening(
-        weed_server, weed_server.bucket(), access_key_id=names[0], secret_access_key=names[1]
+        weed_server, made(weed_server), access_key_id=names[0], secret_access_key=names[1]
     )
     assert list(store.listed()) == []
 
@@ -188,7 +184,7 @@ def test_credentials_where_aws_tools_look(
     else:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-    store = opening(weed_server, weed_server.bucket(), access_key_id="", secret_access_key="")
+    store = opening(weed_server, made(weed_server), access_key_id="", secret_access_key="")
     assert list(store.listed()) == []
 
 
@@ -197,7 +193,7 @@ def test_a_session_token_is_sent_along(
 ) -> None:
     monkeypatch.setenv("TOKEN", "a-token\n")
     with faults(weed_server) as through:
-        store = opening(through, weed_server.bucket(), session_token="env:TOKEN")  # noqa: S106 (a reference)
+        store = opening(through, made(weed_server), session_token="env:TOKEN")  # noqa: S106 (a reference)
         with suppress(StoreError):
             store.find(KEY)
     assert through.requests[0].headers["x-amz-security-token"] == "a-token"
@@ -215,7 +211,7 @@ def test_a_region_is_what_the_target_says(
     ):
         monkeypatch.setenv("AWS_DEFAULT_REGION", environment)
         with faults(weed_server) as through:
-            assert list(opening(through, weed_server.bucket(), **settings).listed()) == []
+            assert list(opening(through, made(weed_server), **settings).listed()) == []
         assert f"/{expected}/s3/" in through.requests[0].headers["authorization"]
 
 

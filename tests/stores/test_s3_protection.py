@@ -49,7 +49,7 @@ def test_what_is_put_is_protected_from_its_first_moment(
     """By the request that makes it; and a server tells the version and the lock."""
     bucket = made(weed_server, lock=True)
     with faults(weed_server) as through:
-        store = opening(through, bucket.name)
+        store = opening(through, bucket)
         put(store, place, LARGE[:size], wanted)
         assert not [each for each in through.requests if "retention" in each.target]
         found = store.find(KEY)
@@ -64,7 +64,7 @@ def test_protection_only_ever_grows(
     weed_server: Weed, opening: Opening, place: Path, first: Protection, then: Protection
 ) -> None:
     """The stronger mode, the later end, and a hold stay; whichever comes first, and how."""
-    store = opening(weed_server, made(weed_server, lock=True).name)
+    store = opening(weed_server, made(weed_server, lock=True))
     modes = [each.mode for each in (first, then)]
     if then.mode:
         then = replace(then, until=then.until + HOUR)
@@ -87,11 +87,34 @@ def test_protection_only_ever_grows(
         )
 
 
+def test_no_lock_is_weakened_where_a_server_would_let_us(
+    moto_server: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As moto does: it shortens COMPLIANCE, if it is asked to."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    store = S3Store(S3Target("far", "bucket", endpoint_url=moto_server))
+    store._client.create_bucket(Bucket="bucket", ObjectLockEnabledForBucket=True)
+    put(store, place, SMALL, Protection("governance", NOW + 2 * HOUR))
+    for wanted, expected in (
+        (Protection("compliance", NOW + HOUR), Protection("compliance", NOW + 2 * HOUR)),
+        (Protection("governance", NOW + 3 * HOUR), Protection("compliance", NOW + 3 * HOUR)),
+        (Protection("compliance", NOW + HOUR), Protection("compliance", NOW + 3 * HOUR)),
+        (Protection(hold=True), Protection("compliance", NOW + 3 * HOUR, hold=True)),
+        (Protection("governance", NOW), Protection("compliance", NOW + 3 * HOUR, hold=True)),
+    ):
+        store.protect(KEY, wanted)
+        found = store.find(KEY)
+        assert found is not None
+        assert found.protection == expected
+    store.close()
+
+
 def test_what_is_protected_enough_is_left_alone(
     weed_server: Weed, opening: Opening, place: Path
 ) -> None:
     with faults(weed_server) as through:
-        store = opening(through, made(weed_server, lock=True).name)
+        store = opening(through, made(weed_server, lock=True))
         put(store, place, SMALL, Protection("compliance", NOW + 2 * HOUR, hold=True))
         through.requests.clear()
         for wanted in WANTED:
@@ -100,7 +123,7 @@ def test_what_is_protected_enough_is_left_alone(
 
 
 def test_what_is_not_there_cannot_be_protected(weed_server: Weed, opening: Opening) -> None:
-    store = opening(weed_server, weed_server.bucket(lock=True))
+    store = opening(weed_server, made(weed_server, lock=True))
     with pytest.raises(NotFoundError):
         store.protect(KEY, WANTED[0])
 
@@ -112,7 +135,7 @@ def test_a_bucket_that_takes_no_locks(
 ) -> None:
     """Nothing is stored there that was to be locked, and what is there is not said to be."""
     bucket = made(weed_server)
-    store = opening(weed_server, bucket.name)
+    store = opening(weed_server, bucket)
     with pytest.raises(StoreRefusedError, match="takes no locks"):
         put(store, place, LARGE[:size], wanted)
     put(store, place, LARGE[:size])
@@ -128,6 +151,7 @@ def test_a_bucket_that_takes_no_locks(
         ("x-amz-object-lock-retain-until-date", "2026-01-01T00:00:00Z"),
         ("x-amz-object-lock-legal-hold", "OFF"),
         ("x-amz-object-lock-legal-hold", ""),
+        ("x-amz-version-id", ""),
     ],
 )
 @pytest.mark.parametrize("size", [len(SMALL), len(LARGE)])
@@ -141,7 +165,7 @@ def test_a_lock_that_is_not_as_it_was_asked_for_is_no_lock(
         return {**kept, **({header: instead} if instead and header in found.headers else {})}
 
     with faults(weed_server, [Rule("HEAD", "", told(less), times=None)]) as through:
-        store = opening(through, made(weed_server, lock=True).name)
+        store = opening(through, made(weed_server, lock=True))
         with pytest.raises(StoreRefusedError) as refused:
             put(store, place, LARGE[:size], Protection("compliance", NOW + HOUR, hold=True))
     assert "was to be locked (compliance until " in refused.value.message

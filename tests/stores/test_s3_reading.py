@@ -19,10 +19,10 @@ from tests.stores.bucket import (
     KEY,
     LARGE,
     MIB,
-    PREFIX,
     SMALL,
     Opening,
     got,
+    made,
     methods,
     put,
 )
@@ -42,7 +42,7 @@ def test_a_reading_that_is_cut_goes_on(
 ) -> None:
     """From the next byte, of the same object; told or not how long it is."""
     with faults(weed_server) as through:
-        store = opening(through, weed_server.bucket())
+        store = opening(through, made(weed_server))
         put(store, place, LARGE)
         through.requests.clear()
         through.rules = [Rule("GET", "", cut(to=100_000, length=length), times=5)]
@@ -57,14 +57,14 @@ def test_a_reading_that_is_cut_goes_on(
 
 
 def etag(store: S3Store) -> str:
-    answer = store._client.head_object(Bucket=store.target.bucket, Key=PREFIX + KEY)
+    answer = store._client.head_object(Bucket=store.target.bucket, Key=store.target.prefix + KEY)
     return str(answer["ETag"])
 
 
 def test_two_halves_are_of_one_object(weed_server: Weed, opening: Opening, place: Path) -> None:
     """What was replaced meanwhile is not gone on with."""
     with faults(weed_server) as through:
-        store = opening(through, weed_server.bucket())
+        store = opening(through, made(weed_server))
         put(store, place, SMALL)
         through.rules = [Rule("GET", "", cut(to=100))]
         chunks = store.stream(KEY)
@@ -91,7 +91,7 @@ def test_who_never_gives_more_is_given_up(
     words: str,
 ) -> None:
     with faults(weed_server) as through:
-        store = opening(through, weed_server.bucket())
+        store = opening(through, made(weed_server))
         put(store, place, SMALL)
         through.rules = [Rule("GET", "", action, times=None)]
         through.requests.clear()
@@ -110,7 +110,7 @@ def test_the_whole_is_not_taken_for_the_part(
         exchange.reply(200, SMALL, {"ETag": '"e"'})
 
     with faults(weed_server) as through:
-        store = opening(through, weed_server.bucket())
+        store = opening(through, made(weed_server))
         put(store, place, SMALL)
         through.rules = [Rule("GET", "", whole, times=None)]
         end = len(SMALL) if count is None else start + count
@@ -125,7 +125,7 @@ def test_a_range_that_is_another_one(weed_server: Weed, opening: Opening, place:
         exchange.reply(206, b"89", told)
 
     with faults(weed_server) as through:
-        store = opening(through, weed_server.bucket())
+        store = opening(through, made(weed_server))
         put(store, place, SMALL)
         through.rules = [Rule("GET", "", later, times=None)]
         with pytest.raises(StoreError, match="does not tell what it holds"):
@@ -135,7 +135,7 @@ def test_a_range_that_is_another_one(weed_server: Weed, opening: Opening, place:
 def test_sixteen_readers_share_a_store(weed_server: Weed, opening: Opening, place: Path) -> None:
     """Each gets its own range, at the same time."""
     with faults(weed_server) as through:
-        store = opening(through, weed_server.bucket())
+        store = opening(through, made(weed_server))
         put(store, place, LARGE)
         gate = threading.Barrier(16)
 
@@ -152,7 +152,7 @@ def test_sixteen_readers_share_a_store(weed_server: Weed, opening: Opening, plac
 def test_a_chunk_is_no_larger_than_a_mebibyte(
     weed_server: Weed, opening: Opening, place: Path
 ) -> None:
-    store = opening(weed_server, weed_server.bucket())
+    store = opening(weed_server, made(weed_server))
     put(store, place, LARGE)
     assert max(map(len, store.stream(KEY))) <= MIB
 
@@ -160,7 +160,7 @@ def test_a_chunk_is_no_larger_than_a_mebibyte(
 def test_streams_that_are_not_read_to_their_end_hold_no_connection(
     weed_server: Weed, opening: Opening, place: Path
 ) -> None:
-    store = opening(weed_server, weed_server.bucket())
+    store = opening(weed_server, made(weed_server))
     put(store, place, LARGE)
     before = len(os.listdir("/dev/fd"))
     for _ in range(5):
