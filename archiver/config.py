@@ -8,15 +8,18 @@ import difflib
 import shlex
 import socket
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from archiver.conflicts import Lock
 from archiver.errors import ConfigError
 from archiver.maillog.kinds import KINDS
+from archiver.policy import Policy
+from archiver.rules import read_policy
 from archiver.tables import DAY_SECONDS, Reader, Table, duration_in_seconds, size_in_bytes
-from archiver.targets import Target, read_target
+from archiver.targets import S3Target, Target, read_target
 from archiver.tomllines import lines_of_keys
 from archiver.zone import zone_named
 
@@ -91,6 +94,7 @@ class Config:
     compress: Compress
     index: Index
     storage: Storage
+    retention: Policy = field(default_factory=Policy)
 
 
 def load(path: Path) -> Config:
@@ -147,13 +151,21 @@ class _Document(Reader):
             for number, value in enumerate(values):
                 if value in values[:number]:
                     self.problem(("source", number, key), f"two sources with {key} {str(value)!r}")
+        named = not self.problems
         compress = self.compress(top.table("compress", optional=True))
         index = self.index(top.table("index", optional=True))
         storage = self.storage(top.table("storage"))
+        retention = read_policy(
+            top.table("retention", optional=True),
+            host=host.name,
+            sources=[source.name for source in sources],
+            named=named,
+            locks=self.locks(storage),
+        )
         top.finish()
         if self.problems:
             return None
-        return Config(path.absolute(), host, sources, compress, index, storage)
+        return Config(path.absolute(), host, sources, compress, index, storage, retention)
 
     def host(self, table: Table) -> Host:
         # Asked only where it is needed: a name service that is down lets everything wait.
@@ -237,3 +249,12 @@ class _Document(Reader):
         if not targets:
             table.problem("target", "no [storage.target.NAME]: nothing could be stored")
         return Storage(targets, required)
+
+    def locks(self, storage: Storage) -> list[Lock]:
+        """Of the targets that lock."""
+        buckets = [target for target in storage.targets if isinstance(target, S3Target)]
+        return [
+            Lock(target.name, target.object_lock, target.lock_for)
+            for target in buckets
+            if target.object_lock != "off"
+        ]

@@ -179,7 +179,7 @@ class Table:
     def tables(self, key: str) -> list["Table"]:
         items = self.take(key, list, None) or []
         if not all(isinstance(item, dict) for item in items):
-            self.problem(key, f"`{self._full(key)}` must be written [[{key}]]")
+            self.problem(key, f"`{self._full(key)}` must be written [[{self._full(key)}]]")
             return []
         return [Table(self.reader, (*self.place, key, n), item) for n, item in enumerate(items)]
 

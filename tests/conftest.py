@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest.register_assert_rewrite("tests.host")
 
 from tests.host import Host  # noqa: E402 (its asserts are to be rewritten)
 
+# How long an example takes tells of the machine, not of the program.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 MEMORY = "/dev/shm"  # noqa: S108 (a directory of its own is made there)
 
 

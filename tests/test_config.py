@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from archiver.config import Config, Reopen, parse
 from archiver.errors import ConfigError
+from archiver.period import Period
 from archiver.tables import duration_in_seconds, size_in_bytes
 from archiver.targets import LocalTarget, S3Target
 from tests.host import ARCHIVER, command, tree
@@ -56,14 +57,15 @@ def problems(text: str) -> list[tuple[int, str]]:
 
 def keys(kind: Any = Config, prefix: str = "", where: str = "") -> Iterator[tuple[str, str]]:
     """Yield every key of the file, and its name in `config show`, as the dataclasses have them."""
-    names = {"zone": "timezone", "sources": "source", "targets": "target"}
+    names = {"zone": "timezone", "sources": "source", "targets": "target", "rules": "rule"}
+    names |= {"hosts": "host", "first": "from", "last": "to"}
     no_keys = {(Config, "path"), *((target, "name") for target in NAMED)}
     hints = typing.get_type_hints(kind)
     for name in (field.name for field in dataclasses.fields(kind)):
         many = typing.get_origin(hints[name]) is tuple
         inner = typing.get_args(hints[name])[0] if many else hints[name]
         key, shown = f"{prefix}{names.get(name, name)}", where + name
-        every = set(typing.get_args(inner) or [inner]) - {Reopen}
+        every = set(typing.get_args(inner) or [inner]) - {Reopen, Period}
         tables = sorted(filter(dataclasses.is_dataclass, every), key=str)
         for number, table in enumerate(tables):
             below = f"{key}.{NAMED[table]}." if table in NAMED else f"{key}."
@@ -94,6 +96,8 @@ TOGETHER = {
     "sse": ("kms_key_id",),
     "object_lock": ("lock_for",),
     "lock_for": ("object_lock",),
+    "maximum": ("expire",),
+    "basis": ("maximum", "expire"),
 }
 
 
@@ -137,6 +141,10 @@ def test_a_key_left_out_is_as_documented(key: str, monkeypatch: pytest.MonkeyPat
         assert (table, f"`{key}` is missing") == problems(without(key))[0]
     elif default == "as the log has it":
         assert getattr(parse(without(key), TOML).sources[0], name) is None
+    elif default == "none":
+        (rule,) = parse(without(key, text), TOML).retention.rules
+        ends = {"from": rule.match.first, "to": rule.match.last}
+        assert vars(rule).get(name, ends.get(name)) is None
     else:
         value = '"mx1"' if key == "host.name" else default
         left_out = parse(without(key, text), TOML)
@@ -161,6 +169,15 @@ WRONG = {
     "list": '5 true "ip" {} ["ip","adress"] [5] [["ip"]]',
     "path": r'5 true 1.5 [] {} "" "a\u0000b"',
     "boolean": '"true" "" 0 1 1.5 [] {} 12:00:00',
+    "period": r"""
+        5 true 1.5 [] {} 2020-01-01 "" "P" "P1" "21D" "21" "p21d" "-P1D" "P-1D" "P1.5Y" "PT24H"
+        "P1DT1H" "P1Y1W" "P1W1D" "P1D1M" "P1M1Y" "P1Y1Y" "P101Y" "P1201M" "P5219W" "P36526D"
+        "P100Y1D" "P99999999Y" "P٣D" "P1D\n" "P1D\u0000" """,
+    "date": r"""
+        5 true 1.5 [] {} "" "x" "2020" "2020-1-1" "20200101" "2020-02-30" "2020-W01-1" "٢٠٢٠-01-01"
+        "2020-01-01T00:00:00" "2020-01-01\n" 2020-01-01T00:00:00 2020-01-01T00:00:00Z 12:00:00 """,
+    "pattern": r"""
+        5 true 1.5 {} 2020-01-01 "" [] [5] [["ip"]] ["a",""] "a/b" "a,b" "é" "a\n" "a\u0000" """,
     "reference": r"""
         5 true 1.5 [] {} 2020-01-01 "AKIAIOSFODNN7EXAMPLE" "cred" "cred:" "cred:a/b" "cred:.."
         "cred:é" "cred:a\n" "cred:a:b" "file:" "file:a\u0000b" "env:" "env:1A" "env:A-B" "env:A\n"
@@ -182,6 +199,9 @@ WRONG = {
         "" "." "é" "Europe" "Europe/" "europe/rome" "Rome" "CEST2" "UTC\n" "+01:00" "Europe/Rome/x"
         "/etc/localtime" "../Europe/Rome" "zone.tab" "tzdata.zi" "a\u0000b"
         "localtime" "posixrules" "right/Europe/Rome" "posix/Europe/Rome" """,
+    "retention.rule.basis": r'"a\nb" "a\u0000b" "\u2028" ' + f'"{"x" * 201}"',
+    "retention.rule.expire": '"" "Auto" "never"',
+    "retention.rule.match.source": f'"{"x" * 101}"',
     "storage.target.local.type": '"" "Local" "ftp"',
     "storage.target.offsite.type": '"" "S3" "ftp"',
 }
@@ -189,6 +209,10 @@ RIGHT = {
     "source.mode": "0o640 0o200 0o777 416",
     "source.reopen_timeout": '1 "1ms" "1d" "0.2s"',
     "compress.frame_size": '"16KiB" "8MiB" 16384',
+    "retention.rule.minimum": '"P0D" "P0Y" "P1Y1M" "P393D" "P56W" "P12M27D" "P0Y0M0D" "P001Y"',
+    "retention.rule.maximum": '"P100Y" "P1200M" "P36525D" "P5217W" "P1Y1M" "P2Y6M15D"',
+    "retention.rule.match.source": '"*" "maillog" "[lm]ail*" ["x","mail*"] "m?????g"',
+    "retention.rule.match.from": '2000-02-29 "2000-02-29" "2039-12-31"',
 }
 REOPENS = ["none", "pidfile:/run/a.pid", "systemctl:rsyslog", "command:/bin/sh -c 'a; b:c'"]
 # Empty is no path, say, unless it is what is meant when nothing is said.
@@ -457,7 +481,10 @@ def test_show_shows_every_key(place: Path, text: str) -> None:
     (path := place / "archiver.toml").write_text(text)
     lines = command("-c", path, "config", "show").out.decode().splitlines()
     told = dict(line.split(" = ", 1) for line in lines)
-    expected = {"path", *(name for name in dict(keys()).values() if "targets" not in name)}
+    names = [name for name in dict(keys()).values() if "targets" not in name]
+    ruled = "retention" in text
+    expected = {"path", *(name for name in names if ruled or "retention" not in name)}
+    expected |= set() if ruled else {"retention.rules"}
     for number, name in enumerate(re.findall(r"storage\.target\.(\w+)", text)):
         fields = dataclasses.fields(S3Target if name == "offsite" else LocalTarget)
         expected |= {f"storage.targets[{number}].{field.name}" for field in fields}

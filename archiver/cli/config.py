@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.resources
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ import click
 from archiver.cli.answer import Answer, Invocation, verb
 from archiver.durable import create_whole, make_directory
 from archiver.errors import UsageError, explained
+from archiver.period import Period
 
 
 @click.group(short_help="Write, check and show the configuration.")
@@ -44,9 +46,11 @@ def init(invocation: Invocation) -> Answer:
 def validate(invocation: Invocation) -> Answer:
     """Check the file of -c. Every problem is named at once, with file and line."""
     loaded = invocation.config()
+    sources = [source.name for source in loaded.sources]
+    told = loaded.retention.told(loaded.host.name, sources)
     return Answer(
-        data={"path": str(loaded.path), "sources": [source.name for source in loaded.sources]},
-        text=f"{loaded.path}: ok; no retention rule: everything is kept",
+        data={"path": str(loaded.path), "sources": sources, "retention": list(told)},
+        text=("\n" if loaded.retention.rules else "; ").join((f"{loaded.path}: ok", *told)),
     )
 
 
@@ -60,13 +64,13 @@ def show(invocation: Invocation) -> Answer:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 (whatever a configuration holds)
+    if isinstance(value, (Path, Period, date)):
+        return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, ZoneInfo):
-        return value.key
-    return str(value) if isinstance(value, Path) else value
+    return value.key if isinstance(value, ZoneInfo) else value
 
 
 def _lines(name: str, value: Any) -> list[str]:  # noqa: ANN401
@@ -76,10 +80,11 @@ def _lines(name: str, value: Any) -> list[str]:  # noqa: ANN401
             for key, item in value.items()
             for line in _lines(f"{name}.{key}" if name else key, item)
         ]
-    if name.endswith(".keys"):
+    if isinstance(value, list) and not any(isinstance(item, dict) for item in value):
         return [f"{name} = {json.dumps(value)}"]
     if isinstance(value, list):
         return [line for n, item in enumerate(value) for line in _lines(f"{name}[{n}]", item)]
     if name.endswith(".mode") and value is not None:
         return [f"{name} = 0o{value:o}"]
-    return [f"{name} = {'(as the log has it)' if value is None else value}"]
+    unset = "(as the log has it)" if name.startswith("sources") else "(none)"
+    return [f"{name} = {unset if value is None else value}"]

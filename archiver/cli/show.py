@@ -1,6 +1,6 @@
 """`archiver list` and `archiver status`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -17,8 +17,6 @@ from archiver.overview import status as status_
 from archiver.query import catalogued
 from archiver.tables import duration_in_seconds
 from archiver.zone import rfc3339
-
-KEPT = "no retention rule: everything is kept"
 
 
 @click.command("list", short_help="What is archived, and where.")
@@ -106,23 +104,24 @@ def status(invocation: Invocation, max_age: str | None, as_nagios: bool) -> Answ
         if not as_nagios:
             raise
         return Answer(text=f"UNKNOWN: {error.message}", exit_status=3)
+    retention = config.retention.told(config.host.name, [source.name for source in config.sources])
     if as_nagios:
         code, line = nagios(found)
-        return Answer(data=_status_data(found), text=line, exit_status=code)
+        return Answer(data=_status_data(found, retention), text=line, exit_status=code)
     failures = [*problems, *found.problems]
     return Answer(
-        data=_status_data(found),
-        text=_status_text(found),
+        data=_status_data(found, retention),
+        text=_status_text(found, retention),
         failures=failures,
         exit_status=worst(failures),
     )
 
 
-def _status_data(found: Status) -> dict[str, Any]:
+def _status_data(found: Status, retention: Sequence[str]) -> dict[str, Any]:
     last = found.last
     return {
         "problems": [problem.message for problem in found.problems],
-        "retention": KEPT,
+        "retention": "; ".join(retention),
         "last_run": {
             "started_at": rfc3339(last.started) if last.started else None,
             "exit_code": last.exit_status,
@@ -156,7 +155,7 @@ def _status_data(found: Status) -> dict[str, Any]:
     }
 
 
-def _status_text(found: Status) -> str:
+def _status_text(found: Status, retention: Sequence[str]) -> str:
     lines = []
     for each in found.sources:
         live = "missing" if each.live_size is None else human_size(each.live_size)
@@ -174,5 +173,4 @@ def _status_text(found: Status) -> str:
     last = found.last
     if last.started:
         lines.append(f"last run: {rfc3339(last.started)}, exit status {last.exit_status}")
-    lines.append(KEPT)
-    return "\n".join(lines)
+    return "\n".join([*lines, *retention])

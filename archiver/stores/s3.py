@@ -276,7 +276,10 @@ class S3Store:
             if status_of(error) < 500:
                 # Without a body it cannot say why; a list can.
                 with suppress(BotoCoreError):
-                    self._ask(name)
+                    listed = self._ask(name)
+                    if status_of(error) == 403 and name not in listed:
+                        # So Ceph answers, until 2026, where ListBucket is limited to a prefix.
+                        return None
             raise
         if "ContentLength" not in told or not {"ETag", "LastModified"} & set(told):
             raise self._untold("looked for", key)
@@ -303,9 +306,10 @@ class S3Store:
             if code_of(error) not in DENIED:
                 raise
 
-    def _ask(self, name: str) -> None:
-        """Ask for the shortest list: if there is trouble, the answer says which."""
-        self._client.list_objects_v2(Bucket=self.target.bucket, Prefix=name, MaxKeys=1)
+    def _ask(self, name: str) -> list[str]:
+        """Return the shortest list: if there is trouble, the answer says which."""
+        told = self._client.list_objects_v2(Bucket=self.target.bucket, Prefix=name, MaxKeys=1)
+        return [each["Key"] for each in told.get("Contents", ())]
 
     def _raise_if_locked(self, error: ClientError, doing: str, key: str) -> None:
         """Where versions are not kept, a lock denies what else is merely not allowed."""

@@ -90,6 +90,8 @@ def host_of(place: Path, far: Bucket) -> FarHost:
 def run(host: Host, day: object = TUESDAY) -> Said:
     said = host.archiver("run", now=host.at(str(day)))
     assert not re.search("Traceback|unexpected", said.err), said.err
+    told = re.findall("(?m)^archiver: .*", said.err)
+    assert len(set(told)) == len(told), "each is told once"
     return said
 
 
