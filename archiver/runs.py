@@ -108,7 +108,10 @@ def merge(
                 problems.append(_failed(key, error))
                 continue
         for part in span.parts:
-            drop(catalog, stores, source, part)
+            try:
+                drop(catalog, stores, source, part)
+            except ArchiverError as error:
+                problems.append(IndexFailedError(f"{error.message}: it stays", hint=error.hint))
 
 
 def _is_there(catalog: Catalog, store: Store, key: str, identity: bytes) -> bool:

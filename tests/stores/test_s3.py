@@ -254,8 +254,8 @@ def test_cold_objects_are_told_and_restored(
     """On moto: no server that one can install has a cold storage."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    store = S3Store(S3Target("far", "bucket", endpoint_url=moto_server, storage_class="GLACIER"))
-    store._client.create_bucket(Bucket="bucket")
+    store = S3Store(S3Target("far", "cold", endpoint_url=moto_server, storage_class="GLACIER"))
+    store._client.create_bucket(Bucket="cold")
     for key in (KEY, INDEX):
         put(store, place, SMALL, key=key)
     assert {each.key: each.cold for each in store.listed()} == {KEY: True, INDEX: False}

@@ -249,6 +249,19 @@ def test_a_file_that_changes_after_it_was_checked(
     assert got(store) == LARGE
 
 
+def test_a_file_that_is_not_what_was_promised(
+    weed_server: Weed, opening: Opening, place: Path
+) -> None:
+    """That is found before anything is sent, or asked."""
+    (place / "source").write_bytes(LARGE)
+    with faults(weed_server) as through:
+        store = opening(through, made(weed_server))
+        for operation in (store.put, store.replace):
+            with pytest.raises(SpoolDamagedError, match="changed since it was sealed"):
+                operation(KEY, place / "source", SHA256)
+    assert through.requests == []
+
+
 def test_a_file_that_cannot_be_read(weed_server: Weed, opening: Opening, place: Path) -> None:
     store = opening(weed_server, made(weed_server))
     with pytest.raises(StoreError, match="store 'far': No such file or directory while reading"):

@@ -93,8 +93,8 @@ def test_no_lock_is_weakened_where_a_server_would_let_us(
     """As moto does: it shortens COMPLIANCE, if it is asked to."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    store = S3Store(S3Target("far", "bucket", endpoint_url=moto_server))
-    store._client.create_bucket(Bucket="bucket", ObjectLockEnabledForBucket=True)
+    store = S3Store(S3Target("far", "locked", endpoint_url=moto_server))
+    store._client.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
     put(store, place, SMALL, Protection("governance", NOW + 2 * HOUR))
     for wanted, expected in (
         (Protection("compliance", NOW + HOUR), Protection("compliance", NOW + 2 * HOUR)),

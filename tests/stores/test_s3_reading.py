@@ -74,6 +74,21 @@ def test_two_halves_are_of_one_object(weed_server: Weed, opening: Opening, place
             list(chunks)
 
 
+def test_two_halves_are_of_one_object_for_whoever_does_not_know_if_match(
+    weed_server: Weed, opening: Opening, place: Path
+) -> None:
+    def another(exchange: Exchange) -> None:
+        told = {"ETag": '"another"', "Content-Range": "bytes 100-199/200"}
+        exchange.reply(206, bytes(100), told)
+
+    with faults(weed_server) as through:
+        store = opening(through, made(weed_server))
+        put(store, place, SMALL)
+        through.rules = [Rule("GET", "", cut(to=100)), Rule("GET", "", another)]
+        with pytest.raises(StoreError, match="was replaced while it was read"):
+            got(store)
+
+
 @pytest.mark.parametrize(
     ("action", "kind", "words"),
     [
