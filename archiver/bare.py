@@ -31,15 +31,15 @@ def config_of(address: str, host: str | None) -> Config:
     """
     target = _target(address)
     store = open_store(target)
-    name, newest = _host(store, address, host)
+    name, keys = _host(store, address, host)
     try:
-        zone = zone_named(decode(b"".join(store.stream(newest))).timezone)
+        zone = zone_named(decode(b"".join(store.stream(keys[-1]))).timezone)
     except ValueError as error:
         raise NotFoundError(
-            f"{newest} does not tell the zone of {name}: {error}",
+            f"{keys[-1]} does not tell the zone of {name}: {error}",
             hint="read with a configuration (-c) instead",
         ) from error
-    sources = {place(each.key)[0] for each in store.listed(host_prefix(name))}
+    sources = {place(key)[0] for key in keys}
     return Config(
         NOWHERE,
         Host(name, zone, NOWHERE, NOWHERE),
@@ -50,24 +50,23 @@ def config_of(address: str, host: str | None) -> Config:
     )
 
 
-def _host(store: Store, address: str, wanted: str | None) -> tuple[str, str]:
-    """Return the name of the host to read, and its newest manifest's key."""
-    prefix = host_prefix(wanted) if wanted else "host="
-    newest = {
-        each.key.split("/", 1)[0].removeprefix("host="): each.key
-        for each in store.listed(prefix)
-        if each.key.endswith(MANIFEST_SUFFIX)
-    }
-    if not newest:
+def _host(store: Store, address: str, wanted: str | None) -> tuple[str, list[str]]:
+    """Return the name of the host to read, and its manifests' keys, in order."""
+    found: dict[str, list[str]] = {}
+    for each in store.listed(host_prefix(wanted) if wanted else "host="):
+        if each.key.endswith(MANIFEST_SUFFIX):
+            name = each.key.split("/", 1)[0].removeprefix("host=")
+            found.setdefault(name, []).append(each.key)
+    if not found:
         raise NotFoundError(
             f"{address}: there is nothing of {f'host {wanted}' if wanted else 'any host'}",
             hint="is the prefix the one under [storage.target.NAME] of that host?",
         )
-    if len(newest) > 1:
+    if len(found) > 1:
         raise UsageError(
-            f"{address}: several hosts are archived there", hint=f"--host {' or '.join(newest)}"
+            f"{address}: several hosts are archived there", hint=f"--host {' or '.join(found)}"
         )
-    return next(iter(newest.items()))
+    return next(iter(found.items()))
 
 
 def _target(address: str) -> Target:

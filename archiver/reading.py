@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 
 import zstandard
@@ -28,15 +28,6 @@ class Part:
     frames: Sequence[Frame]
     stores: Sequence[ReadableStore]
 
-
-@dataclass(frozen=True)
-class _Range:
-    """Frames of an archive that lie side by side: one range to read."""
-
-    manifest: Manifest
-    frames: Sequence[Frame]
-    stores: Sequence[ReadableStore]
-
     @property
     def is_worth_a_thread(self) -> bool:
         far = bool(self.stores) and not self.stores[0].is_near
@@ -51,7 +42,7 @@ def frames(
     A frame that no copy gives whole is left out, and told in `problems`, which grows also where
     another copy had to help.
     """
-    ahead: deque[tuple[_Range, Frame, Future[bytes]]] = deque()
+    ahead: deque[tuple[Part, Frame, Future[bytes]]] = deque()
     with ThreadPoolExecutor(DECOMPRESSORS, "decompress") as pool:
         for each, frame, stored in _read_ahead(_ranges(parts), problems):
             ahead.append((each, frame, pool.submit(_decompress, each.manifest, frame, stored)))
@@ -62,7 +53,7 @@ def frames(
 
 
 def _first(
-    ahead: deque[tuple[_Range, Frame, Future[bytes]]], problems: list[ArchiverError]
+    ahead: deque[tuple[Part, Frame, Future[bytes]]], problems: list[ArchiverError]
 ) -> Iterator[tuple[Manifest, Frame, bytes]]:
     each, frame, decompressing = ahead.popleft()
     manifest = each.manifest
@@ -82,17 +73,18 @@ def _first(
                 return
 
 
-def _ranges(parts: Iterable[Part]) -> Iterator[_Range]:
+def _ranges(parts: Iterable[Part]) -> Iterator[Part]:
+    """Yield them in pieces whose frames lie side by side: each is one range to read."""
     for part in parts:
         for run in _neighbours(part.frames):
-            yield _Range(part.manifest, run, part.stores)
+            yield replace(part, frames=run)
 
 
 def _read_ahead(
-    ranges: Iterable[_Range], problems: list[ArchiverError]
-) -> Iterator[tuple[_Range, Frame, bytes]]:
+    ranges: Iterable[Part], problems: list[ArchiverError]
+) -> Iterator[tuple[Part, Frame, bytes]]:
     """Yield the frames of the ranges, as stored, in order; several ranges are read at once."""
-    ahead: deque[tuple[_Range, Future[_Read] | None]] = deque()
+    ahead: deque[tuple[Part, Future[_Read] | None]] = deque()
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE, "read"))
         stack.callback(lambda: [reading.cancel() for _, reading in ahead if reading])
@@ -112,13 +104,13 @@ def _read_ahead(
 _Read = tuple[Iterable[tuple[Frame, bytes]], list[ArchiverError]]
 
 
-def _whole(each: _Range) -> _Read:
+def _whole(each: Part) -> _Read:
     problems: list[ArchiverError] = []
     return list(_stored(each, problems)), problems
 
 
 def _neighbours(wanted: Sequence[Frame]) -> Iterator[list[Frame]]:
-    """Group frames that lie side by side: each group is one range to read."""
+    """Group frames that lie side by side."""
     run = list(wanted[:1])
     for frame, following in pairwise(wanted):
         if frame.offset + frame.size != following.offset:
@@ -129,7 +121,7 @@ def _neighbours(wanted: Sequence[Frame]) -> Iterator[list[Frame]]:
         yield run
 
 
-def _stored(each: _Range, problems: list[ArchiverError]) -> Iterator[tuple[Frame, bytes]]:
+def _stored(each: Part, problems: list[ArchiverError]) -> Iterator[tuple[Frame, bytes]]:
     """Yield the range's frames as stored; where one store stops short, the next goes on."""
     manifest, run = each.manifest, each.frames
     at = 0

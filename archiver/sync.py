@@ -61,7 +61,8 @@ class Sync:
         with self.meter(f"bringing {source.name} to {store.name}", len(lacking)) as advance:
             for key in lacking:
                 try:
-                    self.brought += self._bring(self.catalog.of_key(key), store, mend=False)
+                    self._bring(self.catalog.of_key(key), store, mend=False)
+                    self.brought += 1
                 except IntegrityError as problem:
                     self.problems.append(problem)  # the others can be brought all the same
                 except ArchiverError as problem:
@@ -76,9 +77,11 @@ class Sync:
         for each in self._archived(source):
             for store in self._with_a_copy(each):
                 wanted = store.protection(each.manifest.date, self.now)
+                if wanted == UNPROTECTED:
+                    continue
                 for key in self._digests(each.manifest):
                     known = receipts.get((key, store.name))
-                    if wanted == UNPROTECTED or (known and known.protection.covers(wanted)):
+                    if known and known.protection.covers(wanted):
                         continue
                     try:
                         store.protect(key, wanted)
@@ -141,7 +144,7 @@ class Sync:
             )
         )
 
-    def _bring(self, each: Archived, store: Store, *, mend: bool) -> bool:
+    def _bring(self, each: Archived, store: Store, *, mend: bool) -> None:
         """Copy an archive, its manifest, and its index if there is one, to a store."""
         manifest = each.manifest
         document = self.catalog.document(manifest.manifest_key)
@@ -156,7 +159,6 @@ class Sync:
             raise copies.failures[0]
         self.problems += copies.failures
         self.catalog.add(document, copies.stores, copies.indexes, copies.receipts)
-        return True
 
     def _fetch_sound(self, each: Archived, *, but: Store) -> None:
         """Bring an archive here, from the nearest copy that proves to be sound."""

@@ -47,10 +47,7 @@ class LocalStore:
     def put(
         self, key: str, source: Path, sha256: str, protection: Protection = UNPROTECTED
     ) -> None:
-        self._refuse(protection)
-        final = self._path(key)
-        with self._failing(f"storing {final}"):
-            self._make_ready(final)
+        with self._storing(key, protection) as final:
             for _ in range(ATTEMPTS):
                 if _status(final):
                     _compare(final, source, sha256)
@@ -62,22 +59,17 @@ class LocalStore:
                     f"store {self.name!r}: somebody else is storing {final} all the time",
                     hint="two archivers with one host name share this store: give each its own",
                 )
-            self._make_durable(final)
 
     def replace(
         self, key: str, source: Path, sha256: str, protection: Protection = UNPROTECTED
     ) -> None:
-        self._refuse(protection)
-        final = self._path(key)
-        with self._failing(f"storing {final}"):
-            self._make_ready(final)
+        with self._storing(key, protection) as final:
             partial = _partial(final)
             try:
                 _write(partial, source, sha256)
                 partial.rename(final)
             finally:
                 remove(partial)
-            self._make_durable(final)
 
     def find(self, key: str) -> Stored | None:
         with self._failing(f"looking for {key}"):
@@ -144,20 +136,24 @@ class LocalStore:
                 hint="lock on a store of type s3 with Object Lock",
             )
 
-    def _make_ready(self, final: Path) -> None:
-        """Make the directory, and remove what a put before has left in it of this key."""
-        self._refuse_links(final.parent)
-        make_directory(final.parent)
-        for name in os.listdir(final.parent):
-            if name.startswith(f"{final.name}.") and name.endswith(PARTIAL):
-                remove(final.parent / name)
-
-    def _make_durable(self, final: Path) -> None:
-        # Those too that were there: a run may have been killed before it came to this.
-        for directory in (final.parent, *final.parent.parents):
-            fsync_directory(directory)
-            if directory == self.root:
-                break
+    @contextmanager
+    def _storing(self, key: str, protection: Protection) -> Iterator[Path]:
+        """Give the place of a key, ready to be stored at; afterwards its name is durable, too."""
+        self._refuse(protection)
+        final = self._path(key)
+        with self._failing(f"storing {final}"):
+            self._refuse_links(final.parent)
+            make_directory(final.parent)
+            # What a put before has left of this key.
+            for name in os.listdir(final.parent):
+                if name.startswith(f"{final.name}.") and name.endswith(PARTIAL):
+                    remove(final.parent / name)
+            yield final
+            # Those too that were there: a run may have been killed before it came to this.
+            for directory in (final.parent, *final.parent.parents):
+                fsync_directory(directory)
+                if directory == self.root:
+                    break
 
     def _walk(self, directory: str, prefix: str) -> Iterator[Stored]:
         """Descend only where the prefix leads, each directory in order of names."""

@@ -24,18 +24,19 @@ from archiver.manifest import INDEX_SUFFIXES
 from archiver.objects import UNPROTECTED, Protection, Stored
 from archiver.stores.s3_client import connect
 from archiver.stores.s3_faults import (
-    AGAIN,
+    BETWEEN,
     DENIED,
     FAULTS,
     code_of,
     explained,
     locked,
     missing,
+    place,
     status_of,
 )
 from archiver.stores.s3_reading import Reading
 from archiver.stores.s3_sealed import sealed
-from archiver.stores.s3_upload import Sent, Uploader, version_of
+from archiver.stores.s3_upload import Sent, Uploader, protection_of, version_of
 from archiver.tables import DAY_SECONDS
 from archiver.targets import S3Target
 from archiver.zone import rfc3339
@@ -227,7 +228,7 @@ class S3Store:
             raise StoreError(
                 f"store {self.name!r}: says that it stored {self._place(key)} ({size} bytes), "
                 f"but does not have it: it has {has}",
-                hint=f"what stands between here and the server? {AGAIN.capitalize()}",
+                hint=BETWEEN,
             )
         if sent.resumed and not found.protection.covers(protection):
             # It was begun under the settings of that day.
@@ -285,16 +286,11 @@ class S3Store:
             raise self._untold("looked for", key)
         ongoing = 'ongoing-request="true"' in told.get("Restore", "")
         is_cold = told.get("StorageClass") in COLD or "ArchiveStatus" in told
-        until = told.get("ObjectLockRetainUntilDate")
         return Stored(
             key,
             told["ContentLength"],
             version_of(told),
-            Protection(
-                told.get("ObjectLockMode", "").lower(),
-                int(until.timestamp()) if until else 0,
-                told.get("ObjectLockLegalHoldStatus") == "ON",
-            ),
+            protection_of(told),
             cold=is_cold and (ongoing or "Restore" not in told),
             thawing=ongoing,
         )
@@ -353,12 +349,12 @@ class S3Store:
         return self.target.prefix + key
 
     def _place(self, key: str) -> str:
-        return f"s3://{self.target.bucket}/{self.target.prefix}{key}"
+        return place(self.target, key)
 
     def _untold(self, asked: str, key: str) -> StoreError:
         return StoreError(
             f"store {self.name!r}: {self._place(key)} was {asked}, and the answer tells nothing",
-            hint=f"what stands between here and the server? {AGAIN.capitalize()}",
+            hint=BETWEEN,
         )
 
 

@@ -30,6 +30,8 @@ from archiver.targets import S3Target
 # All that may come out of a call, or of the body of an answer.
 FAULTS = (boto.BotoCoreError, boto.ClientError, HTTPError, OSError, ResponseParserError)
 AGAIN = "nothing was lost: the next run tries again"
+# A server that answers, and tells nothing, is mostly none: a proxy is.
+BETWEEN = f"what stands between here and the server? {AGAIN.capitalize()}"
 
 MISSING = frozenset({"NoSuchKey", "404", "NoSuchVersion"})
 DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "AccountProblem", "403", "Forbidden"})
@@ -223,15 +225,19 @@ def _unanswered(error: Exception, target: S3Target) -> tuple[str, str, bool]:
     return f"it cannot be asked so ({reason})", "correct the target's settings", True
 
 
+def place(target: S3Target, key: str = "") -> str:
+    """Name an object for people. key: without the target's prefix."""
+    return f"s3://{target.bucket}/{target.prefix}{key}"
+
+
 def _sentence(target: S3Target, what: str, doing: str, key: str) -> str:
-    place = f"s3://{target.bucket}/{target.prefix}{key}"
-    return f"store {target.name!r}: {what}, while {doing} {place}"
+    return f"store {target.name!r}: {what}, while {doing} {place(target, key)}"
 
 
 def missing(target: S3Target, key: str) -> NotFoundError:
     """There is no such object."""
     return NotFoundError(
-        f"store {target.name!r}: s3://{target.bucket}/{target.prefix}{key} is not there",
+        f"store {target.name!r}: {place(target, key)} is not there",
         hint="look with `archiver list`; another store may hold a copy",
     )
 

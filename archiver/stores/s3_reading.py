@@ -19,7 +19,7 @@ from botocore.client import BaseClient
 
 from archiver.errors import ArchiverError, IntegrityError, StoreError
 from archiver.objects import Stored
-from archiver.stores.s3_faults import AGAIN, FAULTS, explained, missing, status_of
+from archiver.stores.s3_faults import BETWEEN, FAULTS, explained, missing, place, status_of
 from archiver.targets import S3Target
 
 CHUNK = 2**20
@@ -145,7 +145,7 @@ class Reading:
         if not (same or "LastModified" in given) or is_part > bool(told) or answer.first > self._at:
             raise StoreError(
                 f"{self._name()}: the answer does not tell what it holds",
-                hint=f"what stands between here and the server? {AGAIN.capitalize()}",
+                hint=BETWEEN,
             )
         return answer
 
@@ -164,5 +164,4 @@ class Reading:
         )
 
     def _name(self) -> str:
-        place = f"s3://{self._target.bucket}/{self._target.prefix}{self._key}"
-        return f"store {self._target.name!r}: {place}"
+        return f"store {self._target.name!r}: {place(self._target, self._key)}"

@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 from archiver.errors import ArchiverError, StoreError
 from archiver.objects import Protection
 from archiver.stores.s3_faults import (
-    AGAIN,
+    BETWEEN,
     BUSY,
     FAULTS,
     FULL,
@@ -31,7 +31,14 @@ from archiver.stores.s3_faults import (
     explained,
     status_of,
 )
-from archiver.stores.s3_upload import Uploader, version_of
+from archiver.stores.s3_upload import (
+    DIGESTS,
+    Uploader,
+    algorithm,
+    encryption,
+    protection_of,
+    version_of,
+)
 from archiver.targets import S3Target
 
 BELOW = "probe/"
@@ -164,17 +171,16 @@ class Trial:
     def put(self, name: str, body: bytes, **more: Any) -> Answer:  # noqa: ANN401
         """Put an object with its digest, and `more`, which may be another digest."""
         digests = self._digest(body)
-        if {"ContentMD5", "ChecksumSHA256"} & set(more):
+        if set(DIGESTS.values()) & set(more):
             digests = {}
-        wanted = {**self.usual, **self._encryption(), **digests, **more}
+        wanted = {**self.usual, **encryption(self.target), **digests, **more}
         answer = self.ask("put_object", Key=self.key(name), Body=body, **wanted)
         return self._noted(name, answer)
 
     def put_in_parts(self, name: str, body: bytes, *, once: bool = False, **more: Any) -> Answer:  # noqa: ANN401
         """Put an object as a large one is: the last answer, or the first one that refuses."""
         at = {"Key": self.key(name)}
-        algorithm = {"ChecksumAlgorithm": "SHA256"} if self.target.checksum == "sha256" else {}
-        wanted = {**self.usual, **self._encryption(), **algorithm, **more}
+        wanted = {**self.usual, **encryption(self.target), **algorithm(self.target), **more}
         answer = self.ask("create_multipart_upload", **at, **wanted)
         if not answer.done:
             return answer
@@ -217,22 +223,13 @@ class Trial:
             return str(answer.told[what])
         raise StoreError(
             f"store {self.target.name!r}: the server took what it was sent, but told no {what}",
-            hint=f"what stands between here and the server? {AGAIN.capitalize()}",
+            hint=BETWEEN,
         )
 
     def _digest(self, body: bytes) -> dict[str, str]:
         """What an upload is verified by, as for archives."""
-        header = "ChecksumSHA256" if self.target.checksum == "sha256" else "ContentMD5"
         digest = hashlib.new(self.target.checksum, body, usedforsecurity=False).digest()
-        return {header: base64.b64encode(digest).decode()}
-
-    def _encryption(self) -> dict[str, str]:
-        """A bucket may refuse what is not encrypted as its policy says."""
-        wanted = {
-            "ServerSideEncryption": self.target.sse,
-            "SSEKMSKeyId": self.target.kms_key_id,
-        }
-        return {name: value for name, value in wanted.items() if value}
+        return {DIGESTS[self.target.checksum]: base64.b64encode(digest).decode()}
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -255,12 +252,7 @@ class Trial:
         """What protects that version, as HEAD tells."""
         answer = self.ask("head_object", **made.exactly)
         told = answer.told if answer.done else {}
-        until = told.get("ObjectLockRetainUntilDate")
-        return Protection(
-            told.get("ObjectLockMode", "").lower(),
-            int(until.timestamp()) if until else 0,
-            told.get("ObjectLockLegalHoldStatus") == "ON",
-        )
+        return protection_of(told)
 
     # -- removing ----------------------------------------------------------------------------
 

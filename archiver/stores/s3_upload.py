@@ -23,11 +23,21 @@ from botocore.exceptions import ClientError
 from archiver.errors import StoreError
 from archiver.manifest import ARCHIVE_SUFFIX
 from archiver.objects import Protection
-from archiver.stores.s3_faults import AGAIN, DENIED, FAULTS, MISMATCHED, UNKNOWN, code_of, status_of
+from archiver.stores.s3_faults import (
+    BETWEEN,
+    DENIED,
+    FAULTS,
+    MISMATCHED,
+    UNKNOWN,
+    code_of,
+    status_of,
+)
 from archiver.stores.s3_sealed import Body, Pace, Part, Sealed
 from archiver.targets import S3Target
 
 AT_ONCE = 4
+# By what an upload is verified: the header for each value of `checksum`.
+DIGESTS = {"md5": "ContentMD5", "sha256": "ChecksumSHA256"}
 
 
 @dataclass(frozen=True)
@@ -129,9 +139,8 @@ class Uploader:
         return Sent(version_of(answer), in_parts=True, resumed=resumed)
 
     def _begin(self, key: str, protection: Protection) -> str:
-        algorithm = {"ChecksumAlgorithm": "SHA256"} if self._target.checksum == "sha256" else {}
         answer = self._client.create_multipart_upload(
-            **self._at(Key=key), **self._made(key), **_lock(protection), **algorithm
+            **self._at(Key=key), **self._made(key), **_lock(protection), **algorithm(self._target)
         )
         return str(self._told(answer, "UploadId", key))
 
@@ -188,8 +197,7 @@ class Uploader:
         **more: object,
     ) -> dict[str, Any]:
         """Send one part's bytes with their digest, which the server verifies."""
-        header = "ChecksumSHA256" if source.checksum == "sha256" else "ContentMD5"
-        more[header] = part.in_base64
+        more[DIGESTS[source.checksum]] = part.in_base64
         try:
             return operation(**self._at(Key=key), Body=Body(source, part, self._pace), **more)
         except ClientError as error:
@@ -214,13 +222,10 @@ class Uploader:
 
     def _made(self, key: str) -> dict[str, str]:
         """How an object is to be kept. Manifests and indexes stay where they can be read."""
-        target = self._target
-        wanted = {
-            "StorageClass": target.storage_class if key.endswith(ARCHIVE_SUFFIX) else "",
-            "ServerSideEncryption": target.sse,
-            "SSEKMSKeyId": target.kms_key_id,
-        }
-        return {name: value for name, value in wanted.items() if value}
+        made = encryption(self._target)
+        if self._target.storage_class and key.endswith(ARCHIVE_SUFFIX):
+            made["StorageClass"] = self._target.storage_class
+        return made
 
     def _listed(self, part: Part, etag: str) -> dict[str, Any]:
         """A part, as CompleteMultipartUpload wants it."""
@@ -235,7 +240,7 @@ class Uploader:
         raise StoreError(
             f"store {self._target.name!r}: the server took s3://{self._target.bucket}/{key}, "
             f"or a part of it, but told no {what}",
-            hint=f"what stands between here and the server? {AGAIN.capitalize()}",
+            hint=BETWEEN,
         )
 
     def _at(self, **more: str) -> dict[str, str]:
@@ -246,6 +251,27 @@ def version_of(answer: Mapping[str, Any]) -> str | None:
     """Return the version that an answer names; "null" is what was stored before there were any."""
     version = answer.get("VersionId")
     return None if version in {None, "null"} else str(version)
+
+
+def protection_of(answer: Mapping[str, Any]) -> Protection:
+    """Return how an answer to HEAD says that an object is protected."""
+    until = answer.get("ObjectLockRetainUntilDate")
+    return Protection(
+        answer.get("ObjectLockMode", "").lower(),
+        int(until.timestamp()) if until else 0,
+        answer.get("ObjectLockLegalHoldStatus") == "ON",
+    )
+
+
+def encryption(target: S3Target) -> dict[str, str]:
+    """The headers that have an object encrypted; a bucket may refuse what has others, or none."""
+    wanted = {"ServerSideEncryption": target.sse, "SSEKMSKeyId": target.kms_key_id}
+    return {name: value for name, value in wanted.items() if value}
+
+
+def algorithm(target: S3Target) -> dict[str, str]:
+    """What announces the digests of parts, where they are to be kept beside them."""
+    return {"ChecksumAlgorithm": "SHA256"} if target.checksum == "sha256" else {}
 
 
 def _lock(protection: Protection) -> dict[str, Any]:
