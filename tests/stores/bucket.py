@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from archiver.errors import ArchiverError
 from archiver.objects import UNPROTECTED, Protection
 from archiver.stores.s3 import S3Store
 from archiver.targets import S3Target
@@ -137,3 +138,14 @@ def told(change: Callable[[Answer], Mapping[str, str]]) -> Action:
         exchange.resend(found, change(found), found.body)
 
     return act
+
+
+def said(error: ArchiverError, bucket: Bucket, *, keyed: bool = True) -> str:
+    """What an operator reads: of which store and what object; and nothing of a library."""
+    message = error.message
+    assert message.startswith("store 'far': ")
+    assert f"s3://{bucket.name}/{bucket.prefix}{KEY if keyed else ''}" in message
+    assert error.hint
+    for word in ("botocore", "urllib3", "Traceback", "An error occurred", "object at 0x", "\n"):
+        assert word not in message + error.hint
+    return message

@@ -3,24 +3,16 @@
 And whoever reads what is said of it knows what to do: the right class, the cause by its name.
 """
 
-import socket
-import traceback
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from archiver.errors import (
-    ArchiverError,
-    IntegrityError,
     NoSpaceError,
-    NotFoundError,
     StoreError,
     StoreRefusedError,
 )
-from archiver.objects import Protection
 from archiver.stores.s3 import S3Store
 from tests.s3.faults import (
     ACCESS_DENIED,
@@ -52,13 +44,13 @@ from tests.stores.bucket import (
     got,
     made,
     put,
+    said,
     sent_parts,
 )
 
 pytestmark = pytest.mark.usefixtures("impatient")
 # What waits for an answer that never comes waits so long, in seconds.
 SOON = 0.5
-HELD = Protection(hold=True)
 
 
 def store_small(store: S3Store, place: Path) -> None:
@@ -120,17 +112,6 @@ def all_is_well(bucket: Bucket, content: bytes) -> None:
     """The object is there, whole and once, and nothing half-done with it."""
     assert bucket.versions() == [content]
     assert bucket.uploads() == []
-
-
-def said(error: ArchiverError, bucket: Bucket, *, keyed: bool = True) -> str:
-    """What an operator reads: of which store and what object; and nothing of a library."""
-    message = error.message
-    assert message.startswith("store 'far': ")
-    assert f"s3://{bucket.name}/{bucket.prefix}{KEY if keyed else ''}" in message
-    assert error.hint
-    for word in ("botocore", "urllib3", "Traceback", "An error occurred", "object at 0x", "\n"):
-        assert word not in message + error.hint
-    return message
 
 
 @pytest.mark.parametrize(("step", "fault", "tls"), WAYS)
@@ -309,200 +290,3 @@ def test_a_disk_that_is_full(full_weed: Weed, opening: Opening, place: Path) -> 
     full_weed.relieve()
     put(store, place, SMALL)
     all_is_well(bucket, SMALL)
-
-
-# -- the server itself refuses -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("fixture", ["weed_server", "tls_weed"])
-def test_a_clock_that_is_wrong(
-    request: pytest.FixtureRequest,
-    opening: Opening,
-    monkeypatch: pytest.MonkeyPatch,
-    place: Path,
-    fixture: str,
-) -> None:
-    """Both times are told, in a form that can be compared."""
-    server: Weed = request.getfixturevalue(fixture)
-    bucket = made(server)
-    store = opening(server, bucket)
-    late = datetime.now(UTC) + timedelta(hours=1)
-    with monkeypatch.context() as patch:
-        patch.setattr("botocore.auth.get_current_datetime", lambda **_: late.replace(tzinfo=None))
-        for doing in (store_small, find, read, list_):
-            with pytest.raises(StoreRefusedError, match="the clock here") as failed:
-                doing(store, place)
-            assert datetime.now(UTC).isoformat()[:13] in failed.value.message
-            assert f"the server's {datetime.now(UTC).isoformat()[:13]}" in failed.value.message
-    put(store, place, SMALL)
-
-
-CALLS: dict[str, Callable[[S3Store, Path], object]] = {
-    "put": store_small,
-    "put in parts": store_large,
-    "replace": lambda store, place: put(store, place, SMALL, replace=True),
-    "find": lambda store, _: store.find(KEY),
-    "stream": lambda store, _: got(store),
-    "stream nothing": lambda store, _: got(store, 0, 0),
-    "listed": lambda store, _: list(store.listed()),
-    "protect": lambda store, _: store.protect(KEY, HELD),
-    "remove": lambda store, _: store.remove(INDEX),
-    "tidy": lambda store, _: store.tidy(""),
-    "restore": lambda store, _: store.restore(KEY, 1),
-}
-
-
-@pytest.mark.parametrize("call", CALLS)
-def test_a_bucket_that_is_missing_is_no_empty_one(
-    weed_server: Weed, opening: Opening, place: Path, call: str
-) -> None:
-    store = opening(weed_server, "no-such-bucket")
-    with pytest.raises(StoreRefusedError, match="there is no bucket 'no-such-bucket'"):
-        CALLS[call](store, place)
-
-
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize(
-    ("which", "words"),
-    [
-        ("id", "does not know the access key id"),
-        ("secret", "the secret access key is not that of the access key id"),
-    ],
-)
-def test_wrong_credentials_are_told_apart(
-    weed_server: Weed, opening: Opening, place: Path, call: str, which: str, words: str
-) -> None:
-    store = opening(weed_server, "bucket")
-    (place / f"admin.{which}").write_text("guessed")
-    with pytest.raises(StoreRefusedError, match=words) as failed:
-        CALLS[call](store, place)
-    assert "guessed" not in failed.value.message + failed.value.hint
-
-
-@pytest.mark.parametrize(
-    ("call", "action"),
-    [
-        ("put", "s3:PutObject"),
-        ("put in parts", "s3:PutObject"),
-        ("replace", "s3:PutObject"),
-        ("protect", "s3:PutObjectLegalHold"),
-        ("remove", "s3:DeleteObject"),
-    ],
-)
-def test_who_may_only_read_is_told_what_is_missing(
-    weed_server: Weed, opening: Opening, place: Path, call: str, action: str
-) -> None:
-    bucket = made(weed_server, lock=True)
-    if call == "protect":
-        put(opening(weed_server, bucket), place, SMALL)
-    with pytest.raises(StoreRefusedError, match="access denied") as failed:
-        CALLS[call](opening(weed_server, bucket, "reader"), place)
-    assert action in failed.value.hint
-
-
-# -- the way there -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("call", CALLS)
-def test_a_server_that_is_down(weed_server: Weed, opening: Opening, place: Path, call: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    store = opening(weed_server, "bucket", endpoint_url=url)
-    with pytest.raises(StoreError, match=f"{url} cannot be reached .Connection refused") as failed:
-        CALLS[call](store, place)
-    assert not isinstance(failed.value, StoreRefusedError)
-
-
-def test_a_name_that_is_unknown(
-    weed_server: Weed, opening: Opening, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unknown(*_: Any, **__: Any) -> None:
-        raise socket.gaierror(-2, "Name or service not known")
-
-    monkeypatch.setattr("socket.getaddrinfo", unknown)
-    store = opening(weed_server, "bucket", endpoint_url="https://s3.example.org")
-    with pytest.raises(StoreError, match=r"cannot be reached \(Name or service not known"):
-        store.find(KEY)
-
-
-def test_a_connection_that_is_never_made(
-    weed_server: Weed, opening: Opening, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def silent(*_: Any, **__: Any) -> None:
-        raise TimeoutError("timed out")
-
-    monkeypatch.setattr("socket.socket.connect", silent)
-    store = opening(weed_server, "bucket", connect_timeout=7.0)
-    with pytest.raises(StoreError, match=r"no connection to .* within 7 s"):
-        store.find(KEY)
-
-
-def test_a_certificate_that_nobody_vouches_for(tls_weed: Weed, opening: Opening) -> None:
-    store = opening(tls_weed, made(tls_weed), ca_bundle=None)
-    with pytest.raises(StoreRefusedError, match="certificate is not trusted") as failed:
-        store.find(KEY)
-    assert "ca_bundle" in failed.value.hint
-    assert "_ssl.c" not in failed.value.message
-
-
-def test_a_certificate_for_another_name(tls_weed: Weed, opening: Opening) -> None:
-    url = tls_weed.endpoint.replace("127.0.0.1", "localhost")
-    store = opening(tls_weed, made(tls_weed), endpoint_url=url)
-    with pytest.raises(StoreRefusedError, match=r"not trusted \(.*localhost") as failed:
-        store.find(KEY)
-    assert "ca_bundle" in failed.value.hint
-
-
-def test_tls_where_there_is_none(weed_server: Weed, opening: Opening) -> None:
-    url = weed_server.endpoint.replace("http:", "https:")
-    store = opening(weed_server, "bucket", endpoint_url=url)
-    with pytest.raises(StoreRefusedError, match="does not speak TLS"):
-        store.find(KEY)
-
-
-def test_no_tls_where_there_is(tls_weed: Weed, opening: Opening) -> None:
-    url = tls_weed.endpoint.replace("https:", "http:")
-    store = opening(tls_weed, "bucket", endpoint_url=url)
-    with pytest.raises(StoreRefusedError, match=r"refuses \(400") as failed:
-        store.find(KEY)
-    assert "https" in failed.value.hint
-
-
-def test_what_does_not_speak_s3(weed_server: Weed, opening: Opening, place: Path) -> None:
-    """A portal that wants to be logged in to, say."""
-
-    def portal(exchange: Any) -> None:
-        exchange.reply(200, b"<html><p>Welcome!</html>", {"Content-Type": "text/html"})
-
-    with faults(weed_server, [Rule(".*", "", portal, times=None)]) as through:
-        store = opening(through, made(weed_server))
-        for call in (store_small, find, read, list_):
-            with pytest.raises(StoreError) as failed:
-                call(store, place)
-            assert "store 'far': " in failed.value.message
-
-
-def test_no_trace_of_a_secret(weed_server: Weed, opening: Opening, place: Path) -> None:
-    """Not even where everything is printed."""
-    store = opening(weed_server, "no-such-bucket")
-    with pytest.raises(StoreRefusedError) as failed:
-        put(store, place, SMALL)
-    printed = "".join(traceback.format_exception(failed.value))
-    assert weed_server.credentials()[1] not in printed
-
-
-def test_what_is_wrong_with_an_object_is_told_of_it(
-    weed_server: Weed, opening: Opening, place: Path
-) -> None:
-    bucket = made(weed_server)
-    store = opening(weed_server, bucket)
-    with pytest.raises(NotFoundError) as failed:
-        got(store)
-    said(failed.value, bucket)
-    put(store, place, SMALL)
-    with pytest.raises(IntegrityError, match="exists and holds something else") as other:
-        put(store, place, b"other")
-    said(other.value, bucket)
-    with pytest.raises(IntegrityError, match="ends 1 bytes too early") as short:
-        got(store, 0, len(SMALL) + 1)
-    said(short.value, bucket)
