@@ -12,7 +12,8 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,23 +25,58 @@ from hypothesis import strategies as st
 from archiver.errors import IntegrityError, NotFoundError, SpoolDamagedError, StoreError
 from archiver.manifest import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, date_prefix, source_prefix
 from archiver.stores import Store, open_store
-from archiver.targets import LocalTarget
+from archiver.stores.s3 import S3Store
+from archiver.targets import LocalTarget, Target
 from tests.conftest import MEMORY
+from tests.s3.weed import Weed
+from tests.stores.bucket import made, target
 
 KEY = "host=mx1/source=maillog/date=2026-05-04/maillog-20260504T100000Z-000001.log.zst"
 MIB = 2**20
 LARGE = random.Random(1).randbytes(3 * MIB + 7)
 ILL_FORMED = ["", "/", "/x", "x/", "a//b", ".", "..", "a/../b", "./a", "a/.", "a\0b", "a/\0"]
-# Asked twice for the same place, each makes another store of the same objects.
-STORES: dict[str, Callable[[Path], Store]] = {
-    "local": lambda place: open_store(LocalTarget("local", place / "store")),
+Place = Callable[[Path], Target]
+
+
+def in_a_directory(_request: pytest.FixtureRequest) -> Place:
+    return lambda place: LocalTarget("local", place / "store")
+
+
+def in_a_bucket(request: pytest.FixtureRequest) -> Place:
+    """On a real server, each place below a prefix of its own."""
+    server: Weed = request.getfixturevalue("weed_server")
+    secrets = request.getfixturevalue("tmp_path_factory").mktemp("secrets")
+    bucket = target(secrets, server, made(server).name)
+    return lambda place: replace(bucket, prefix=f"{hashlib.sha256(bytes(place)).hexdigest()[:16]}/")
+
+
+# Asked twice for the same place, each tells the same one.
+STORES: dict[str, Callable[[pytest.FixtureRequest], Place]] = {
+    "local": in_a_directory,
+    "s3": in_a_bucket,
 }
 
 
+@contextmanager
+def opening(request: pytest.FixtureRequest, place: Path) -> Iterator[Callable[[], Store]]:
+    """Give what opens a store, each time anew, in the same place; all are closed at the end."""
+    where = STORES[request.param](request)(place)
+    with ExitStack() as stack:
+
+        def open_() -> Store:
+            store = open_store(where)
+            if isinstance(store, S3Store):
+                stack.callback(store.close)
+            return store
+
+        yield open_
+
+
 @pytest.fixture(params=STORES)
-def again(request: pytest.FixtureRequest, place: Path) -> Callable[[], Store]:
+def again(request: pytest.FixtureRequest, place: Path) -> Iterator[Callable[[], Store]]:
     """What opens a store, each time anew, in the same place."""
-    return lambda: STORES[request.param](place)
+    with opening(request, place) as open_:
+        yield open_
 
 
 @pytest.fixture
@@ -52,8 +88,11 @@ def store(again: Callable[[], Store]) -> Store:
 @pytest.fixture(scope="module", params=STORES)
 def filled(request: pytest.FixtureRequest) -> Iterator[Store]:
     """A store that examples of properties fill up, each below names of its own."""
-    with tempfile.TemporaryDirectory(dir=MEMORY if os.path.isdir(MEMORY) else None) as directory:
-        yield STORES[request.param](Path(directory))
+    with (
+        tempfile.TemporaryDirectory(dir=MEMORY if os.path.isdir(MEMORY) else None) as directory,
+        opening(request, Path(directory)) as open_,
+    ):
+        yield open_()
 
 
 def put(store: Store, key: str, content: bytes, promised: bytes | None = None) -> None:
@@ -265,7 +304,9 @@ def test_streams_that_are_not_read_to_their_end_hold_nothing(store: Store) -> No
     with pytest.raises(IntegrityError):
         got(store, KEY, len(LARGE), 1)
     next(iter(keys_in(store)))
-    assert before == descriptors()
+    assert len(before) == len(descriptors())
+    if store.is_near:  # a far one connects anew, perhaps by another number
+        assert before == descriptors()
 
 
 # -- keys ------------------------------------------------------------------------------------
