@@ -89,7 +89,7 @@ class S3Target:
     legal_hold: bool = False
     max_bandwidth: int = 0
     part_size: int = 16 * MIB
-    connect_timeout: float = 5.0
+    connect_timeout: float = 20.0
     read_timeout: float = 60.0
     attempts: int = 5
 
@@ -149,7 +149,7 @@ def _s3(table: Table, name: str) -> S3Target:
         max_bandwidth=_bounded(table, "max_bandwidth", size, "0", "1KiB", "1000GB", or_none=True),
         # The bounds are S3's own ("Amazon S3 multipart upload limits").
         part_size=_bounded(table, "part_size", size, "16MiB", "5MiB", "5GiB"),
-        connect_timeout=_bounded(table, "connect_timeout", seconds, "5s", "100ms", "1h"),
+        connect_timeout=_bounded(table, "connect_timeout", seconds, "20s", "100ms", "1h"),
         read_timeout=_bounded(table, "read_timeout", seconds, "60s", "100ms", "1h"),
         attempts=table.take("attempts", int, 5),
     )
