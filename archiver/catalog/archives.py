@@ -1,9 +1,4 @@
-"""The catalog: which archives there are, what they hold, and where their copies are.
-
-All SQL of this program. Everything in it is derived from the manifests on the stores, and
-module `catchup` derives it again.
-Write-ahead logging (sqlite.org/wal.html): readers go on while a run writes.
-"""
+"""What is catalogued of archives, their copies, and what there is beside them."""
 
 import json
 import os
@@ -17,8 +12,8 @@ from itertools import chain
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from archiver.durable import remove
-from archiver.errors import DiskError, IntegrityError, NoSpaceError
+from archiver.catalog.tables import COPIES, DDL, REBUILD_HINT, TABLES, checksum, explained
+from archiver.errors import IntegrityError
 from archiver.manifest import (
     ARCHIVE_SUFFIX,
     INDEX_SUFFIX,
@@ -32,94 +27,6 @@ from archiver.manifest import (
 )
 from archiver.objects import Protection, Receipt
 from archiver.zone import local_date
-
-SCHEMA = 3
-REBUILD_HINT = "it is derived data: `archiver catalog rebuild` makes it anew from the stores"
-DDL = """
-CREATE TABLE manifest (
-    key      TEXT PRIMARY KEY,  -- of the manifest, on every store
-    host     TEXT NOT NULL,
-    source   TEXT NOT NULL,
-    date     TEXT NOT NULL,     -- YYYY-MM-DD, in the host's zone
-    sequence INTEGER NOT NULL,  -- place in the chain of its host and source
-    digest   TEXT NOT NULL,     -- SHA-256 of document
-    earliest INTEGER NOT NULL,  -- seconds since 1970 UTC
-    latest   INTEGER NOT NULL,
-    segment  TEXT,              -- name of the segment; NULL: a day without lines
-    origin   TEXT,              -- run, import; NULL likewise
-    written  INTEGER,           -- when the segment was rotated; NULL likewise
-    segment_sha256 TEXT,
-    lines    INTEGER NOT NULL,
-    raw_size INTEGER NOT NULL,  -- bytes of log
-    size     INTEGER NOT NULL,  -- bytes of archive; 0: a day without lines
-    sha256   TEXT NOT NULL,     -- of the archive
-    document BLOB NOT NULL,     -- the manifest, as stored, compressed with zlib
-    checksum INTEGER NOT NULL   -- of all of the above: SQLite itself keeps none
-) STRICT;
-CREATE INDEX manifest_by_chain ON manifest (host, source, sequence);
-CREATE INDEX manifest_by_time ON manifest (host, source, latest);
-CREATE INDEX manifest_by_segment ON manifest (segment_sha256);
-CREATE TABLE copy (
-    key    TEXT NOT NULL,
-    target TEXT NOT NULL,
-    checksum INTEGER NOT NULL,
-    PRIMARY KEY (key, target)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE receipt (
-    key     TEXT NOT NULL,     -- of an archive or a manifest
-    target  TEXT NOT NULL,
-    size    INTEGER NOT NULL,
-    sha256  TEXT NOT NULL,     -- of what was read back
-    at      INTEGER NOT NULL,  -- when that was
-    version TEXT,              -- the store's own name for these bytes
-    mode    TEXT NOT NULL,     -- of the lock, as the store told; empty: none
-    until   INTEGER NOT NULL,
-    hold    INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    PRIMARY KEY (key, target)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE sidecar (
-    key    TEXT NOT NULL,      -- of an index, of one archive or of a run of them
-    target TEXT NOT NULL,
-    pages  INTEGER NOT NULL,   -- how many it has there
-    checksum INTEGER NOT NULL,
-    PRIMARY KEY (key, target)
-) STRICT, WITHOUT ROWID;
-"""
-COPIES = ("copy", "receipt", "sidecar")
-TABLES = ("manifest", *COPIES)
-
-
-CANNOT_BE_USED = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_READONLY,
-    }
-)
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Say in our own words what SQLite says (sqlite.org/rescode.html)."""
-    try:
-        yield
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            raise NoSpaceError(
-                "no space left for the catalog",
-                hint="free some space on the file system of state_dir, then run again",
-            ) from error
-        if code in CANNOT_BE_USED:
-            raise DiskError(
-                f"the catalog cannot be used: {error}",
-                hint="may this user read and write state_dir, and is its disk well?",
-            ) from error
-        raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
 
 
 @dataclass(frozen=True)
@@ -172,7 +79,7 @@ class Catalog:
     def close(self) -> None:
         self._sql.close()
 
-    @_explained()
+    @explained()
     def is_whole(self) -> bool:
         """Whether SQLite finds the file whole, and every row in it is as it was written."""
         if self._sql.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
@@ -183,16 +90,16 @@ class Catalog:
             if self._sql.execute(schema).fetchall() != empty.execute(schema).fetchall():
                 return False
         rows = chain.from_iterable(self._sql.execute(f"SELECT * FROM {t}") for t in TABLES)  # noqa: S608
-        return all(_checksum(row[:-1]) == row[-1] for row in rows)
+        return all(checksum(row[:-1]) == row[-1] for row in rows)
 
     # -- questions ---------------------------------------------------------------------
 
-    @_explained()
+    @explained()
     def count(self) -> int:
         (count,) = self._sql.execute("SELECT count(*) FROM manifest").fetchone()
         return int(count)
 
-    @_explained()
+    @explained()
     def head(self, source: str) -> Head:
         """Return the newest manifest of a source's chain."""
         row = self._sql.execute(
@@ -211,7 +118,7 @@ class Catalog:
         wanted = json.dumps(sorted(numbers))
         return self._archived("sequence IN (SELECT value FROM json_each(?))", source, wanted)
 
-    @_explained()
+    @explained()
     def numbers(self, source: str, start: int, end: int) -> list[int]:
         """Return the numbers of the archives that may hold lines of start <= time < end."""
         rows = self._sql.execute(
@@ -221,7 +128,7 @@ class Catalog:
         )
         return [int(number) for (number,) in rows]
 
-    @_explained()
+    @explained()
     def unindexed(self, source: str, first: int, last: int) -> list[str]:
         """Return the manifests, with a number from first to last, of archives without an index."""
         rows = self._sql.execute(
@@ -232,7 +139,7 @@ class Catalog:
         )
         return [str(key) for (key,) in rows]
 
-    @_explained()
+    @explained()
     def summaries(self, source: str) -> list[Summary]:
         """Return what there is of a source, in the order of the names."""
         rows = self._sql.execute(
@@ -248,7 +155,7 @@ class Catalog:
             summaries.append(Summary(*every))
         return summaries
 
-    @_explained()
+    @explained()
     def digest_of(self, key: str) -> str | None:
         """Return the digest of a catalogued manifest."""
         row = self._sql.execute("SELECT digest FROM manifest WHERE key = ?", (key,)).fetchone()
@@ -263,7 +170,7 @@ class Catalog:
         found = [each.manifest for each in self._archived("segment = ?", source, name)]
         return sorted(found, key=lambda manifest: manifest.sequence)
 
-    @_explained()
+    @explained()
     def keys_of(self, source: str, sequence: int) -> list[str]:
         """Return the manifests with that number in a source's chain: one, if all is well."""
         rows = self._sql.execute(
@@ -272,7 +179,7 @@ class Catalog:
         )
         return [str(key) for (key,) in rows]
 
-    @_explained()
+    @explained()
     def is_one_chain(self, source: str, first: int, last: int) -> bool:
         """Whether there is one manifest with each number from first to last, and no other."""
         row = self._sql.execute(
@@ -296,7 +203,7 @@ class Catalog:
             for table in COPIES:
                 self._sql.execute(f"DELETE FROM {table} WHERE target = ?", (target,))  # noqa: S608
 
-    @_explained()
+    @explained()
     def days(self, source: str, zone: ZoneInfo) -> frozenset[date]:
         """Return the log dates that have a manifest, of lines or of their absence.
 
@@ -312,7 +219,7 @@ class Catalog:
             local_date(instant, zone) for _, *both in rows for instant in both
         )
 
-    @_explained()
+    @explained()
     def last_watched(self, source: str) -> date | None:
         """Return the last day that was rotated or found empty here, imports apart."""
         (day,) = self._sql.execute(
@@ -322,7 +229,7 @@ class Catalog:
         ).fetchone()
         return date.fromisoformat(day) if day else None
 
-    @_explained()
+    @explained()
     def last_rotation(self, source: str) -> int | None:
         """Return when the newest segment was rotated, by the clock of that time."""
         row = self._sql.execute(
@@ -332,7 +239,7 @@ class Catalog:
         ).fetchone()
         return int(row[0]) if row else None
 
-    @_explained()
+    @explained()
     def _archived(self, condition: str, source: str, *values: object) -> list[Archived]:
         rows = self._sql.execute(
             "SELECT document, (SELECT group_concat(target, char(10)) FROM copy"  # noqa: S608
@@ -362,7 +269,7 @@ class Catalog:
             return found
         raise IntegrityError(f"{key} is not catalogued", hint=REBUILD_HINT)
 
-    @_explained()
+    @explained()
     def document(self, key: str) -> bytes:
         """Return a manifest's bytes, as stored. Raises: IntegrityError: it is not catalogued."""
         row = self._sql.execute("SELECT document FROM manifest WHERE key = ?", (key,)).fetchone()
@@ -370,7 +277,7 @@ class Catalog:
             raise IntegrityError(f"{key} is not catalogued", hint=REBUILD_HINT)
         return zlib.decompress(row[0])
 
-    @_explained()
+    @explained()
     def lacking(self, source: str, target: str) -> list[str]:
         """Return the manifests of which a target has no copy, but another one has, in order."""
         rows = self._sql.execute(
@@ -382,7 +289,7 @@ class Catalog:
         )
         return [str(key) for (key,) in rows]
 
-    @_explained()
+    @explained()
     def receipts(self, source: str) -> dict[tuple[str, str], Receipt]:
         """Return the receipts of a source's copies, by key and target."""
         rows = self._sql.execute(
@@ -396,13 +303,13 @@ class Catalog:
             for key, target, size, sha256, at, version, mode, until, hold, _ in rows
         }
 
-    @_explained()
+    @explained()
     def indexes_in(self, target: str) -> set[str]:
         """Return the keys of the indexes that a target holds."""
         rows = self._sql.execute("SELECT key FROM sidecar WHERE target = ?", (target,))
         return {str(key) for (key,) in rows}
 
-    @_explained()
+    @explained()
     def index_pages(self, key: str) -> dict[str, int]:
         """Return how many pages an index has, in each target that holds it."""
         rows = self._sql.execute(
@@ -415,7 +322,7 @@ class Catalog:
     @contextmanager
     def changing(self) -> Iterator[None]:
         """What is noted within becomes durable together, or not at all."""
-        with _explained(), self._sql:
+        with explained(), self._sql:
             yield
 
     def add(
@@ -462,11 +369,11 @@ class Catalog:
         )
         self._sql.execute(
             f"INSERT OR IGNORE INTO manifest VALUES ({', '.join('?' * (len(row) + 1))})",  # noqa: S608
-            (*row, _checksum(row)),
+            (*row, checksum(row)),
         )
 
     def note_copy(self, key: str, target: str) -> None:
-        row = (key, target, _checksum((key, target)))
+        row = (key, target, checksum((key, target)))
         self._sql.execute("INSERT OR IGNORE INTO copy VALUES (?, ?, ?)", row)
 
     def note_receipt(self, receipt: Receipt) -> None:
@@ -484,10 +391,10 @@ class Catalog:
         )
         marks = ", ".join("?" * (len(row) + 1))
         insert = f"INSERT OR REPLACE INTO receipt VALUES ({marks})"  # noqa: S608
-        self._sql.execute(insert, (*row, _checksum(row)))
+        self._sql.execute(insert, (*row, checksum(row)))
 
     def note_index(self, key: str, target: str, pages: int) -> None:
-        row = (key, target, pages, _checksum((key, target, pages)))
+        row = (key, target, pages, checksum((key, target, pages)))
         self._sql.execute("INSERT OR REPLACE INTO sidecar VALUES (?, ?, ?, ?)", row)
 
     def forget_index(self, key: str, target: str) -> None:
@@ -500,80 +407,5 @@ class Catalog:
             self._sql.execute("DELETE FROM receipt WHERE (key, target) = (?, ?)", (each, target))
 
 
-def _checksum(row: Sequence[object]) -> int:
-    """Against what a bad disk does, or a careless editor; not against an enemy."""
-    checksum = 0
-    for value in row:
-        data = value if isinstance(value, bytes) else repr(value).encode()
-        checksum = zlib.crc32(data, checksum)
-    return checksum
-
-
 def _targets(joined: str | None) -> tuple[str, ...]:
     return tuple(sorted((joined or "").split()))
-
-
-@contextmanager
-def opened(path: Path, host: str) -> Iterator[Catalog]:
-    """Open an existing catalog, read or write.
-
-    Raises: IntegrityError: it is missing, damaged, or of another schema; make it anew.
-    DiskError, NoSpaceError: it cannot be used now, whatever it is.
-    """
-    if not path.exists():
-        raise IntegrityError(f"there is no catalog at {path}", hint=REBUILD_HINT)
-    file = os.stat(path)
-    with _explained():
-        connection = sqlite3.connect(path, timeout=30)
-    with closing(connection):
-        with _explained():
-            (schema,) = connection.execute("PRAGMA user_version").fetchone()
-            # FULL: what the catalog says is stored must not be forgotten by a power cut.
-            connection.execute("PRAGMA synchronous = FULL")
-        if schema != SCHEMA:
-            raise IntegrityError(f"{path} has schema {schema}, not {SCHEMA}", hint=REBUILD_HINT)
-        yield Catalog(connection, host, file)
-
-
-@contextmanager
-def nowhere(host: str) -> Iterator[Catalog]:
-    """Open an empty catalog that is forgotten: for a run that cannot have a real one."""
-    with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(DDL)
-        yield Catalog(connection, host)
-
-
-def is_sound(path: Path) -> bool:
-    """Whether the file is a catalog, whole, of this schema.
-
-    Raises: DiskError, NoSpaceError: that cannot be told now.
-    """
-    try:
-        with opened(path, "") as catalog:
-            return catalog.is_whole()
-    except IntegrityError:
-        return False
-
-
-@contextmanager
-def making(path: Path, host: str) -> Iterator[Catalog]:
-    """Fill a new catalog, which is at `path`, whole and alone, when the context has ended."""
-    try:
-        with _explained(), closing(sqlite3.connect(path)) as connection:
-            connection.executescript(DDL)
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
-            yield Catalog(connection, host)
-        with _explained(), closing(sqlite3.connect(path)) as connection:
-            # As the last step: it is written into the file, and makes two more beside it.
-            connection.execute("PRAGMA journal_mode = WAL")
-    except BaseException:
-        remove(path)
-        raise
-    finally:
-        for beside in files_beside(path):
-            remove(beside)
-
-
-def files_beside(path: Path) -> list[Path]:
-    """Return what SQLite may keep beside a catalog (sqlite.org/tempfiles.html)."""
-    return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]

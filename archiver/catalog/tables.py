@@ -1,0 +1,104 @@
+"""The catalog's tables, and what SQLite says about them in our own words."""
+
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from archiver.errors import DiskError, IntegrityError, NoSpaceError
+
+SCHEMA = 3
+REBUILD_HINT = "it is derived data: `archiver catalog rebuild` makes it anew from the stores"
+DDL = """
+CREATE TABLE manifest (
+    key      TEXT PRIMARY KEY,  -- of the manifest, on every store
+    host     TEXT NOT NULL,
+    source   TEXT NOT NULL,
+    date     TEXT NOT NULL,     -- YYYY-MM-DD, in the host's zone
+    sequence INTEGER NOT NULL,  -- place in the chain of its host and source
+    digest   TEXT NOT NULL,     -- SHA-256 of document
+    earliest INTEGER NOT NULL,  -- seconds since 1970 UTC
+    latest   INTEGER NOT NULL,
+    segment  TEXT,              -- name of the segment; NULL: a day without lines
+    origin   TEXT,              -- run, import; NULL likewise
+    written  INTEGER,           -- when the segment was rotated; NULL likewise
+    segment_sha256 TEXT,
+    lines    INTEGER NOT NULL,
+    raw_size INTEGER NOT NULL,  -- bytes of log
+    size     INTEGER NOT NULL,  -- bytes of archive; 0: a day without lines
+    sha256   TEXT NOT NULL,     -- of the archive
+    document BLOB NOT NULL,     -- the manifest, as stored, compressed with zlib
+    checksum INTEGER NOT NULL   -- of all of the above: SQLite itself keeps none
+) STRICT;
+CREATE INDEX manifest_by_chain ON manifest (host, source, sequence);
+CREATE INDEX manifest_by_time ON manifest (host, source, latest);
+CREATE INDEX manifest_by_segment ON manifest (segment_sha256);
+CREATE TABLE copy (
+    key    TEXT NOT NULL,
+    target TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (key, target)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE receipt (
+    key     TEXT NOT NULL,     -- of an archive or a manifest
+    target  TEXT NOT NULL,
+    size    INTEGER NOT NULL,
+    sha256  TEXT NOT NULL,     -- of what was read back
+    at      INTEGER NOT NULL,  -- when that was
+    version TEXT,              -- the store's own name for these bytes
+    mode    TEXT NOT NULL,     -- of the lock, as the store told; empty: none
+    until   INTEGER NOT NULL,
+    hold    INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (key, target)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sidecar (
+    key    TEXT NOT NULL,      -- of an index, of one archive or of a run of them
+    target TEXT NOT NULL,
+    pages  INTEGER NOT NULL,   -- how many it has there
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (key, target)
+) STRICT, WITHOUT ROWID;
+"""
+COPIES = ("copy", "receipt", "sidecar")
+TABLES = ("manifest", *COPIES)
+
+CANNOT_BE_USED = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Say in our own words what SQLite says (sqlite.org/rescode.html)."""
+    try:
+        yield
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise NoSpaceError(
+                "no space left for the catalog",
+                hint="free some space on the file system of state_dir, then run again",
+            ) from error
+        if code in CANNOT_BE_USED:
+            raise DiskError(
+                f"the catalog cannot be used: {error}",
+                hint="may this user read and write state_dir, and is its disk well?",
+            ) from error
+        raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
+
+
+def checksum(row: Sequence[object]) -> int:
+    """Against what a bad disk does, or a careless editor; not against an enemy."""
+    found = 0
+    for value in row:
+        data = value if isinstance(value, bytes) else repr(value).encode()
+        found = zlib.crc32(data, found)
+    return found
