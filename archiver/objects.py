@@ -48,7 +48,7 @@ class Receipt:
     """That a copy was read back, and its SHA-256 found to be what it must be.
 
     key: of the object. at: when, in seconds since 1970 UTC. version, protection: as the store
-    told then.
+    told then. sound: nothing that is known speaks against it since.
     """
 
     key: str
@@ -58,3 +58,4 @@ class Receipt:
     at: int
     version: str | None = None
     protection: Protection = UNPROTECTED
+    sound: bool = True
