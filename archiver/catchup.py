@@ -4,7 +4,7 @@ On an empty catalog that is a rebuild, with the same content whatever became of 
 and a reader who cannot have the catalog makes one for himself, in memory.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,7 +19,10 @@ from archiver.errors import (
     StoreAwayError,
     StoreError,
 )
+from archiver.ledger import decode as decode_record
+from archiver.ledger import ledger_prefix, number_of
 from archiver.manifest import (
+    ARCHIVE_SUFFIX,
     INDEX_SUFFIXES,
     MANIFEST_SUFFIX,
     Manifest,
@@ -36,29 +39,51 @@ AT_ONCE = 16
 BATCH = 128
 
 
-def catch_up(catalog: Catalog, stores: Sequence[Store]) -> list[ArchiverError]:
+def catch_up(
+    catalog: Catalog, stores: Sequence[Store], away: set[str] | None = None
+) -> list[ArchiverError]:
     """Catalogue what the stores hold, and forget the copies that are gone.
 
-    Returns what is wrong with them: manifests that cannot be read, copies that are
-    gone, stores that do not answer (whose copies stay as they were).
+    away: gets the names of the stores that do not answer (whose copies stay as they were). Returns
+    what is wrong with them: documents that cannot be read, copies that are gone, such stores.
     """
     problems: list[ArchiverError] = []
     catalog.forget_other_targets([store.name for store in stores])
+    listings: list[tuple[Store, dict[str, int]]] = []
     with catalog.changing():
         for store in stores:
             try:
-                _catch_up_with(catalog, store, problems)
+                listings.append((store, _listed(catalog, store)))
             except ArchiverError as problem:
                 problems.append(problem)
+                if away is not None:
+                    away.add(store.name)
+        # First the ledger: it tells which archives are no longer to be there.
+        for catch_up_with in (_catch_up_with_ledger, _catch_up_with):
+            for store, sizes in listings:
+                try:
+                    catch_up_with(catalog, store, sizes, problems)
+                except ArchiverError as problem:
+                    problems.append(problem)
+    if (number := catalog.records.first_unchained()) is not None:
+        problems.append(unchained(catalog.host, number))
     return problems
 
 
-def _catch_up_with(catalog: Catalog, store: Store, problems: list[ArchiverError]) -> None:
+def unchained(host: str, number: int) -> ChainError:
+    return ChainError(
+        f"{ledger_prefix(host)}: record {number} does not follow the one before it",
+        hint="a record is missing or was changed: bring it back from another copy. Until then "
+        "nothing is destroyed",
+        key=f"{ledger_prefix(host)}{number:08d}",
+    )
+
+
+def _listed(catalog: Catalog, store: Store) -> dict[str, int]:
+    """Return the sizes of all that a store has of the host."""
+    sizes = {each.key: each.size for each in store.listed(host_prefix(catalog.host))}
     known = catalog.copies_in(store.name)
-    prefix = host_prefix(catalog.host)
-    sizes = {each.key: each.size for each in store.listed(prefix)}
-    stored = {key for key in sizes if key.endswith(MANIFEST_SUFFIX)}
-    if known and not stored:
+    if known and not any(key.endswith(MANIFEST_SUFFIX) for key in sizes):
         raise StoreAwayError(
             f"store {store.name!r} is empty, but {len(known)} archives were there",
             hint="is it mounted, and the right one? If it was replaced, `archiver sync --refill "
@@ -66,14 +91,83 @@ def _catch_up_with(catalog: Catalog, store: Store, problems: list[ArchiverError]
             "rebuild` begins anew",
             store=store.name,
         )
+    return sizes
+
+
+def _catch_up_with_ledger(
+    catalog: Catalog, store: Store, sizes: Mapping[str, int], problems: list[ArchiverError]
+) -> None:
+    known = catalog.records.copies_in(store.name)
+    stored = {key for key in sizes if number_of(key) is not None}
+    new = sorted(stored - known)
+    for key, document in _documents(store, new):
+        try:
+            _take_record(catalog, store, key, document)
+        except ArchiverError as problem:
+            problems.append(problem)
+    if new:
+        catalog.records.refold()
+    _forget_gone(catalog, store, known - stored, problems)
+
+
+def _take_record(catalog: Catalog, store: Store, key: str, document: bytes | ArchiverError) -> None:
+    if isinstance(document, (IntegrityError, NotFoundError)):
+        raise ChainError(document.message, hint=document.hint, key=key) from document
+    if isinstance(document, ArchiverError):
+        raise document
+    try:
+        record = decode_record(document)
+    except ValueError as error:
+        raise ChainError(
+            f"{key}: {error}",
+            hint="the record is damaged; bring it back from another copy",
+            key=key,
+        ) from error
+    if record.key != key:
+        raise ChainError(
+            f"{key} is the record {record.key}",
+            hint="it was renamed or copied; put it back under its own name",
+            key=key,
+        )
+    if not catalog.records.note(record, document):
+        raise ChainError(
+            f"store {store.name!r}: {key} differs from the catalog's or another store's",
+            hint="one of the two was changed: the next record's `previous` tells which is right",
+            key=key,
+        )
+    catalog.note_copy(key, store.name)
+
+
+def _catch_up_with(
+    catalog: Catalog, store: Store, sizes: Mapping[str, int], problems: list[ArchiverError]
+) -> None:
+    known = catalog.copies_in(store.name)
+    stored = {key for key in sizes if key.endswith(MANIFEST_SUFFIX)}
+    expired = catalog.records.expired()
     for key, document in _documents(store, sorted(stored - known)):
         try:
-            _take(catalog, store, key, document, sizes)
+            _take(catalog, store, key, document, sizes, expired.keys())
         except ArchiverError as problem:
             problems.append(problem)
     indexes = {key: size for key, size in sizes.items() if key.endswith(INDEX_SUFFIXES)}
     _catch_up_with_indexes(catalog, store, indexes)
-    gone = sorted(known - stored)
+    _forget_gone(catalog, store, known - stored, problems)
+    problems += [
+        IntegrityError(
+            f"store {store.name!r}: {archive} is there, but it was destroyed (certificate "
+            f"{certificate})",
+            hint="an old copy was put back: remove it there",
+        )
+        for key, certificate in expired.items()
+        for archive in [key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX]
+        if certificate is not None and archive in sizes
+    ]
+
+
+def _forget_gone(
+    catalog: Catalog, store: Store, keys: Collection[str], problems: list[ArchiverError]
+) -> None:
+    gone = sorted(keys)
     for key in gone:
         catalog.forget_copy(key, store.name)
     if gone:
@@ -121,8 +215,11 @@ def _take(
     key: str,
     document: bytes | ArchiverError,
     sizes: Mapping[str, int],
+    expired: Collection[str],
 ) -> None:
-    """Catalogue a manifest that was read. sizes: of all that the store has."""
+    """Catalogue a manifest that was read. sizes: of all that the store has. expired: manifests
+    whose archives are not to be there, or not for long.
+    """
     if isinstance(document, (IntegrityError, NotFoundError)):
         raise ChainError(document.message, hint=document.hint, key=key) from document
     if isinstance(document, ArchiverError):
@@ -136,12 +233,13 @@ def _take(
         )
     # Also without its archive: the next manifest of the chain follows this one.
     catalog.note(manifest, document)
-    if not manifest.is_empty_day and sizes.get(manifest.archive_key) != manifest.size:
+    whole = manifest.is_empty_day or sizes.get(manifest.archive_key) == manifest.size
+    if not whole and key not in expired:
         raise IntegrityError(
             f"store {store.name!r}: {manifest.archive_key} is gone or cut short",
             hint="bring it back from another copy",
         )
-    catalog.note_copy(key, store.name)
+    catalog.note_copy(key, store.name, whole=whole)
     if len(doubled := catalog.keys_of(manifest.source, manifest.sequence)) > 1:
         raise ChainError(
             f"{' and '.join(doubled)} have one number: the chain forks there",
@@ -169,8 +267,10 @@ def _decode_as(key: str, document: bytes) -> Manifest:
     return manifest
 
 
-def rebuild(path: Path, host: str, stores: Sequence[Store]) -> list[ArchiverError]:
-    """Make the catalog anew from the stores; returns what is wrong with those.
+def rebuild(
+    path: Path, host: str, stores: Sequence[Store], away: set[str] | None = None
+) -> list[ArchiverError]:
+    """Make the catalog anew from the stores; returns what is wrong with those. away: as above.
 
     Raises: StoreError, ChainError: the end of a chain cannot be known, because a store is away or
     empty, or a manifest cannot be trusted. To go on without it would fork the chain; so the old
@@ -181,7 +281,7 @@ def rebuild(path: Path, host: str, stores: Sequence[Store]) -> list[ArchiverErro
         remove(leftover)
     try:
         with making(new, host) as catalog:
-            problems = catch_up(catalog, stores)
+            problems = catch_up(catalog, stores, away)
             _refuse_to_guess(catalog, stores, problems)
         for old in files_beside(path):
             remove(old)
@@ -199,7 +299,9 @@ def _refuse_to_guess(
     for problem in problems:
         if isinstance(problem, ChainError):
             source, sequence = place(problem.key)
-            if sequence >= catalog.head(source).sequence:
+            number = number_of(problem.key)
+            head = catalog.head(source) if number is None else catalog.records.head()
+            if (sequence if number is None else number) >= head.sequence:
                 raise problem
         if isinstance(problem, StoreError) and not problem.retryable:
             raise problem

@@ -45,11 +45,13 @@ def copy(
     *,
     now: int,
     mend: bool = False,
+    whole: bool = True,
 ) -> Copies:
     """Bring one manifest (its stored bytes: `document`) and its archive to every store.
 
     directory: where both are, and perhaps an index. A store that fails does not keep the others
     from getting theirs. mend: what a store has under these keys is replaced, if it is not that.
+    whole: with the archive.
     """
     done, receipts, failures, indexes = [], [], [], {}
     index = directory / os.path.basename(manifest.index_key)
@@ -57,7 +59,7 @@ def copy(
         try:
             protection = store.protection(manifest.date, now)
             given = []
-            for key, sha256 in digests(manifest, document).items():
+            for key, sha256 in digests(manifest, document, whole=whole).items():
                 if mend and store.find(key) and not _gives(store, key, sha256):
                     put = store.replace
                 else:
@@ -77,10 +79,10 @@ def copy(
     return Copies(tuple(done), tuple(receipts), indexes, tuple(failures))
 
 
-def digests(manifest: Manifest, document: bytes) -> dict[str, str]:
+def digests(manifest: Manifest, document: bytes, *, whole: bool = True) -> dict[str, str]:
     """Return what a copy consists of, key by key in the order of storing, and their SHA-256."""
     found = {manifest.archive_key: manifest.sha256, manifest.manifest_key: digest(document)}
-    if manifest.is_empty_day:
+    if manifest.is_empty_day or not whole:
         del found[manifest.archive_key]
     return found
 

@@ -352,17 +352,17 @@ def _released(hold: Hold, record: Record, reason: str) -> Hold:
     )
 
 
-def newest_instant(records: Iterable[Record]) -> int | None:
+def newest_instant(moments: Iterable[tuple[int, bool]]) -> int | None:
     """Return the newest instant that the records make credible; None: there are none.
 
-    One that is far ahead of those before it, and whatever follows, does not count until a person
-    says so: a clock that has jumped would else vouch for itself the night after.
+    moments: of each record its instant, and whether it confirms the clock. One that is far ahead
+    of those before it, and whatever follows, does not count until a person says so: a clock that
+    has jumped would else vouch for itself the night after.
     """
     newest: int | None = None
-    for record in records:
-        confirmed = isinstance(record.body, ClockConfirmed)
-        if newest is None or confirmed or newest < record.at <= newest + DOUBTFUL * DAY_SECONDS:
-            newest = record.at
+    for at, confirmed in moments:
+        if newest is None or confirmed or newest < at <= newest + DOUBTFUL * DAY_SECONDS:
+            newest = at
     return newest
 
 

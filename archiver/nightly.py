@@ -255,6 +255,7 @@ def run(
                 complete[source.name] = night.report.complete.isoformat()
             if live := rotate.identity(source):
                 logs[source.name] = live
+        under_way.note_copies()
         if under_way.unchained and not report.failures:
             report.problems.append(under_way.unchained)
         with explained("noting how the run ended"):

@@ -7,10 +7,11 @@ from datetime import date
 from pathlib import Path
 
 from archiver import lastrun
-from archiver.catalog import Catalog, Summary
+from archiver.catalog import Catalog
 from archiver.config import Config, Source
 from archiver.errors import ArchiverError, WorkKeptError
 from archiver.journal import Journal, forgotten
+from archiver.known import Summary
 from archiver.lastrun import LastRun
 
 

@@ -29,6 +29,7 @@ from archiver.frames import Readable
 from archiver.journal import Entry, Journal
 from archiver.manifest import Head, Manifest, Segment, digest, host_prefix, place
 from archiver.progress import Meter, Metered, unwatched
+from archiver.recording import Ledger, who
 from archiver.stores import Store, open_stores
 from archiver.stores.probing import unproven
 from archiver.sync import Sync
@@ -40,7 +41,8 @@ class Run:
 
     problems: noticed so far. unchained: why nothing can be chained to what is stored, if so;
     logs are rotated all the same. behind: stores that lack earlier archives of a source, and must
-    not get later ones before those.
+    not get later ones before those. away: stores that did not answer at the start. new_policy: the
+    retention rules are others than in the run before.
     """
 
     config: Config
@@ -51,6 +53,31 @@ class Run:
     unchained: ArchiverError | None = None
     meter: Meter = unwatched
     behind: dict[str, set[str]] = field(default_factory=dict)
+    away: set[str] = field(default_factory=set)
+    new_policy: bool = False
+
+    @property
+    def ledger(self) -> Ledger:
+        """To be written to only if the run is not unchained."""
+        stores = [store for store in self.stores if store.name not in self.away]
+        return Ledger(self.config, self.catalog, stores, self.now, who(), self.problems)
+
+    def open_ledger(self) -> None:
+        """Bring the stores what they lack of the ledger, and note the retention rules."""
+        if not self.unchained:
+            try:
+                self.ledger.fill()
+                self.new_policy = self.ledger.note_policy()
+            except ArchiverError as problem:
+                self.problems.append(problem)
+
+    def note_copies(self) -> None:
+        """Let the ledger tell of the copies that were made, or found to be damaged."""
+        if not self.unchained:
+            try:
+                self.ledger.note_copies()
+            except ArchiverError as problem:
+                self.problems.append(problem)
 
     def bring_missing(self, source: Source) -> None:
         """Bring the stores what they missed; those that still fail are left alone by this run."""
@@ -244,16 +271,16 @@ def started(
             remove_tree(config.host.work_dir)
         untidy = tidied(stores, config.host.name)
         path, host = config.host.catalog, config.host.name
-        unchained = None
+        unchained, away = None, set[str]()
         with explained("opening the catalog"):
             try:
                 sound = is_sound(path)
-                problems = [] if sound else rebuild(path, host, stores)
+                problems = [] if sound else rebuild(path, host, stores, away)
                 catalog = stack.enter_context(opened(path, host))
                 for name in refill:
                     catalog.forget_target(name)
                 if sound:
-                    problems = catch_up(catalog, stores)
+                    problems = catch_up(catalog, stores, away)
             except ArchiverError as problem:
                 problems, unchained = [], problem
                 catalog = stack.enter_context(nowhere(host))
@@ -262,6 +289,8 @@ def started(
         unfit = {} if unchained else unproven(config, now)
         problems += unfit.values()
         # What is not there would be stored under a mount point, and be hidden tomorrow.
-        away = {problem.store for problem in problems if isinstance(problem, StoreAwayError)}
-        there = [store for store in stores if store.name not in away | unfit.keys()]
-        yield Run(config, catalog, there, now, problems, unchained, meter)
+        unmounted = {problem.store for problem in problems if isinstance(problem, StoreAwayError)}
+        there = [store for store in stores if store.name not in unmounted | unfit.keys()]
+        run = Run(config, catalog, there, now, problems, unchained, meter, away=away)
+        run.open_ledger()
+        yield run

@@ -24,8 +24,6 @@ from archiver.objects import UNPROTECTED, Receipt
 from archiver.progress import Meter, unwatched
 from archiver.stores import ReadableStore, Store
 
-EVER = (-(2**62), 2**62)
-
 
 @dataclass
 class Sync:
@@ -74,12 +72,12 @@ class Sync:
     def protect(self, source: Source) -> None:
         """Lock and hold what is not known to be locked and held as the configuration says."""
         receipts = self.catalog.receipts(source.name)
-        for each in self._archived(source):
+        for each in self.catalog.every(source.name):
             for store in self._with_a_copy(each):
                 wanted = store.protection(each.manifest.date, self.now)
                 if wanted == UNPROTECTED:
                     continue
-                for key in self._digests(each.manifest):
+                for key in self._digests(each):
                     known = receipts.get((key, store.name))
                     if known and known.protection.covers(wanted):
                         continue
@@ -95,8 +93,8 @@ class Sync:
 
     def repair(self, source: Source) -> None:
         """Read every copy back, and replace those that are damaged."""
-        every = self._archived(source)
-        size = sum(each.manifest.size * len(each.copies) for each in every)
+        every = self.catalog.every(source.name)
+        size = sum(each.manifest.size * len(each.copies) for each in every if not each.expired)
         away: set[str] = set()
         with self.meter(f"reading the copies of {source.name}", size) as advance:
             for each in every:
@@ -105,7 +103,7 @@ class Sync:
                         self.problems.append(failure)
                         if failure.retryable:
                             away.add(store.name)
-                    advance(each.manifest.size)
+                    advance(0 if each.expired else each.manifest.size)
 
     def _checked(
         self, each: Archived, store: Store, every: Sequence[Archived]
@@ -113,7 +111,7 @@ class Sync:
         """Verify or mend a copy. Returns why it could not be verified, if so."""
         wanted = store.protection(each.manifest.date, self.now)
         try:
-            for key, sha256 in self._digests(each.manifest).items():
+            for key, sha256 in self._digests(each).items():
                 store.protect(key, wanted)
                 self._note(copy.receipt(store, key, sha256, wanted, self.now))
         except ColdError:
@@ -130,6 +128,8 @@ class Sync:
         return None
 
     def _mend(self, each: Archived, store: Store, damage: ArchiverError) -> None:
+        for key in self._digests(each):
+            self.catalog.doubt(key, store.name)
         try:
             self._bring(each, store, mend=True)
         except ArchiverError as problem:
@@ -151,14 +151,18 @@ class Sync:
         with explained(f"copying {manifest.stem}"), emptied(self.directory):
             path = self.directory / os.path.basename(manifest.manifest_key)
             path.write_bytes(document)
-            if not manifest.is_empty_day:
+            whole = not each.expired
+            if whole and not manifest.is_empty_day:
                 self._fetch_sound(each, but=store)
                 self._fetch_index(manifest, but=store)
-            copies = copy.copy(self.directory, manifest, document, [store], now=self.now, mend=mend)
+            copies = copy.copy(
+                self.directory, manifest, document, [store], now=self.now, mend=mend, whole=whole
+            )
         if not copies.stores:
             raise copies.failures[0]
         self.problems += copies.failures
-        self.catalog.add(document, copies.stores, copies.indexes, copies.receipts)
+        indexes, receipts = copies.indexes, copies.receipts
+        self.catalog.add(document, copies.stores, indexes, receipts, whole=whole)
 
     def _fetch_sound(self, each: Archived, *, but: Store) -> None:
         """Bring an archive here, from the nearest copy that proves to be sound."""
@@ -199,15 +203,14 @@ class Sync:
                 file.write(chunk)
         return fetched.hexdigest()
 
-    def _archived(self, source: Source) -> list[Archived]:
-        return self.catalog.between(source.name, *EVER)
-
     def _with_a_copy(self, each: Archived) -> list[Store]:
-        return [store for store in self.stores if store.name in each.copies]
+        """Return the stores that have it; of what has expired, those that have its manifest."""
+        there = each.manifests if each.expired else each.copies
+        return [store for store in self.stores if store.name in there]
 
-    def _digests(self, manifest: Manifest) -> dict[str, str]:
-        document = self.catalog.document(manifest.manifest_key)
-        return copy.digests(manifest, document)
+    def _digests(self, each: Archived) -> dict[str, str]:
+        document = self.catalog.document(each.manifest.manifest_key)
+        return copy.digests(each.manifest, document, whole=not each.expired)
 
     def _note(self, receipt: Receipt) -> None:
         with self.catalog.changing():

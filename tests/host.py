@@ -134,6 +134,19 @@ class Host:
         names = [source.name for source in self.config.sources]
         return nightly.plan(self.config, names, now=now, force=force)
 
+    def take_away(self, target: str = "store") -> None:
+        """A store can no longer be read, nor written."""
+        path = self.directory / target
+        if path.exists():
+            path.rename(self.directory / f"{target}.away")
+        path.write_bytes(b"not a directory")
+
+    def bring_back(self, target: str = "store") -> None:
+        (self.directory / target).unlink()
+        away = self.directory / f"{target}.away"
+        if away.exists():
+            away.rename(self.directory / target)
+
     # -- the command line ------------------------------------------------------------------
 
     def archiver(self, *words: str | Path, now: int | None = None) -> Said:

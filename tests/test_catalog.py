@@ -395,14 +395,19 @@ def test_it_answers_as_a_list_would(
         head = Head(newest.sequence, digest(encode(newest))) if newest else Head()
         assert catalog.head(source) == head
         touched = [a for a in ours if a.manifest.earliest < end and a.manifest.latest >= start]
-        assert catalog.between(source, start, end) == touched
+        found = catalog.between(source, start, end)
+        assert [(each.manifest, each.copies) for each in found] == [
+            (each.manifest, each.copies) for each in touched
+        ]
+        assert all(each.manifests == each.copies and not each.expired for each in found)
         ends = {local_date(at, ROME) for m in manifests for at in (m.earliest, m.latest)}
         assert catalog.days(source, ROME) == ends | {m.date for m in manifests}
         watched = [m.date for m in manifests if m.is_empty_day or m in rotated]
         assert catalog.last_watched(source) == max(watched, default=None)
         last = max(rotated, key=lambda m: m.sequence, default=None)
         assert catalog.last_rotation(source) == (last and last.segment and last.segment.written)
-        for each, found in zip(ours, catalog.summaries(source), strict=True):
+        for each, told in zip(ours, catalog.summaries(source), strict=True):
             key, empty = each.manifest.manifest_key, each.manifest.is_empty_day
             facts = {**vars(each.manifest), "key": key, "is_empty_day": empty}
-            assert vars(found) == {n: facts.get(n, each.copies) for n in vars(found)}
+            facts |= {"ordered": None, "destroyed": None, "digest": digest(encode(each.manifest))}
+            assert vars(told) == {n: facts.get(n, each.copies) for n in vars(told)}

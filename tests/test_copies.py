@@ -34,18 +34,15 @@ def begun(place: Path, *, required: int) -> Host:
     host = Host(place, targets=("store", "second"), required=required)
     host.log.touch(0o640)
     host.night(MONDAY)
-    (place / "second").mkdir()
     return host
 
 
 def take_away(host: Host, name: str = "second") -> None:
-    (host.directory / name).rename(host.directory / f"{name}.away")
-    (host.directory / name).write_bytes(b"not a directory")
+    host.take_away(name)
 
 
 def bring_back(host: Host, name: str = "second") -> None:
-    (host.directory / name).unlink()
-    (host.directory / f"{name}.away").rename(host.directory / name)
+    host.bring_back(name)
 
 
 def same(host: Host) -> bool:
@@ -119,12 +116,11 @@ def test_nothing_is_brought_before_what_is_older(
 def test_a_segment_waits_only_if_its_copies_are_too_few(place: Path, required: int) -> None:
     """With both required the spool keeps it, in order; with one it goes."""
     host = begun(place, required=required)
-    (place / "second").rmdir()
-    (place / "second").write_bytes(b"not a directory")
+    take_away(host)
     nights(host, count=3)
     waiting = {name.split(".")[0] for name in host.spooled()}
     assert len(waiting) == (0 if required == 1 else 3)
-    (place / "second").unlink()
+    bring_back(host)
     host.night(after(MONDAY, 3), "02:00")
     assert (host.spooled(), same(host)) == ([], True)
 

@@ -75,7 +75,8 @@ ROWS = [
     row("released", syslogd, "release", "after", ".intent", ".log"),
     row("archives-written", archive, "_publish", "before", ".intent", ".log", ".sealing"),
     row("sealed", archive, "_publish", "after", ".intent", ".log", ".sealed"),
-    row("archive-copied", LocalStore, "put", "after", ".intent", ".log", ".sealed"),
+    # The first one stored is the record of the retention rules.
+    row("archive-copied", LocalStore, "put", "after", ".intent", ".log", ".sealed", call=2),
     row("manifest-copied", copy, "copy", "after", ".intent", ".log", ".sealed"),
     row("first-day-catalogued", Catalog, "add", "after", ".intent", ".log", ".sealed"),
     row("catalogued", Catalog, "add", "after", ".intent", ".log", ".sealed", call=2),

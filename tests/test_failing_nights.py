@@ -83,7 +83,7 @@ def test_one_required_copy_is_enough(place: Path) -> None:
     """The broken second store is told of, with 12; the log is stored, and its segment released."""
     host = Host(place, targets=("store", "second"), required=1)
     host.night(MONDAY)
-    (place / "second").write_bytes(b"")
+    host.take_away("second")
     host.write(lines(MONDAY, "12:00:00"))
     report = host.night(after(MONDAY))
     assert report.exit_status == 12

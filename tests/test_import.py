@@ -248,14 +248,14 @@ def test_nothing_is_removed_while_a_store_fails(place: Path, earlier: str) -> No
     host.log.touch(0o640)
     assert host.night(MONDAY).exit_status == 0
     path = left(host, "maillog.0")
-    (place / "second").write_bytes(b"")
+    host.take_away("second")
     if earlier:
         assert adopted(host, path).status == 12
         assert b"".join(host.content()) == LOG
     host.configure(targets=("store", "second"), required=2)
     assert adopted(host, "--remove", path).status != 0
     assert path.exists()
-    (place / "second").unlink()
+    host.bring_back("second")
     said = adopted(host, "--remove", path)
     assert path.exists() or b"".join(host.content(target="second")) == LOG, said
 

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from archiver.ledger import (
     KINDS,
-    ClockConfirmed,
-    CopiesSeen,
     File,
     HoldAdded,
     HoldReleased,
@@ -119,21 +117,24 @@ def test_a_release_ends_all_holds_of_its_case_and_no_other() -> None:
     ]
 
 
+def moments(*times: int, confirmed: int | None = None) -> list[tuple[int, bool]]:
+    return [(at, at == confirmed) for at in times]
+
+
 def test_a_clock_that_jumped_does_not_vouch_for_itself() -> None:
-    seen, day = CopiesSeen(()), DAY_SECONDS
-    times = (0, day, 4000 * day, 4001 * day)
-    assert newest_instant(chain(*[seen] * 4, at=times)) == day
+    day = DAY_SECONDS
+    jumped = (0, day, 4000 * day, 4001 * day)
+    assert newest_instant(moments(*jumped)) == day
     assert newest_instant([]) is None
     # Nor does one that went back take anything away.
-    assert newest_instant(chain(seen, seen, at=(5 * day, day))) == 5 * day
+    assert newest_instant(moments(5 * day, day)) == 5 * day
     # Until a person says so; and then, from there on.
-    confirmed = chain(seen, seen, ClockConfirmed("moved"), seen, at=(0, *times[2:], 4002 * day))
-    assert newest_instant(confirmed) == 4002 * day
+    assert newest_instant(moments(*jumped, 4002 * day, confirmed=4000 * day)) == 4002 * day
 
 
 @given(st.lists(instants, min_size=1, max_size=30))
 def test_no_step_of_the_clock_is_believed_that_is_longer_than_a_month(times: list[int]) -> None:
-    found = newest_instant(chain(*[CopiesSeen(())] * len(times), at=tuple(times)))
+    found = newest_instant(moments(*times))
     believed = sorted({each for each in times if times[0] <= each <= found}) if found else []
     assert found in times
     assert all(b - a <= 31 * DAY_SECONDS for a, b in itertools.pairwise(believed))

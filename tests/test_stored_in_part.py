@@ -168,9 +168,9 @@ def test_what_was_sealed_and_never_stored_is_made_again(place: Path) -> None:
     host.log.touch(0o640)
     host.night(MONDAY)
     host.write(TWO_DAYS)
-    host.store.write_bytes(b"")
+    host.take_away()
     host.night(after(MONDAY, 2))
-    host.store.unlink()
+    host.bring_back()
     sorted(sealed(host).glob("*.json"))[1].unlink()
     assert host.night(after(MONDAY, 3)).exit_status == 0
     assert host.content() == [lines(MONDAY, "09:00:00", "10:00:00"), TWO_DAYS[len(TWO_DAYS) // 2 :]]
@@ -279,10 +279,10 @@ def test_an_import_stored_in_part_outlives_a_night_without_a_catalog(
 
 def test_an_import_that_lacks_a_day_is_not_delivered(plain: Host, old: Path) -> None:
     """The spool lost one of its manifests: imported again, each line is stored once."""
-    plain.store.write_bytes(b"")
+    plain.take_away()
     now = plain.at(after(MONDAY, 2), "12:00")
     assert plain.archiver("import", old, now=now).status == 12
-    plain.store.unlink()
+    plain.bring_back()
     max(sealed(plain).glob("*.json")).unlink()
     plain.night(after(MONDAY, 3))
     assert plain.archiver("import", old, now=plain.at(after(MONDAY, 3), "12:00")).status == 0

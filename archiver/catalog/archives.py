@@ -6,14 +6,17 @@ import sqlite3
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import chain
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from archiver.catalog.tables import COPIES, DDL, REBUILD_HINT, TABLES, checksum, explained
+from archiver.catalog.records import Records
+from archiver.catalog.tables import DDL, REBUILD_HINT, TABLES, checksum, explained
 from archiver.errors import IntegrityError
+from archiver.known import Summary
 from archiver.manifest import (
     ARCHIVE_SUFFIX,
     INDEX_SUFFIX,
@@ -28,35 +31,21 @@ from archiver.manifest import (
 from archiver.objects import Protection, Receipt
 from archiver.zone import local_date
 
+NUMBERED = "sequence IN (SELECT value FROM json_each(?))"
+# Nobody is to be given what an order says shall be destroyed.
+THERE = " AND key NOT IN (SELECT key FROM expiry)"
+
 
 @dataclass(frozen=True)
 class Archived:
-    """A manifest as catalogued, and the targets that hold a copy."""
+    """A manifest as catalogued. copies: targets that hold it and its archive. manifests: targets
+    that hold it. expired: its archive was destroyed, or is to be.
+    """
 
     manifest: Manifest
     copies: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a list tells of a manifest: instants, sizes in bytes, targets with a copy."""
-
-    key: str
-    source: str
-    date: date
-    sequence: int
-    earliest: int
-    latest: int
-    lines: int
-    raw_size: int
-    size: int
-    sha256: str
-    is_empty_day: bool
-    copies: tuple[str, ...]
-
-    @property
-    def archive_key(self) -> str:
-        return self.key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX
+    manifests: tuple[str, ...] = ()
+    expired: bool = False
 
 
 class Catalog:
@@ -67,6 +56,7 @@ class Catalog:
     ) -> None:
         self._sql = connection
         self.host = host
+        self.records = Records(connection, host, self)
         self._file = file
 
     def is_the_one_at(self, path: Path) -> bool:
@@ -111,19 +101,23 @@ class Catalog:
 
     def between(self, source: str, start: int, end: int) -> list[Archived]:
         """Return what may hold lines of start <= time < end, in the order of their names."""
-        return self._archived("earliest < ? AND latest >= ?", source, end, start)
+        return self._archived("earliest < ? AND latest >= ?" + THERE, source, end, start)
+
+    def every(self, source: str) -> list[Archived]:
+        """Return all there is of a source, and what was destroyed, in the order of the names."""
+        return self._archived("TRUE", source)
 
     def numbered(self, source: str, numbers: Collection[int]) -> list[Archived]:
         """Return what has these numbers in a source's chain, in the order of the names."""
         wanted = json.dumps(sorted(numbers))
-        return self._archived("sequence IN (SELECT value FROM json_each(?))", source, wanted)
+        return self._archived(NUMBERED + THERE, source, wanted)
 
     @explained()
     def numbers(self, source: str, start: int, end: int) -> list[int]:
         """Return the numbers of the archives that may hold lines of start <= time < end."""
         rows = self._sql.execute(
-            "SELECT sequence FROM manifest WHERE host = ? AND source = ? AND size > 0"
-            " AND earliest < ? AND latest >= ? ORDER BY sequence",
+            "SELECT sequence FROM manifest WHERE host = ? AND source = ? AND size > 0"  # noqa: S608
+            f" AND earliest < ? AND latest >= ?{THERE} ORDER BY sequence",
             (self.host, source, end, start),
         )
         return [int(number) for (number,) in rows]
@@ -132,28 +126,40 @@ class Catalog:
     def unindexed(self, source: str, first: int, last: int) -> list[str]:
         """Return the manifests, with a number from first to last, of archives without an index."""
         rows = self._sql.execute(
-            "SELECT key FROM manifest WHERE host = ? AND source = ? AND size > 0"
-            " AND sequence BETWEEN ? AND ? AND NOT EXISTS"
+            "SELECT key FROM manifest WHERE host = ? AND source = ? AND size > 0"  # noqa: S608
+            f" AND sequence BETWEEN ? AND ?{THERE} AND NOT EXISTS"
             " (SELECT * FROM sidecar WHERE sidecar.key = replace(manifest.key, ?, ?)) ORDER BY key",
             (self.host, source, first, last, MANIFEST_SUFFIX, INDEX_SUFFIX),
         )
         return [str(key) for (key,) in rows]
 
     @explained()
-    def summaries(self, source: str) -> list[Summary]:
-        """Return what there is of a source, in the order of the names."""
+    def expired_numbers(self, source: str) -> frozenset[int]:
+        """Return the numbers of the archives that were destroyed, or are ordered to be."""
         rows = self._sql.execute(
-            "SELECT key, source, date, sequence, earliest, latest, lines, raw_size, size, sha256,"
-            " segment IS NULL, (SELECT group_concat(target, char(10)) FROM copy"
-            " WHERE copy.key = manifest.key) FROM manifest WHERE host = ? AND source = ?"
+            "SELECT sequence FROM manifest JOIN expiry USING (key) WHERE host = ? AND source = ?",
+            (self.host, source),
+        )
+        return frozenset(int(number) for (number,) in rows)
+
+    @explained()
+    def summaries(self, source: str) -> list[Summary]:
+        """Return what there is of a source, and what was destroyed, in the order of the names."""
+        rows = self._sql.execute(
+            "SELECT key, source, date, manifest.sequence, earliest, latest, sealed, lines,"
+            " raw_size, size, sha256, digest, segment IS NULL,"
+            " (SELECT group_concat(target, char(10)) FROM copy"
+            " WHERE copy.key = manifest.key AND whole), ordered, destroyed"
+            " FROM manifest LEFT JOIN expiry USING (key) WHERE host = ? AND source = ?"
             " ORDER BY key",
             (self.host, source),
         )
-        summaries = []
-        for key, name, day, *figures, empty, copies in rows:
-            every = (key, name, date.fromisoformat(day), *figures, bool(empty), _targets(copies))
-            summaries.append(Summary(*every))
-        return summaries
+        found = []
+        for key, name, day, *figures, empty, copies, ordered, destroyed in rows:
+            ends = (bool(empty), _targets(copies), ordered, destroyed)
+            every = (key, name, date.fromisoformat(day), *figures, *ends)
+            found.append(Summary(*every))
+        return found
 
     @explained()
     def digest_of(self, key: str) -> str | None:
@@ -191,17 +197,21 @@ class Catalog:
 
     def forget_other_targets(self, targets: Sequence[str]) -> None:
         """Forget the copies in targets that are not among these: they are no longer configured."""
-        marks = ", ".join("?" * len(targets))
         with self.changing():
-            for table in COPIES:
-                condition = f"target NOT IN ({marks})"
-                self._sql.execute(f"DELETE FROM {table} WHERE {condition}", tuple(targets))  # noqa: S608
+            rows = self._sql.execute("SELECT target FROM copy UNION SELECT target FROM sidecar")
+            for (target,) in rows.fetchall():
+                if target not in targets:
+                    self._forget(target)
 
     def forget_target(self, target: str) -> None:
         """Forget all that a target had."""
         with self.changing():
-            for table in COPIES:
-                self._sql.execute(f"DELETE FROM {table} WHERE target = ?", (target,))  # noqa: S608
+            self._forget(target)
+
+    def _forget(self, target: str) -> None:
+        for table in ("copy", "sidecar"):
+            self._sql.execute(f"DELETE FROM {table} WHERE target = ?", (target,))  # noqa: S608
+        self._doubt("target = ?", target)
 
     @explained()
     def days(self, source: str, zone: ZoneInfo) -> frozenset[date]:
@@ -243,14 +253,21 @@ class Catalog:
     def _archived(self, condition: str, source: str, *values: object) -> list[Archived]:
         rows = self._sql.execute(
             "SELECT document, (SELECT group_concat(target, char(10)) FROM copy"  # noqa: S608
-            " WHERE copy.key = manifest.key) FROM manifest"
+            " WHERE copy.key = manifest.key AND whole),"
+            " (SELECT group_concat(target, char(10)) FROM copy WHERE copy.key = manifest.key),"
+            " key IN (SELECT key FROM expiry) FROM manifest"
             f" WHERE host = ? AND source = ? AND {condition} ORDER BY key",
             (self.host, source, *values),
         )
         try:
             return [
-                Archived(decode(zlib.decompress(document)), _targets(copies))
-                for document, copies in rows
+                Archived(
+                    decode(zlib.decompress(document)),
+                    _targets(copies),
+                    _targets(manifests),
+                    bool(expired),
+                )
+                for document, copies, manifests, expired in rows
             ]
         except (ValueError, zlib.error) as error:
             raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
@@ -278,30 +295,40 @@ class Catalog:
         return zlib.decompress(row[0])
 
     @explained()
-    def lacking(self, source: str, target: str) -> list[str]:
-        """Return the manifests of which a target has no copy, but another one has, in order."""
+    def lacking(self, source: str, target: str, since: date = date.min) -> list[str]:
+        """Return the manifests of which a target has no copy, but another one has, in order.
+
+        since: of archives of earlier log dates it needs to have the manifest only.
+        """
         rows = self._sql.execute(
             "SELECT key FROM manifest WHERE host = ? AND source = ?"
             " AND EXISTS (SELECT * FROM copy WHERE copy.key = manifest.key)"
-            " AND NOT EXISTS (SELECT * FROM copy WHERE copy.key = manifest.key AND target = ?)"
+            " AND NOT EXISTS (SELECT * FROM copy WHERE copy.key = manifest.key AND target = ?"
+            " AND (whole OR date < ? OR key IN (SELECT key FROM expiry)))"
             " ORDER BY sequence",
-            (self.host, source, target),
+            (self.host, source, target, since.isoformat()),
         )
         return [str(key) for (key,) in rows]
 
-    @explained()
     def receipts(self, source: str) -> dict[tuple[str, str], Receipt]:
-        """Return the receipts of a source's copies, by key and target."""
-        rows = self._sql.execute(
-            "SELECT receipt.* FROM receipt WHERE key >= ? AND key < ? || char(0x10ffff)",
-            (source_prefix(self.host, source),) * 2,
+        """Return the receipts of a source's copies that are there, by key and target."""
+        condition = (
+            "key >= ? AND key < ? || char(0x10ffff) AND EXISTS (SELECT * FROM copy"
+            " WHERE copy.key = replace(receipt.key, ?, ?) AND copy.target = receipt.target"
+            " AND (whole OR copy.key = receipt.key))"
         )
-        return {
-            (key, target): Receipt(
-                key, target, size, sha256, at, version, Protection(mode, until, bool(hold))
-            )
-            for key, target, size, sha256, at, version, mode, until, hold, _ in rows
-        }
+        prefix = source_prefix(self.host, source)
+        found = self._receipts(condition, prefix, prefix, ARCHIVE_SUFFIX, MANIFEST_SUFFIX)
+        return {(each.key, each.target): each for each in found}
+
+    def unrecorded(self, most: int) -> list[Receipt]:
+        """Return receipts, at most so many, of which the ledger does not tell yet."""
+        return self._receipts("NOT recorded ORDER BY key, target LIMIT ?", most)
+
+    @explained()
+    def _receipts(self, condition: str, *values: object) -> list[Receipt]:
+        rows = self._sql.execute(f"SELECT * FROM receipt WHERE {condition}", values)  # noqa: S608
+        return [_receipt(row) for row in rows]
 
     @explained()
     def indexes_in(self, target: str) -> set[str]:
@@ -331,16 +358,19 @@ class Catalog:
         targets: Sequence[str],
         indexes: Mapping[str, int] | None = None,
         receipts: Iterable[Receipt] = (),
+        *,
+        whole: bool = True,
     ) -> None:
         """Note a manifest (its stored bytes) and the targets that now hold a copy, durably.
 
-        indexes: how many pages the archive's index has, in the targets that hold that too.
+        indexes: how many pages the archive's index has, in the targets that hold that too. whole:
+        they hold its archive.
         """
         manifest = decode(document)
         with self.changing():
             self.note(manifest, document)
             for target in targets:
-                self.note_copy(manifest.manifest_key, target)
+                self.note_copy(manifest.manifest_key, target, whole=whole)
             for receipt in receipts:
                 self.note_receipt(receipt)
             for target, pages in (indexes or {}).items():
@@ -357,6 +387,7 @@ class Catalog:
             digest(document),
             manifest.earliest,
             manifest.latest,
+            manifest.sealed_at,
             segment and segment.name,
             segment and segment.origin,
             segment and segment.written,
@@ -372,11 +403,15 @@ class Catalog:
             (*row, checksum(row)),
         )
 
-    def note_copy(self, key: str, target: str) -> None:
-        row = (key, target, checksum((key, target)))
-        self._sql.execute("INSERT OR IGNORE INTO copy VALUES (?, ?, ?)", row)
+    def note_copy(self, key: str, target: str, *, whole: bool = True) -> None:
+        row = (key, target, int(whole))
+        insert = "INSERT OR REPLACE INTO copy VALUES (?, ?, ?, ?)"
+        self._sql.execute(insert, (*row, checksum(row)))
 
-    def note_receipt(self, receipt: Receipt) -> None:
+    def note_receipt(self, receipt: Receipt, *, recorded: bool = False) -> None:
+        """Note what a copy was found to be. recorded: the ledger tells so; then it does not
+        displace what it does not tell of yet.
+        """
         kept = receipt.protection
         row = (
             receipt.key,
@@ -388,10 +423,27 @@ class Catalog:
             kept.mode,
             kept.until,
             int(kept.hold),
+            int(receipt.sound),
+            int(recorded),
         )
+        if recorded:
+            place = (receipt.key, receipt.target)
+            known = "SELECT * FROM receipt WHERE (key, target) = (?, ?) AND NOT recorded"
+            newer = self._sql.execute(known, place).fetchone()
+            if newer and _receipt(newer) != receipt:
+                return
         marks = ", ".join("?" * (len(row) + 1))
         insert = f"INSERT OR REPLACE INTO receipt VALUES ({marks})"  # noqa: S608
         self._sql.execute(insert, (*row, checksum(row)))
+
+    def doubt(self, key: str, target: str) -> None:
+        """Note that something speaks against a copy: it is damaged, or gone."""
+        with self.changing():
+            self._doubt("(key, target) = (?, ?)", key, target)
+
+    def _doubt(self, condition: str, *values: object) -> None:
+        for each in self._receipts(f"sound AND {condition}", *values):
+            self.note_receipt(replace(each, sound=False))
 
     def note_index(self, key: str, target: str, pages: int) -> None:
         row = (key, target, pages, checksum((key, target, pages)))
@@ -401,10 +453,16 @@ class Catalog:
         self._sql.execute("DELETE FROM sidecar WHERE (key, target) = (?, ?)", (key, target))
 
     def forget_copy(self, key: str, target: str) -> None:
-        """Forget a manifest's copy, by its key, and the receipts for it and its archive."""
+        """Forget a manifest's copy, by its key; its receipts, and its archive's, are doubted."""
         self._sql.execute("DELETE FROM copy WHERE (key, target) = (?, ?)", (key, target))
         for each in (key, key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX):
-            self._sql.execute("DELETE FROM receipt WHERE (key, target) = (?, ?)", (each, target))
+            self._doubt("(key, target) = (?, ?)", each, target)
+
+
+def _receipt(row: Sequence[Any]) -> Receipt:
+    key, target, size, sha256, at, version, mode, until, hold, sound, _, _ = row
+    protection = Protection(mode, until, bool(hold))
+    return Receipt(key, target, size, sha256, at, version, protection, bool(sound))
 
 
 def _targets(joined: str | None) -> tuple[str, ...]:

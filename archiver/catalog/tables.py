@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from archiver.errors import DiskError, IntegrityError, NoSpaceError
 
-SCHEMA = 3
+SCHEMA = 4
 REBUILD_HINT = "it is derived data: `archiver catalog rebuild` makes it anew from the stores"
 DDL = """
 CREATE TABLE manifest (
@@ -19,6 +19,7 @@ CREATE TABLE manifest (
     digest   TEXT NOT NULL,     -- SHA-256 of document
     earliest INTEGER NOT NULL,  -- seconds since 1970 UTC
     latest   INTEGER NOT NULL,
+    sealed   INTEGER NOT NULL,  -- when the manifest was made
     segment  TEXT,              -- name of the segment; NULL: a day without lines
     origin   TEXT,              -- run, import; NULL likewise
     written  INTEGER,           -- when the segment was rotated; NULL likewise
@@ -34,8 +35,9 @@ CREATE INDEX manifest_by_chain ON manifest (host, source, sequence);
 CREATE INDEX manifest_by_time ON manifest (host, source, latest);
 CREATE INDEX manifest_by_segment ON manifest (segment_sha256);
 CREATE TABLE copy (
-    key    TEXT NOT NULL,
+    key    TEXT NOT NULL,      -- of a manifest, or of a record of the ledger
     target TEXT NOT NULL,
+    whole  INTEGER NOT NULL,   -- 0: the manifest without its archive
     checksum INTEGER NOT NULL,
     PRIMARY KEY (key, target)
 ) STRICT, WITHOUT ROWID;
@@ -49,6 +51,8 @@ CREATE TABLE receipt (
     mode    TEXT NOT NULL,     -- of the lock, as the store told; empty: none
     until   INTEGER NOT NULL,
     hold    INTEGER NOT NULL,
+    sound   INTEGER NOT NULL,  -- 0: something speaks against it since
+    recorded INTEGER NOT NULL, -- 0: the ledger does not tell of it yet
     checksum INTEGER NOT NULL,
     PRIMARY KEY (key, target)
 ) STRICT, WITHOUT ROWID;
@@ -59,9 +63,24 @@ CREATE TABLE sidecar (
     checksum INTEGER NOT NULL,
     PRIMARY KEY (key, target)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE record (
+    sequence INTEGER PRIMARY KEY,  -- in the ledger of this host
+    key      TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    previous TEXT,                 -- digest of the record before it
+    digest   TEXT NOT NULL,        -- SHA-256 of document
+    document BLOB NOT NULL,        -- the record, as stored, compressed with zlib
+    checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE expiry (
+    key       TEXT PRIMARY KEY,  -- of the manifest whose archive is to be destroyed
+    ordered   INTEGER NOT NULL,  -- number of the order in the ledger
+    destroyed INTEGER,           -- number of the certificate; NULL: there is none yet
+    checksum  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 """
-COPIES = ("copy", "receipt", "sidecar")
-TABLES = ("manifest", *COPIES)
+TABLES = ("manifest", "copy", "receipt", "sidecar", "record", "expiry")
 
 CANNOT_BE_USED = frozenset(
     {

@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from archiver.catalog import Summary
 from archiver.cli.answer import Answer, Invocation, human_size, verb
 from archiver.cli.sources import named
+from archiver.known import Summary
 from archiver.manifest import Manifest
 from archiver.nightly import Report, SourceReport
 from archiver.nightly import plan as plan_

@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
-from archiver.catalog import Summary
 from archiver.cli.answer import Answer, Invocation, human_size, table, verb
 from archiver.cli.dates import days
 from archiver.cli.run import summary
 from archiver.cli.sources import named
 from archiver.errors import ArchiverError, UsageError
+from archiver.known import Summary
 from archiver.objects import Receipt
 from archiver.overview import Status, archived, nagios, worst
 from archiver.overview import status as status_

@@ -9,6 +9,7 @@ from archiver.cli.sources import named
 from archiver.config import Source
 from archiver.errors import UsageError
 from archiver.overview import worst
+from archiver.recording import Ledger
 from archiver.run import started
 from archiver.sync import Sync
 
@@ -48,7 +49,7 @@ def repair(invocation: Invocation, names: tuple[str, ...]) -> Answer:
         syncing.repair(source)
         syncing.fill(source)
 
-    return _each(invocation, names, fill_and_repair)
+    return _each(invocation, names, fill_and_repair, ledger=Ledger.repair)
 
 
 def _each(
@@ -56,6 +57,7 @@ def _each(
     names: tuple[str, ...],
     work: Callable[[Sync, Source], None],
     refill: tuple[str, ...] = (),
+    ledger: Callable[[Ledger], None] = Ledger.fill,
 ) -> Answer:
     config = invocation.config()
     begun = started(config, now=invocation.now, meter=invocation.meter, refill=refill)
@@ -66,6 +68,8 @@ def _each(
         for source in named(config, names):
             work(syncing, source)
             run.merge_indexes(source)
+        ledger(run.ledger)
+        run.note_copies()
     told = {
         "brought": syncing.brought,
         "verified": syncing.verified,

@@ -1,0 +1,190 @@
+"""What is catalogued of the ledger: its records, and what they say of archives and copies."""
+
+import sqlite3
+import zlib
+from collections.abc import Collection
+from typing import Protocol
+
+from archiver.catalog.tables import REBUILD_HINT, checksum, explained
+from archiver.errors import IntegrityError
+from archiver.ledger import (
+    NAMES,
+    ClockConfirmed,
+    CopiesSeen,
+    Order,
+    Record,
+    Tombstone,
+    Withdrawal,
+    decode,
+)
+from archiver.manifest import INDEX_SUFFIX, MANIFEST_SUFFIX, Head, digest
+from archiver.objects import Receipt
+
+COPIES = NAMES[CopiesSeen]
+CONFIRMS = NAMES[ClockConfirmed]
+ACTING = tuple(NAMES[kind] for kind in (Order, Withdrawal, Tombstone))
+
+
+class Copies(Protocol):
+    """What of the catalog the records speak of."""
+
+    def note_receipt(self, receipt: Receipt, *, recorded: bool = False) -> None: ...
+
+
+class Records:
+    """The records of one host's ledger."""
+
+    def __init__(self, connection: sqlite3.Connection, host: str, copies: Copies) -> None:
+        self._sql = connection
+        self._copies = copies
+        self.host = host
+
+    # -- questions ---------------------------------------------------------------------
+
+    @explained()
+    def head(self) -> Head:
+        """Return the newest record's number and digest."""
+        row = self._sql.execute(
+            "SELECT sequence, digest FROM record ORDER BY sequence DESC LIMIT 1"
+        ).fetchone()
+        return Head(*row) if row else Head()
+
+    def told(self) -> list[Record]:
+        """Return all records, but those of copies, in their order."""
+        return self._decoded("kind <> ?", COPIES)
+
+    def of_kind(self, *kinds: str) -> list[Record]:
+        """Return the records of these kinds, in their order."""
+        return self._decoded(f"kind IN ({', '.join('?' * len(kinds))})", *kinds)
+
+    @explained()
+    def _decoded(self, condition: str, *values: object) -> list[Record]:
+        rows = self._sql.execute(
+            f"SELECT document FROM record WHERE {condition} ORDER BY sequence",  # noqa: S608
+            values,
+        )
+        try:
+            return [decode(zlib.decompress(document)) for (document,) in rows]
+        except (ValueError, zlib.error) as error:
+            raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
+
+    @explained()
+    def moments(self) -> list[tuple[int, bool]]:
+        """Return when each record was made, and whether it confirms the clock, in their order."""
+        rows = self._sql.execute("SELECT at, kind = ? FROM record ORDER BY sequence", (CONFIRMS,))
+        return [(int(at), bool(confirms)) for at, confirms in rows]
+
+    @explained()
+    def document(self, number: int) -> bytes | None:
+        """Return a record's bytes, as stored; None: there is no record of that number."""
+        row = self._sql.execute(
+            "SELECT document FROM record WHERE sequence = ?", (number,)
+        ).fetchone()
+        return zlib.decompress(row[0]) if row else None
+
+    @explained()
+    def copies_in(self, target: str) -> set[str]:
+        """Return the keys of the records of which a target holds a copy."""
+        rows = self._sql.execute(
+            "SELECT key FROM copy JOIN record USING (key) WHERE target = ?", (target,)
+        )
+        return {str(key) for (key,) in rows}
+
+    @explained()
+    def lacking(self, target: str) -> list[int]:
+        """Return the numbers of the records of which a target has no copy, in order."""
+        rows = self._sql.execute(
+            "SELECT sequence FROM record WHERE NOT EXISTS (SELECT * FROM copy"
+            " WHERE copy.key = record.key AND target = ?) ORDER BY sequence",
+            (target,),
+        )
+        return [int(number) for (number,) in rows]
+
+    @explained()
+    def first_with_fewer(self, required: int) -> int | None:
+        """Return the first record that stands on fewer stores; None: there is none."""
+        row = self._sql.execute(
+            "SELECT min(sequence) FROM record WHERE"
+            " (SELECT count(*) FROM copy WHERE copy.key = record.key) < ?",
+            (required,),
+        ).fetchone()
+        return None if row[0] is None else int(row[0])
+
+    @explained()
+    def first_unchained(self) -> int | None:
+        """Return the first record that does not follow the one before it; None: there is none."""
+        row = self._sql.execute(
+            "SELECT min(record.sequence) FROM record LEFT JOIN record AS before"
+            " ON before.sequence = record.sequence - 1"
+            " WHERE record.previous IS NOT before.digest"
+        ).fetchone()
+        return None if row[0] is None else int(row[0])
+
+    @explained()
+    def expired(self) -> dict[str, int | None]:
+        """Return what is to be destroyed, by the key of its manifest, and was, with the number of
+        its certificate.
+        """
+        return dict(self._sql.execute("SELECT key, destroyed FROM expiry").fetchall())
+
+    # -- changes, within `Catalog.changing` -----------------------------------------------
+
+    def note(self, record: Record, document: bytes) -> bool:
+        """Note a record, once. False: another one has its number."""
+        found = digest(document)
+        number = record.sequence
+        packed = zlib.compress(document)
+        row = (number, record.key, record.kind, record.at, record.previous, found, packed)
+        self._sql.execute(
+            "INSERT OR IGNORE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, checksum(row))
+        )
+        there = self._sql.execute("SELECT digest FROM record WHERE sequence = ?", (number,))
+        return bool(there.fetchone()[0] == found)
+
+    def refold(self) -> None:
+        """Make anew all that follows from the records: they may have come in any order."""
+        self._sql.execute("DELETE FROM expiry")
+        for record in self.of_kind(*ACTING, COPIES):
+            self.apply(record)
+
+    def apply(self, record: Record) -> None:
+        """Note what follows from a record that comes after all those applied before."""
+        match record.body:
+            case Order(_, archives):
+                for ordered in archives:
+                    self._note_expiry(ordered.key, record.sequence, None)
+            case Withdrawal(_, archives):
+                for withdrawn in archives:
+                    self._sql.execute(
+                        "DELETE FROM expiry WHERE key = ? AND destroyed IS NULL", (withdrawn.key,)
+                    )
+            case Tombstone() as stone:
+                self._note_expiry(stone.manifest, stone.order, record.sequence)
+                self._forget_archive(stone)
+            case CopiesSeen(copies):
+                for seen in copies:
+                    self._copies.note_receipt(seen.receipt, recorded=True)
+
+    def _note_expiry(self, key: str, ordered: int, destroyed: int | None) -> None:
+        row = (key, ordered, destroyed)
+        self._sql.execute(
+            "INSERT INTO expiry VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+            " (ordered, destroyed, checksum) ="
+            " (excluded.ordered, excluded.destroyed, excluded.checksum)"
+            " WHERE expiry.destroyed IS NULL",
+            (*row, checksum(row)),
+        )
+
+    def _forget_archive(self, stone: Tombstone) -> None:
+        """It is nowhere any more; its manifest is where it was."""
+        index = stone.manifest.removesuffix(MANIFEST_SUFFIX) + INDEX_SUFFIX
+        self._sql.execute("DELETE FROM receipt WHERE key = ?", (stone.archive,))
+        self._sql.execute("DELETE FROM sidecar WHERE key = ?", (index,))
+        for (target,) in self._targets(stone.manifest):
+            row = (stone.manifest, target, 0)
+            self._sql.execute(
+                "INSERT OR REPLACE INTO copy VALUES (?, ?, ?, ?)", (*row, checksum(row))
+            )
+
+    def _targets(self, key: str) -> Collection[tuple[str]]:
+        return self._sql.execute("SELECT target FROM copy WHERE key = ?", (key,)).fetchall()
