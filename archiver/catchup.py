@@ -75,7 +75,7 @@ def unchained(host: str, number: int) -> ChainError:
         f"{ledger_prefix(host)}: record {number} does not follow the one before it",
         hint="a record is missing or was changed: bring it back from another copy. Until then "
         "nothing is destroyed",
-        key=f"{ledger_prefix(host)}{number:08d}",
+        key=f"{ledger_prefix(host)}{number:08d}.json",
     )
 
 
@@ -158,7 +158,7 @@ def _catch_up_with(
             f"{certificate})",
             hint="an old copy was put back: remove it there",
         )
-        for key, certificate in expired.items()
+        for key, (_, certificate) in expired.items()
         for archive in [key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX]
         if certificate is not None and archive in sizes
     ]
@@ -234,7 +234,9 @@ def _take(
     # Also without its archive: the next manifest of the chain follows this one.
     catalog.note(manifest, document)
     whole = manifest.is_empty_day or sizes.get(manifest.archive_key) == manifest.size
-    if not whole and key not in expired:
+    # Nor where archives are not kept as long as elsewhere.
+    gone = manifest.archive_key not in sizes
+    if not whole and key not in expired and not (store.keep and gone):
         raise IntegrityError(
             f"store {store.name!r}: {manifest.archive_key} is gone or cut short",
             hint="bring it back from another copy",

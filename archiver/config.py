@@ -241,6 +241,13 @@ class _Document(Reader):
             table.problem(
                 "required", f"required = {required}, but there are {len(targets)} targets"
             )
+        lasting = [target for target in targets if getattr(target, "keep", None) is None]
+        if targets and required > len(lasting):
+            table.problem(
+                "required",
+                f"required = {required}, but only {len(lasting)} targets keep archives for good: "
+                "the others have a `keep`",
+            )
         places = [target.place for target in targets]
         for number, target in enumerate(targets):
             if places[number] in places[:number]:

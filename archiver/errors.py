@@ -8,12 +8,14 @@
     │   ├── IndexFailedError 3  an index could not be made, or is damaged; nothing needs it
     │   └── MovedAsideError  3  the log was taken away while it was being rotated
     ├── NotFoundError        4  nothing is stored for what was asked
-    │   └── LogMissingError  4  a configured log does not exist
+    │   ├── LogMissingError  4  a configured log does not exist
+    │   └── ExpiredError     4  it was archived, and then destroyed: its retention is over
     ├── IntegrityError       5  stored bytes are not what was stored; never retried
     │   ├── SpoolDamagedError 5 what was sealed in the spool has changed since
     │   ├── ChainError       5  a manifest that the chain needs cannot be read
     │   └── DamagedInputError 5 a file to import cannot be read to its end
-    ├── LockedError          6  a lock or a hold on the store forbids it
+    ├── RefusedError         6  retention, a hold or a lock forbids it
+    │   └── LockedError      6  a lock or a hold on the store does
     ├── ConfigError         10  the configuration cannot be used (every problem at once)
     │   └── UnsafeLogError  10  the log, or the directory it lies in, could be a trap
     ├── LockHeldError       11  another archiver is at work
@@ -89,6 +91,12 @@ class LogMissingError(NotFoundError):
     code = "log_missing"
 
 
+class ExpiredError(NotFoundError):
+    """That there was something, and by what authority it went, the ledger tells."""
+
+    code = "expired"
+
+
 class IntegrityError(ArchiverError):
     exit_status = 5
     code = "integrity"
@@ -112,10 +120,14 @@ class DamagedInputError(IntegrityError):
     code = "damaged_input"
 
 
-class LockedError(ArchiverError):
-    """Retrying does not help; waiting until the lock ends does."""
+class RefusedError(ArchiverError):
+    """Retrying does not help; waiting until what forbids it is over does."""
 
     exit_status = 6
+    code = "refused"
+
+
+class LockedError(RefusedError):
     code = "locked"
 
 

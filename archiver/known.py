@@ -66,7 +66,7 @@ class Place:
     where: str
     near: bool = True
     lock: str = "off"
-    lock_for: int = 0
+    lock_for: float = 0
     legal_hold: bool = False
     sse: str = ""
     kms_key: str = ""

@@ -27,7 +27,7 @@ from archiver.policy import DAY_SECONDS, DOUBTFUL, Hold, Policy, Rule, Scope
 from archiver.zone import parse_rfc3339, rfc3339
 
 SCHEMA = 1
-KEY = re.compile(r"host=([^/]+)/ledger/(\d{8})-([a-z]+)\.json", re.ASCII)
+KEY = re.compile(r"host=([^/]+)/ledger/(\d{8})\.json", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,8 @@ class Record:
 
     @property
     def key(self) -> str:
-        return f"{ledger_prefix(self.host)}{self.sequence:08d}-{self.kind}.json"
+        """The number alone: who stores another record under it is refused by every store."""
+        return f"{ledger_prefix(self.host)}{self.sequence:08d}.json"
 
 
 def ledger_prefix(host: str) -> str:

@@ -120,9 +120,9 @@ class Lookup:
 
     def _by_runs(self, catalog: Catalog, numbers: frozenset[int]) -> set[int]:
         """Ask the runs which of these archives it may be."""
-        head = catalog.head(self.source).sequence
+        head, expired = catalog.head(self.source).sequence, catalog.expired_numbers(self.source)
         there: list[tuple[Span, _Index]] = []
-        for span in spans(head):
+        for span in spans(head, expired):
             if any(n in numbers for n in range(span.first, span.last + 1)):
                 key = key_of(catalog.host, self.source, span)
                 identity = identity_of(catalog, self.source, span)

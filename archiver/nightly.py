@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from archiver import archive, due, lastrun, rotate, syslogd
+from archiver import archive, due, expire, holding, lastrun, rotate, syslogd, thin
 from archiver.catchup import readable
 from archiver.config import Config, Source
 from archiver.errors import ArchiverError, ClockError, WorkKeptError, explained
+from archiver.expire import Expiry
 from archiver.journal import Intent, Journal, forgotten
 from archiver.lastrun import LastRun
 from archiver.maillog.clock import Clock
@@ -52,10 +53,14 @@ class SourceReport:
 
 @dataclass
 class Report:
-    """What a run did. problems: what it noticed about stores and copies."""
+    """What a run did. problems: what it noticed about stores and copies. expiry: what it
+    destroyed. thinned: how many copies it removed where they are kept for a shorter time.
+    """
 
     sources: list[SourceReport] = field(default_factory=list)
     problems: list[ArchiverError] = field(default_factory=list)
+    expiry: Expiry = field(default_factory=Expiry)
+    thinned: int = 0
 
     @property
     def failures(self) -> list[ArchiverError]:
@@ -255,6 +260,11 @@ def run(
                 complete[source.name] = night.report.complete.isoformat()
             if live := rotate.identity(source):
                 logs[source.name] = live
+        if not under_way.unchained:
+            with explained("expiring archives"):
+                holding.apply(under_way)
+                report.expiry = expire.nightly(under_way)
+                report.thinned = thin.thin(under_way)
         under_way.note_copies()
         if under_way.unchained and not report.failures:
             report.problems.append(under_way.unchained)

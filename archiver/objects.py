@@ -59,3 +59,16 @@ class Receipt:
     version: str | None = None
     protection: Protection = UNPROTECTED
     sound: bool = True
+
+
+@dataclass(frozen=True)
+class Destroyed:
+    """One version of an object that a store was made to destroy.
+
+    version: the store's own name for it, if it keeps versions. marker: it only said that the
+    object had been deleted. reply: what the store said.
+    """
+
+    version: str | None
+    marker: bool
+    reply: str

@@ -13,6 +13,8 @@ from archiver.errors import ArchiverError, WorkKeptError
 from archiver.journal import Journal, forgotten
 from archiver.known import Summary
 from archiver.lastrun import LastRun
+from archiver.targets import LocalTarget, Target
+from archiver.zone import local_date
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Waiting:
 class SourceStatus:
     """One source: its live log's size (None: no such file), what waits, what is archived.
 
-    lacking: how many archives a target lacks that another one has.
+    lacking: how many archives a target lacks that another one has. destroyed: how many were, or
+    are ordered to be, since their retention is over.
     """
 
     source: str
@@ -45,6 +48,7 @@ class SourceStatus:
     last_day: date | None
     too_few_copies: int
     lacking: dict[str, int]
+    destroyed: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class Status:
 
 def status(config: Config, catalog: Catalog, *, now: int, max_age: float | None) -> Status:
     """Return how things stand. max_age: seconds since a run last succeeded, at most."""
-    sources = tuple(_source(config, catalog, source) for source in config.sources)
+    today = local_date(now, config.host.zone)
+    sources = tuple(_source(config, catalog, source, today) for source in config.sources)
     last = lastrun.load(config.host.state_dir)
     stale = max_age is not None and (last.succeeded is None or now - last.succeeded > max_age)
     problems = list(forgotten(config, last.spool))
@@ -122,27 +127,40 @@ def _problems(config: Config, each: SourceStatus) -> list[ArchiverError]:
     return found
 
 
-def _source(config: Config, catalog: Catalog, source: Source) -> SourceStatus:
+def _source(config: Config, catalog: Catalog, source: Source, today: date) -> SourceStatus:
     found = catalog.summaries(source.name)
     days = [each.date for each in found]
+    there = [each for each in found if each.is_there]
+    kept = [each for each in found if each.ordered is None]
     return SourceStatus(
         source=source.name,
         path=str(source.path),
         live_size=_size(source.path),
         waiting=tuple(_waiting(Journal(config.host.spool_dir, source.name))),
-        archives=sum(not each.is_empty_day for each in found),
+        archives=sum(each.is_there for each in found),
         empty_days=sum(each.is_empty_day for each in found),
-        lines=sum(each.lines for each in found),
-        raw_size=sum(each.raw_size for each in found),
-        size=sum(each.size for each in found),
+        lines=sum(each.lines for each in there),
+        raw_size=sum(each.raw_size for each in there),
+        size=sum(each.size for each in there),
         first_day=min(days, default=None),
         last_day=max(days, default=None),
-        too_few_copies=sum(len(each.copies) < config.storage.required for each in found),
+        too_few_copies=sum(len(each.copies) < config.storage.required for each in kept),
         lacking={
-            target.name: sum(target.name not in each.copies for each in found if each.copies)
+            target.name: sum(
+                target.name not in each.copies and each.date >= _since(target, today)
+                for each in kept
+                if each.copies
+            )
             for target in config.storage.targets
         },
+        destroyed=len(found) - len(kept),
     )
+
+
+def _since(target: Target, today: date) -> date:
+    """The first log date of which a target is to have archives."""
+    keep = target.keep if isinstance(target, LocalTarget) else None
+    return keep.since(today) if keep else date.min
 
 
 def _size(path: Path) -> int | None:

@@ -13,6 +13,7 @@ out as soon as its last day begins keeps the oldest line for no longer than the 
 
 import calendar
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import MAXYEAR, date, timedelta
 from functools import cached_property, lru_cache
@@ -67,6 +68,12 @@ class Period:
         last = calendar.monthrange(year, month + 1)[1]
         there = date(year, month + 1, min(day.day, last))
         return there + min(timedelta(self.all_days), date.max - there)
+
+    def since(self, today: date) -> date:
+        """Return the first day from which the period is not over before `today`."""
+        days = range(1, today.toordinal() + 1)
+        over = bisect_left(days, today, key=lambda day: self.after(date.fromordinal(day)))
+        return date.fromordinal(over + 1)
 
     def outlasts(self, other: "Period") -> date | None:
         """Return a day from which this period is longer than the other, None if there is none."""

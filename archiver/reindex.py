@@ -20,7 +20,7 @@ def reindex(run: Run, source: Source) -> int:
     What is wrong becomes a problem of the run; the archives are only read.
     """
     config = run.config
-    wanted = [each for each in run.catalog.summaries(source.name) if not each.is_empty_day]
+    wanted = [each for each in run.catalog.summaries(source.name) if each.is_there]
     size = sum(each.raw_size for each in wanted)
     directory, made = config.host.work_dir, 0
     with emptied(directory):
@@ -30,7 +30,8 @@ def reindex(run: Run, source: Source) -> int:
                 for archived in run.catalog.numbered(source.name, [each.sequence]):
                     if archived.manifest.manifest_key == each.key:
                         made += _index(run, archived, maker, directory, advance)
-    for span in spans(run.catalog.head(source.name).sequence):
+    expired = run.catalog.expired_numbers(source.name)
+    for span in spans(run.catalog.head(source.name).sequence, expired):
         drop(run.catalog, run.stores, source.name, span)
     run.merge_indexes(source)
     return made

@@ -5,9 +5,8 @@ What a key with a mistake in it would have been is not known, so nothing more is
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 from archiver.conflicts import Lock, conflicts
 from archiver.period import Period
@@ -48,8 +47,8 @@ def _rule(table: Table) -> Rule:
         name=table.name("name", None),
         match=_match(table),
         minimum=table.checked("minimum", str(NOT_A_DAY), Period.parse) or NOT_A_DAY,
-        maximum=_optional(table, "maximum", Period.parse),
-        immediate=_optional(table, "immediate", Period.parse),
+        maximum=table.optional("maximum", Period.parse),
+        immediate=table.optional("immediate", Period.parse),
         basis=table.checked("basis", "", _basis) or "",
         expire=table.one_of("expire", EXPIRE),
     )
@@ -64,21 +63,13 @@ def _match(rule: Table) -> Scope:
     scope = Scope(
         sources=table.checked("source", "*", _patterns, list) or Scope.sources,
         hosts=table.checked("host", "*", _patterns, list) or Scope.hosts,
-        first=_optional(table, "from", _day, date),
-        last=_optional(table, "to", _day, date),
+        first=table.optional("from", _day, date),
+        last=table.optional("to", _day, date),
     )
     table.finish()
     if table.faulty:
         rule.faulty.add("match")
     return scope
-
-
-def _optional(table: Table, key: str, read: Callable[[Any], Any], also: type = str) -> Any:  # noqa: ANN401 (what `read` returns)
-    """Take what need not be there: None then."""
-    if key in table.rest:
-        return table.checked(key, None, read, also)
-    table.known.append(key)
-    return None
 
 
 def _patterns(value: object) -> tuple[str, ...]:

@@ -27,12 +27,15 @@ from archiver.errors import (
 )
 from archiver.frames import Readable
 from archiver.journal import Entry, Journal
+from archiver.ledger import newest_instant
 from archiver.manifest import Head, Manifest, Segment, digest, host_prefix, place
+from archiver.policy import clock_doubt
 from archiver.progress import Meter, Metered, unwatched
 from archiver.recording import Ledger, who
 from archiver.stores import Store, open_stores
 from archiver.stores.probing import unproven
 from archiver.sync import Sync
+from archiver.zone import local_date
 
 
 @dataclass
@@ -41,8 +44,8 @@ class Run:
 
     problems: noticed so far. unchained: why nothing can be chained to what is stored, if so;
     logs are rotated all the same. behind: stores that lack earlier archives of a source, and must
-    not get later ones before those. away: stores that did not answer at the start. new_policy: the
-    retention rules are others than in the run before.
+    not get later ones before those. away: stores that did not answer at the start. doubt: why the
+    clock cannot be trusted, if so. new_policy: the retention rules are others than before.
     """
 
     config: Config
@@ -54,6 +57,7 @@ class Run:
     meter: Meter = unwatched
     behind: dict[str, set[str]] = field(default_factory=dict)
     away: set[str] = field(default_factory=set)
+    doubt: str = ""
     new_policy: bool = False
 
     @property
@@ -64,6 +68,8 @@ class Run:
 
     def open_ledger(self) -> None:
         """Bring the stores what they lack of the ledger, and note the retention rules."""
+        # Before this run leaves a record of itself, which would vouch for its own clock.
+        self.doubt = clock_doubt(self.now, newest_instant(self.catalog.records.moments()))
         if not self.unchained:
             try:
                 self.ledger.fill()
@@ -86,7 +92,9 @@ class Run:
 
     def sync(self) -> Sync:
         directory = self.config.host.work_dir
-        return Sync(self.catalog, self.stores, directory, self.now, self.problems, self.meter)
+        today = local_date(self.now, self.config.host.zone)
+        stores, problems = self.stores, self.problems
+        return Sync(self.catalog, stores, directory, self.now, today, problems, self.meter)
 
     def finish(self, source: Source, journal: Journal, entry: Entry) -> list[Manifest]:
         """Bring a closed entry of the spool to its end, from wherever it is.

@@ -6,10 +6,12 @@ are: nothing has to be listed, and no list of them kept.
 
     head of the chain 91:   [1-64] [65-80] [81-84] [85-88]  and the indexes of 89, 90, 91
 
-A larger run is merged from four smaller ones, which are then removed.
+A larger run is merged from four smaller ones, which are then removed. Where an archive has
+expired, no run covers it: the four parts of what would are there instead, and so on down.
 """
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from pathlib import Path
 from archiver.catalog import Catalog
 from archiver.copy import put_index
 from archiver.durable import emptied
-from archiver.errors import ArchiverError, IndexFailedError
+from archiver.errors import ArchiverError, IndexFailedError, StoreError
 from archiver.manifest import RUN_SUFFIX, source_prefix
 from archiver.pages import (
     BITS,
@@ -32,7 +34,8 @@ from archiver.pages import (
 from archiver.stores import Store
 
 FAN = 4
-LARGEST = FAN**5
+SIZES = tuple(FAN**power for power in range(5, 0, -1))
+LARGEST = SIZES[0]
 AT_ONCE = 2**19
 END = 1 << (BITS + PLACE_BITS)
 
@@ -45,23 +48,45 @@ class Span:
     last: int
 
     @property
+    def size(self) -> int:
+        return self.last - self.first + 1
+
+    @property
     def parts(self) -> "list[Span]":
         """What it is merged from: four runs, or four archives."""
-        size = (self.last - self.first + 1) // FAN
+        size = self.size // FAN
         firsts = range(self.first, self.last + 1, size)
         return [Span(first, first + size - 1) for first in firsts]
 
 
-def spans(head: int) -> list[Span]:
-    """Return the runs there are to be when the chain has come to that number, oldest first."""
-    found, size = [], LARGEST
-    at = 0
-    while size >= FAN:
+def spans(head: int, expired: Collection[int] = ()) -> list[Span]:
+    """Return the runs there are to be when the chain has come to that number, oldest first.
+
+    expired: the numbers of archives that none of them may cover.
+    """
+    found: list[Span] = []
+    at, numbers = 0, sorted(expired)
+    for size in SIZES:
         while at + size <= head:
-            found.append(Span(at + 1, at + size))
+            found += _unbroken(Span(at + 1, at + size), numbers)
             at += size
-        size //= FAN
     return found
+
+
+def _unbroken(span: Span, numbers: Sequence[int]) -> Iterator[Span]:
+    """Yield a span, or the largest parts of it that have none of these numbers."""
+    covered = bisect_right(numbers, span.last) - bisect_left(numbers, span.first)
+    if not covered:
+        yield span
+    elif span.size > FAN and covered < span.size:
+        for part in span.parts:
+            yield from _unbroken(part, numbers)
+
+
+def covering(number: int) -> list[Span]:
+    """Return all the runs that could cover an archive, by its number in the chain."""
+    befores = [(number - 1) // size * size for size in SIZES]
+    return [Span(at + 1, at + size) for at, size in zip(befores, SIZES, strict=True)]
 
 
 def key_of(host: str, source: str, span: Span) -> str:
@@ -92,7 +117,7 @@ def merge(
     directory: to work in; it is emptied. problems: gets why a run could not be made. Archives
     without an index are in no run; they are looked through by themselves.
     """
-    for span in spans(catalog.head(source).sequence):
+    for span in spans(catalog.head(source).sequence, catalog.expired_numbers(source)):
         key = key_of(catalog.host, source, span)
         identity = identity_of(catalog, source, span)
         if identity is None or catalog.unindexed(source, span.first, span.last):
@@ -143,6 +168,22 @@ def drop(catalog: Catalog, stores: Sequence[Store], source: str, span: Span) -> 
                 catalog.forget_index(key, store.name)
 
 
+def forget(catalog: Catalog, stores: Sequence[Store], source: str, number: int) -> None:
+    """Remove, from all stores, every run that covers an archive, by its number in the chain.
+
+    Raises: StoreError: one may be left in a store that is away.
+    """
+    there = {store.name for store in stores}
+    for span in covering(number):
+        key = key_of(catalog.host, source, span)
+        if away := catalog.index_pages(key).keys() - there:
+            raise StoreError(
+                f"{key} cannot be removed from store {min(away)!r}, which is away",
+                hint="the next run that reaches it tries again",
+            )
+        drop(catalog, stores, source, span)
+
+
 def _failed(key: str, error: Exception) -> IndexFailedError:
     return IndexFailedError(
         f"{key} was not made: {error}",
@@ -171,7 +212,7 @@ class _Merger:
         kinds = (
             frozenset[str].intersection(*(part.kinds for part in parts)) if parts else frozenset()
         )
-        size = span.last - span.first + 1
+        size = span.size
         identity = self._identity(span)
         at_once = max(1, sum(part.pages for part in parts) * PAGE // 4 // AT_ONCE)
         path = self.directory / f"{span.first}-{span.last}{RUN_SUFFIX}"
@@ -201,7 +242,7 @@ class _Merger:
         path = self._brought(
             key_of(self.catalog.host, self.source, span), f"{span.first}-{span.last}"
         )
-        size = span.last - span.first + 1
+        size = span.size
         if path:
             part = _Part(path, self._identity(span), offset, size)
             with suppress(DamagedIndexError):

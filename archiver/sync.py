@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 
 from archiver import copy
@@ -36,6 +37,7 @@ class Sync:
     stores: Sequence[Store]
     directory: Path
     now: int
+    today: date
     problems: list[ArchiverError] = field(default_factory=list)
     meter: Meter = unwatched
     brought: int = 0
@@ -53,7 +55,7 @@ class Sync:
         return {store.name for store in self.stores if not self._fill(source, store)}
 
     def _fill(self, source: Source, store: Store) -> bool:
-        lacking = self.catalog.lacking(source.name, store.name)
+        lacking = self.catalog.lacking(source.name, store.name, self._since(store))
         if not lacking:
             return True
         with self.meter(f"bringing {source.name} to {store.name}", len(lacking)) as advance:
@@ -151,7 +153,7 @@ class Sync:
         with explained(f"copying {manifest.stem}"), emptied(self.directory):
             path = self.directory / os.path.basename(manifest.manifest_key)
             path.write_bytes(document)
-            whole = not each.expired
+            whole = not each.expired and manifest.date >= self._since(store)
             if whole and not manifest.is_empty_day:
                 self._fetch_sound(each, but=store)
                 self._fetch_index(manifest, but=store)
@@ -202,6 +204,10 @@ class Sync:
                 fetched.update(chunk)
                 file.write(chunk)
         return fetched.hexdigest()
+
+    def _since(self, store: Store) -> date:
+        """Return the first log date of which a store is to have archives, not manifests only."""
+        return store.keep.since(self.today) if store.keep else date.min
 
     def _with_a_copy(self, each: Archived) -> list[Store]:
         """Return the stores that have it; of what has expired, those that have its manifest."""

@@ -164,6 +164,13 @@ class Table:
             self.problem(key, f"`{self._full(key)}` is not a path")
         return Path(os.path.normpath(self.reader.base / (value or "").replace("\0", "")))
 
+    def optional(self, key: str, read: Callable[[Any], Any], also: type = str) -> Any:
+        """Take what need not be there, and return what `read` makes of it: None then."""
+        if key in self.rest:
+            return self.checked(key, None, read, also)
+        self.known.append(key)
+        return None
+
     def optional_path(self, key: str) -> Path | None:
         """Take a path; None if it is empty, or not there."""
         if self.rest.get(key, "") == "":

@@ -7,11 +7,12 @@ in its place by mistake is no part of any message.
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from archiver.period import Period
 from archiver.tables import NAME, Table, duration_in_seconds, size_in_bytes
 
 MIB = 2**20
@@ -44,11 +45,14 @@ SSE = ("", "AES256", "aws:kms")
 
 @dataclass(frozen=True)
 class LocalTarget:
-    """A directory."""
+    """A directory. keep: how long archives stay here, if other stores have them; None: as long as
+    anywhere.
+    """
 
     name: str
     type: str = field(default="local", init=False)
     path: Path
+    keep: Period | None = None
 
     placed_by: ClassVar[str] = "path"
 
@@ -63,7 +67,8 @@ class S3Target:
     """A bucket, or what is below a prefix of one, that ends in a slash if it is not empty.
 
     access_key_id, secret_access_key, session_token: where each is to be found (`cred:NAME`,
-    `file:PATH`, `env:NAME`); empty: where AWS's own tools look. checksum: what a server is to
+    `file:PATH`, `env:NAME`); empty: where AWS's own tools look. expirer_…: of other credentials,
+    for destroying and for lifting holds only; empty: the same ones. checksum: what a server is to
     verify each upload by. object_lock: what mode every archive and manifest is locked in, until
     lock_for seconds after its log date. max_bandwidth: bytes a second, 0: as fast as it goes.
     Times in seconds.
@@ -79,6 +84,9 @@ class S3Target:
     access_key_id: str = ""
     secret_access_key: str = ""
     session_token: str = ""
+    expirer_access_key_id: str = ""
+    expirer_secret_access_key: str = ""
+    expirer_session_token: str = ""
     ca_bundle: Path | None = None
     checksum: str = "md5"
     storage_class: str = ""
@@ -94,6 +102,16 @@ class S3Target:
     attempts: int = 5
 
     placed_by: ClassVar[str] = "bucket"
+
+    @property
+    def as_expirer(self) -> "S3Target":
+        """The same, with the credentials that may destroy."""
+        return replace(
+            self,
+            access_key_id=self.expirer_access_key_id,
+            secret_access_key=self.expirer_secret_access_key,
+            session_token=self.expirer_session_token,
+        )
 
     @property
     def place(self) -> str:
@@ -121,7 +139,7 @@ def read_target(table: Table, name: str) -> Target:
     # If that is wrong, the rest is checked as what it looks like.
     if kind == "s3" or (kind != "local" and "bucket" in table.rest):
         return _s3(table, name)
-    target = LocalTarget(name, table.path("path"))
+    target = LocalTarget(name, table.path("path"), table.optional("keep", Period.parse))
     table.finish()
     return target
 
@@ -138,6 +156,9 @@ def _s3(table: Table, name: str) -> S3Target:
         access_key_id=_reference(table, "access_key_id"),
         secret_access_key=_reference(table, "secret_access_key"),
         session_token=_reference(table, "session_token"),
+        expirer_access_key_id=_reference(table, "expirer_access_key_id"),
+        expirer_secret_access_key=_reference(table, "expirer_secret_access_key"),
+        expirer_session_token=_reference(table, "expirer_session_token"),
         ca_bundle=table.optional_path("ca_bundle"),
         checksum=table.one_of("checksum", CHECKSUMS),
         storage_class=table.checked("storage_class", "", _storage_class) or "",
@@ -222,11 +243,13 @@ def _bounded(
 
 def _go_together(table: Table, target: S3Target) -> None:
     """Note which keys lack another one."""
-    key, secret, token = "access_key_id", "secret_access_key", "session_token"
-    if bool(target.access_key_id) != bool(target.secret_access_key):
-        table.clash((key, secret), f"{key} and {secret} go together")
-    if target.session_token and not target.access_key_id:
-        table.clash((token, key), f"{token} goes with an {key}")
+    for whose in ("", "expirer_"):
+        key, secret = f"{whose}access_key_id", f"{whose}secret_access_key"
+        token = f"{whose}session_token"
+        if bool(getattr(target, key)) != bool(getattr(target, secret)):
+            table.clash((key, secret), f"{key} and {secret} go together")
+        if getattr(target, token) and not getattr(target, key):
+            table.clash((token, key), f"{token} goes with an {key}")
     if target.kms_key_id and target.sse != "aws:kms":
         table.clash(("kms_key_id", "sse"), 'kms_key_id goes with sse = "aws:kms"')
     if (target.object_lock != "off") != bool(target.lock_for):

@@ -93,6 +93,8 @@ WHERE = lines_of_keys(FULL)
 TOGETHER = {
     "access_key_id": ("secret_access_key", "session_token"),
     "secret_access_key": ("access_key_id", "session_token"),
+    "expirer_access_key_id": ("expirer_secret_access_key", "expirer_session_token"),
+    "expirer_secret_access_key": ("expirer_access_key_id", "expirer_session_token"),
     "sse": ("kms_key_id",),
     "object_lock": ("lock_for",),
     "lock_for": ("object_lock",),
@@ -141,6 +143,8 @@ def test_a_key_left_out_is_as_documented(key: str, monkeypatch: pytest.MonkeyPat
         assert (table, f"`{key}` is missing") == problems(without(key))[0]
     elif default == "as the log has it":
         assert getattr(parse(without(key), TOML).sources[0], name) is None
+    elif default == "for good":
+        assert getattr(parse(without(key), TOML).storage.targets[0], name) is None
     elif default == "none":
         (rule,) = parse(without(key, text), TOML).retention.rules
         ends = {"from": rule.match.first, "to": rule.match.last}

@@ -139,7 +139,7 @@ def test_a_ledger_that_was_tampered_with_is_told(place: Path, harm: str) -> None
     elif harm == "garbage":
         path.write_bytes(b"\x00\xff")
     elif harm == "renamed":
-        path.rename(path.with_name("00000099-hold.json"))
+        path.rename(path.with_name("00000099.json"))
     else:
         path.unlink()
     said = host.archiver("list", now=host.at(after(MONDAY, 2)))

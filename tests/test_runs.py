@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from archiver.runs import FAN, LARGEST, Span, spans
+from archiver.runs import FAN, LARGEST, Span, covering, spans
 from tests.host import MONDAY, Host, after
 
 
@@ -19,6 +21,24 @@ def test_runs_cover_all_but_the_last_few(head: int) -> None:
     assert set(sizes) <= {4, 16, 64, 256, LARGEST}
     assert sorted(sizes, reverse=True) == sizes
     assert all(sizes.count(size) < FAN for size in set(sizes) - {LARGEST})
+
+
+@given(st.integers(0, 3000), st.sets(st.integers(1, 3000), max_size=60))
+def test_no_run_covers_what_has_expired(head: int, expired: set[int]) -> None:
+    """All else that a run would cover is covered once, by the largest that can be."""
+    found = spans(head, expired)
+    covered = [n for span in found for n in range(span.first, span.last + 1)]
+    assert len(covered) == len(set(covered))
+    assert expired.isdisjoint(covered)
+    blocks = [Span(n + 1, n + FAN) for n in range(0, head - FAN + 1, FAN)]
+    whole = [b for b in blocks if expired.isdisjoint(range(b.first, b.last + 1))]
+    assert sorted(covered) == [n for b in whole for n in range(b.first, b.last + 1)]
+    for span in found:
+        wider = [each for each in covering(span.first) if each.size > span.size]
+        assert span in covering(span.last)
+        for each in wider:
+            broken = not expired.isdisjoint(range(each.first, each.last + 1))
+            assert broken or each.last > head
 
 
 def test_a_run_is_made_of_the_runs_before_it() -> None:

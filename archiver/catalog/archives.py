@@ -90,6 +90,14 @@ class Catalog:
         return int(count)
 
     @explained()
+    def sources(self) -> list[str]:
+        """Return the names of all sources of which there is or was anything."""
+        rows = self._sql.execute(
+            "SELECT DISTINCT source FROM manifest WHERE host = ?", (self.host,)
+        )
+        return sorted(str(source) for (source,) in rows)
+
+    @explained()
     def head(self, source: str) -> Head:
         """Return the newest manifest of a source's chain."""
         row = self._sql.execute(

@@ -121,11 +121,12 @@ class Records:
         return None if row[0] is None else int(row[0])
 
     @explained()
-    def expired(self) -> dict[str, int | None]:
-        """Return what is to be destroyed, by the key of its manifest, and was, with the number of
-        its certificate.
+    def expired(self) -> dict[str, tuple[int, int | None]]:
+        """Return what is to be destroyed, or was, by the key of its manifest: the numbers of the
+        order and of the certificate, if there is one.
         """
-        return dict(self._sql.execute("SELECT key, destroyed FROM expiry").fetchall())
+        rows = self._sql.execute("SELECT key, ordered, destroyed FROM expiry")
+        return {key: (ordered, destroyed) for key, ordered, destroyed in rows}
 
     # -- changes, within `Catalog.changing` -----------------------------------------------
 

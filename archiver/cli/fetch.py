@@ -115,11 +115,16 @@ def fetch(
         if restore:
             problems += job.restore()
         serious = [each for each in problems if not isinstance(each, IndexFailedError)]
+        gone = job.expired(sources, whole)
         if not serious and form != "count":
             serious = job.nothing(sources, whole, what, is_search=is_search)
+            if serious and gone and not what:
+                serious, gone = gone, []
     if explain:
         click.echo(cost_said(search.cost), err=True)
-    warnings = [each for each in problems if isinstance(each, IndexFailedError)]
+    warnings: list[ArchiverError] = [e for e in problems if isinstance(e, IndexFailedError)]
+    if serious or wanted_days or start or end:
+        warnings += gone
     return Answer(
         data={"bytes": job.bytes, "files": job.files, "archives": job.opened}
         | ({"lines": job.matching, "cost": vars(search.cost)} if is_search else {}),

@@ -12,7 +12,14 @@ from archiver.cli.answer import Invocation
 from archiver.cli.found import written
 from archiver.config import Config, Source
 from archiver.durable import remove
-from archiver.errors import ArchiverError, ColdError, NotFoundError, UsageError, explained
+from archiver.errors import (
+    ArchiverError,
+    ColdError,
+    ExpiredError,
+    NotFoundError,
+    UsageError,
+    explained,
+)
 from archiver.query import Window, day_window, lines, looked_through, snapshot, sound_copy
 from archiver.search import Line, Search
 from archiver.stores import Store, open_stores
@@ -202,6 +209,30 @@ class Job:
                 looked += not each.manifest.is_empty_day
         hint = "`archiver list` shows which days there are"
         return [self.not_found("no line of that time", sources, looked, hint)]
+
+    def expired(self, sources: Sequence[Source], wanted: Window) -> list[ArchiverError]:
+        """Say which archives of that time were destroyed, or are ordered to be, if any."""
+        gone = [
+            each
+            for source in sources
+            for each in self.catalog.summaries(source.name)
+            if each.ordered and wanted.meets(each.earliest, each.latest)
+        ]
+        if not gone:
+            return []
+        first, last = (pick(each.date for each in gone) for pick in (min, max))
+        days = f"{first}" if first == last else f"{first} to {last}"
+        numbers = sorted(each.destroyed for each in gone if each.destroyed)
+        certified = f": certificate {numbers[0]}" if len(numbers) == 1 else ""
+        if len(numbers) > 1:
+            certified = f": certificates {numbers[0]} to {numbers[-1]}"
+        return [
+            ExpiredError(
+                f"{len(gone)} archives of {days} were destroyed, since their retention is over"
+                f"{certified or '; that is under way'}",
+                hint="`archiver retention ask deletions` tells by what authority",
+            )
+        ]
 
     def not_found(
         self, what: str, sources: Sequence[Source], looked: int, hint: str

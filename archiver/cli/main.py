@@ -26,6 +26,8 @@ VERBS = {
     "import": ("archiver.cli.adopt:import_files", "Adopt logs that others rotated."),
     "sync": ("archiver.cli.sync:sync", "Bring every store what it lacks."),
     "repair": ("archiver.cli.sync:repair", "Read every copy back; replace what is damaged."),
+    "retention": ("archiver.cli.retention:retention", "How long archives are kept, and why."),
+    "hold": ("archiver.cli.hold:hold", "Keep archives for a case, whatever the rules say."),
     "store": ("archiver.cli.store:store", "Check what a store really enforces."),
     "catalog": ("archiver.cli.catalog:catalog", "Rebuild the catalog from the stores."),
     "config": ("archiver.cli.config:config", "Write, check and show the configuration."),

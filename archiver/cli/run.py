@@ -6,6 +6,7 @@ import click
 
 from archiver.cli.answer import Answer, Invocation, human_size, verb
 from archiver.cli.sources import named
+from archiver.expire import Certificate
 from archiver.known import Summary
 from archiver.manifest import Manifest
 from archiver.nightly import Report, SourceReport
@@ -31,9 +32,16 @@ def run(invocation: Invocation, dry_run: bool, force: bool, names: tuple[str, ..
         report = plan_(config, chosen, now=invocation.now, force=force)
     else:
         report = run_(config, chosen, now=invocation.now, force=force, meter=invocation.meter)
+    destroyed = report.expiry.destroyed
     return Answer(
-        data={"dry_run": dry_run, "sources": [_data(each) for each in report.sources]},
-        text="\n".join(_text(each, dry=dry_run) for each in report.sources),
+        data={
+            "dry_run": dry_run,
+            "sources": [_data(each) for each in report.sources],
+            "destroyed": [certificate(each) for each in destroyed],
+        },
+        text="\n".join(
+            [*(_text(each, dry=dry_run) for each in report.sources), *map(gone, destroyed)]
+        ),
         failures=report.failures,
         exit_status=report.exit_status,
         chatty=not dry_run,
@@ -64,6 +72,27 @@ def summary(manifest: Manifest | Summary) -> dict[str, Any]:
     }
 
 
+def certificate(each: Certificate) -> dict[str, Any]:
+    """Return what JSON documents tell of an archive that was destroyed."""
+    stone = each.stone
+    return {
+        "certificate": each.number,
+        "record": each.key,
+        "key": stone.archive,
+        "date": stone.date.isoformat(),
+        "sha256": stone.sha256,
+        "reason": stone.reason,
+    }
+
+
+def gone(each: Certificate) -> str:
+    """Say in one line what was destroyed."""
+    stone = each.stone
+    name = stone.archive.rpartition("/")[2]
+    where = ", ".join(reply.target for reply in stone.stores)
+    return f"{stone.date}  destroyed: {name} in {where} (certificate {each.number})"
+
+
 def _text(each: SourceReport, *, dry: bool) -> str:
     would = "would be " if dry else ""
     lines = [f"{each.source}: {would}{'rotated' if each.rotated else 'left alone'}"]
@@ -83,4 +112,4 @@ def line(manifest: Manifest) -> str:
     return f"{manifest.date}  {manifest.lines} lines, {saved}  {name}"
 
 
-__all__ = ["Report", "line", "run", "summary"]
+__all__ = ["Report", "certificate", "gone", "line", "run", "summary"]

@@ -45,7 +45,7 @@ def list_archives(
             human_size(each.raw_size),
             human_size(each.size),
             " ".join(each.copies) or "none",
-            "(a day without lines)" if each.is_empty_day else each.archive_key.rsplit("/", 1)[1],
+            _what(each),
         )
         for each in found
     ]
@@ -58,6 +58,16 @@ def list_archives(
     )
 
 
+def _what(each: Summary) -> str:
+    if each.is_empty_day:
+        return "(a day without lines)"
+    if each.destroyed:
+        return f"(destroyed: certificate {each.destroyed})"
+    if each.ordered:
+        return f"(to be destroyed: order {each.ordered})"
+    return each.archive_key.rsplit("/", 1)[1]
+
+
 def _data(each: Summary, receipts: Mapping[tuple[str, str], Receipt]) -> dict[str, Any]:
     key = each.key if each.is_empty_day else each.archive_key
     return {
@@ -67,6 +77,8 @@ def _data(each: Summary, receipts: Mapping[tuple[str, str], Receipt]) -> dict[st
         "earliest": rfc3339(each.earliest),
         "latest": rfc3339(each.latest),
         "copies": list(each.copies),
+        "order": each.ordered,
+        "certificate": each.destroyed,
         "receipts": [
             {
                 "target": receipt.target,
@@ -149,6 +161,7 @@ def _status_data(found: Status, retention: Sequence[str]) -> dict[str, Any]:
                 "first_day": each.first_day and each.first_day.isoformat(),
                 "last_day": each.last_day and each.last_day.isoformat(),
                 "lacking": each.lacking,
+                "destroyed": each.destroyed,
             }
             for each in found.sources
         ],
@@ -165,6 +178,7 @@ def _status_text(found: Status, retention: Sequence[str]) -> str:
             f"  archived: {span}: {each.archives} archives, {each.lines} lines, "
             f"{human_size(each.raw_size)} in {human_size(each.size)}, "
             f"{each.empty_days} days without lines"
+            + (f", {each.destroyed} destroyed" if each.destroyed else "")
         )
         lines += [
             f"  waiting:  {waiting.name} ({waiting.stage}, {human_size(waiting.size)})"

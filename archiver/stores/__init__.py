@@ -11,7 +11,7 @@ __all__ = ["ReadableStore", "Store", "open_store", "open_stores"]
 def open_store(target: Target) -> Store:
     """Return the store that a target of the configuration names."""
     if isinstance(target, LocalTarget):
-        return LocalStore(target.name, target.path)
+        return LocalStore(target.name, target.path, target.keep)
     # boto3 takes ten times as long to import as all the rest.
     from archiver.stores.s3 import S3Store  # noqa: PLC0415
 

@@ -7,6 +7,7 @@
     listed   what there is, in order
     protect  keep it longer, or hold it; never less
     remove   an index, which can be made again; nothing else
+    destroy  an archive or an index, in all its versions, and prove that none is left
     tidy     nothing half-done stays
 
 A store promises nothing that is not read back (stage `copy` does), and holds nothing but
@@ -18,7 +19,9 @@ from datetime import date
 from pathlib import Path
 from typing import Protocol
 
-from archiver.objects import UNPROTECTED, Protection, Stored
+from archiver.manifest import ARCHIVE_SUFFIX, INDEX_SUFFIXES
+from archiver.objects import UNPROTECTED, Destroyed, Protection, Stored
+from archiver.period import Period
 
 
 class ReadableStore(Protocol):
@@ -84,6 +87,26 @@ class Store(ReadableStore, Protocol):
         Raises: ValueError: it is not the key of an index.
         """
 
+    def destroy(self, key: str) -> tuple[Destroyed, ...]:
+        """Destroy all versions of an archive, or of an index; return what there was.
+
+        Afterwards the store was asked again, and has none. Done again, it destroys what is left.
+        Raises: ValueError: it is the key of neither. LockedError: a version is locked or held; as
+        far as the store tells beforehand, nothing was destroyed then. StoreError: the store failed.
+        StoreRefusedError: it will not, or does not say what is left.
+        """
+
+    @property
+    def keep(self) -> Period | None:
+        """How long archives stay here, if other stores have them; None: as long as anywhere."""
+
+    @property
+    def can_hold(self) -> bool:
+        """Whether `protect` can hold an object here, and `lift_hold` can lift that."""
+
+    def lift_hold(self, key: str) -> None:
+        """Lift the hold on an object, if there is one; its lock stays as it is."""
+
     def tidy(self, prefix: str) -> None:
         """Remove what was begun under keys with this prefix, and never finished.
 
@@ -92,3 +115,11 @@ class Store(ReadableStore, Protocol):
 
     def restore(self, key: str, days: int) -> None:
         """Ask for a cold object to be made readable, for so many days; once is enough."""
+
+
+def demand_destructible(key: str) -> None:
+    """Raise ValueError unless it is the key of an archive or an index: manifests and the ledger
+    are never destroyed, by whatever mistake it is asked for.
+    """
+    if not key.endswith((ARCHIVE_SUFFIX, *INDEX_SUFFIXES)):
+        raise ValueError(f"{key!r} is neither an archive nor an index")

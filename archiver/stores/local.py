@@ -26,7 +26,9 @@ from archiver.errors import (
     StoreRefusedError,
 )
 from archiver.manifest import INDEX_SUFFIXES
-from archiver.objects import UNPROTECTED, Protection, Stored
+from archiver.objects import UNPROTECTED, Destroyed, Protection, Stored
+from archiver.period import Period
+from archiver.stores.contract import demand_destructible
 
 PARTIAL = ".partial"
 CHUNK = 2**20
@@ -39,10 +41,12 @@ class LocalStore:
     """See `archiver.stores.contract`. root: an absolute path, made when needed."""
 
     is_near = True
+    can_hold = False
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, keep: Period | None = None) -> None:
         self.name = name
         self.root = root
+        self.keep = keep
 
     def put(
         self, key: str, source: Path, sha256: str, protection: Protection = UNPROTECTED
@@ -117,6 +121,26 @@ class LocalStore:
         with self._failing(f"removing {path}"), suppress(FileNotFoundError, NotADirectoryError):
             path.unlink()
             fsync_directory(path.parent)
+
+    def destroy(self, key: str) -> tuple[Destroyed, ...]:
+        demand_destructible(key)
+        path = self._path(key)
+        with self._failing(f"destroying {path}"):
+            self._refuse_links(path.parent)
+            status = _status(path)
+            if status is None:
+                return ()
+            path.unlink()
+            fsync_directory(path.parent)
+            if _status(path):
+                raise StoreRefusedError(
+                    f"store {self.name!r}: {path} was removed, and is there again",
+                    hint="who stores it? Two archivers with one host name may share this store",
+                )
+        return (Destroyed(None, marker=False, reply=f"unlinked, {status.st_size} bytes"),)
+
+    def lift_hold(self, key: str) -> None:
+        """Nothing here is ever held."""
 
     def tidy(self, prefix: str) -> None:
         with self._failing(f"tidying {self.root}"):

@@ -21,8 +21,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from archiver.errors import IntegrityError, StoreError, StoreRefusedError
 from archiver.manifest import INDEX_SUFFIXES
-from archiver.objects import UNPROTECTED, Protection, Stored
+from archiver.objects import UNPROTECTED, Destroyed, Protection, Stored
+from archiver.stores.contract import demand_destructible
 from archiver.stores.s3_client import connect
+from archiver.stores.s3_destroying import destroy
 from archiver.stores.s3_faults import (
     BETWEEN,
     DENIED,
@@ -61,12 +63,14 @@ class S3Store:
     """See `archiver.stores.contract`. Nothing is asked of the server before it is needed."""
 
     is_near = False
+    keep = None
 
     def __init__(self, target: S3Target) -> None:
         self.name = target.name
         self.target = target
         self._connecting = threading.Lock()
         self._connected: tuple[BaseClient, Uploader] | None = None
+        self._destroying: BaseClient | None = None
 
     def put(
         self, key: str, source: Path, sha256: str, protection: Protection = UNPROTECTED
@@ -141,6 +145,41 @@ class S3Store:
                 if code_of(error) != "NoSuchKey":
                     self._raise_if_locked(error, "removing", key)
                     raise
+
+    def destroy(self, key: str) -> tuple[Destroyed, ...]:
+        demand_destructible(key)
+        name = self._full(key)
+        with self._failing("destroying", key):
+            for upload in self._uploader.begun(name):
+                if upload["Key"] == name:
+                    self._uploader.abort(name, upload["UploadId"])
+            # HEAD says 404 as well, and a list nothing, if it is the bucket that is missing.
+            self._demand_bucket(name)
+            return destroy(self._expirer, self.target, key)
+
+    @property
+    def can_hold(self) -> bool:
+        return self.target.object_lock != "off" or self.target.legal_hold
+
+    def lift_hold(self, key: str) -> None:
+        name = self._full(key)
+        with self._failing("lifting the hold of", key):
+            found = self._head(key)
+            if found is None:
+                raise missing(self.target, key)
+            if not found.protection.hold:
+                return
+            at = {"Bucket": self.target.bucket, "Key": name}
+            if found.version:
+                at["VersionId"] = found.version
+            self._expirer.put_object_legal_hold(**at, LegalHold={"Status": "OFF"})
+            left = self._head(key)
+        if left is None or left.protection.hold:
+            raise StoreRefusedError(
+                f"store {self.name!r}: {self._place(key)} is still held, though the server said "
+                "that it is not",
+                hint="it is kept. Do not trust this server with a legal hold",
+            )
 
     def tidy(self, prefix: str) -> None:
         with self._failing("tidying", prefix):
@@ -325,6 +364,14 @@ class S3Store:
     @property
     def _uploader(self) -> Uploader:
         return self._connection()[1]
+
+    @property
+    def _expirer(self) -> BaseClient:
+        """The client that may destroy: with credentials of its own, if there are any."""
+        with self._connecting:
+            if self._destroying is None and self.target.expirer_access_key_id:
+                self._destroying = connect(self.target.as_expirer)
+        return self._destroying or self._client
 
     def _connection(self) -> tuple[BaseClient, Uploader]:
         with self._connecting:
