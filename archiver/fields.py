@@ -5,11 +5,11 @@ ISO 8601. Fields that are not known are passed over; one that lacks is an error,
 has a default for it: so documents of older and of newer versions can be read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date
-from functools import cache
-from types import NoneType, UnionType
+from functools import cache, partial
+from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from archiver.period import Period
@@ -18,62 +18,73 @@ from archiver.zone import parse_rfc3339, rfc3339
 Instant = Annotated[int, rfc3339]
 
 
+Convert = Callable[[Any], Any]
+
+
 def as_json(value: Any) -> dict[str, Any]:
     """Return a dataclass's fields as JSON has them."""
-    return {name: _written(getattr(value, name), hint) for name, hint in _hints(value.__class__)}
+    return {name: write(getattr(value, name)) for name, write, _, _ in _fields(value.__class__)}
 
 
 def from_json(kind: Any, document: object) -> Any:
-    """Return the instance that a document tells of.
+    """Return the instance of a dataclass that a document tells of.
 
     Raises: ValueError, TypeError: it is not one, in any of many ways.
     """
-    if not isinstance(document, Mapping):
+    if not isinstance(document, dict):
         raise TypeError(f"{document!r} is not an object")
-    defaults = {field.name for field in fields(kind) if field.default is not MISSING}
     found = {}
-    for name, hint in _hints(kind):
+    for name, _, read, is_needed in _fields(kind):
         if name in document:
-            found[name] = _read(document[name], hint)
-        elif name not in defaults:
+            found[name] = read(document[name])
+        elif is_needed:
             raise ValueError(f"there is no {name!r}")
     return kind(**found)
 
 
 @cache
-def _hints(kind: Any) -> tuple[tuple[str, Any], ...]:
+def _fields(kind: Any) -> tuple[tuple[str, Convert, Convert, bool], ...]:
+    """Return of each field its name, how it is written and read, and whether it must be there."""
     hints = get_type_hints(kind, include_extras=True)
-    return tuple((field.name, hints[field.name]) for field in fields(kind))
+    return tuple(
+        (each.name, _writer(hints[each.name]), _reader(hints[each.name]), each.default is MISSING)
+        for each in fields(kind)
+    )
 
 
-def _written(value: Any, hint: Any) -> Any:
-    if value is None:
-        return None
-    if Instant in (hint, *get_args(hint)):
-        return rfc3339(value)
-    if isinstance(value, tuple):
-        (each, _) = get_args(hint)
-        return [_written(part, each) for part in value]
-    if isinstance(value, (date, Period)):
-        return str(value)
-    return as_json(value) if is_dataclass(value) else value
-
-
-def _read(value: Any, hint: Any) -> Any:
-    if get_origin(hint) is UnionType or NoneType in get_args(hint):
-        (hint,) = [each for each in get_args(hint) if each is not NoneType]
-        if value is None:
-            return None
+def _writer(hint: Any) -> Convert:
+    if NoneType in get_args(hint):
+        write = _writer(_without_none(hint))
+        return lambda value: None if value is None else write(value)
     if hint is Instant:
-        return parse_rfc3339(_plain(value, str))
+        return rfc3339
     if get_origin(hint) is tuple:
-        (each, _) = get_args(hint)
-        return tuple(_read(part, each) for part in _plain(value, list))
+        each = _writer(get_args(hint)[0])
+        return lambda value: [each(part) for part in value]
+    if hint in {date, Period}:
+        return str
+    return as_json if is_dataclass(hint) else lambda value: value
+
+
+def _reader(hint: Any) -> Convert:
+    if NoneType in get_args(hint):
+        read = _reader(_without_none(hint))
+        return lambda value: None if value is None else read(value)
+    if hint is Instant:
+        return lambda value: parse_rfc3339(_plain(value, str))
+    if get_origin(hint) is tuple:
+        each = _reader(get_args(hint)[0])
+        return lambda value: tuple([each(part) for part in _plain(value, list)])
     if hint is date:
-        return date.fromisoformat(_plain(value, str))
+        return lambda value: date.fromisoformat(_plain(value, str))
     if hint is Period:
-        return Period.parse(_plain(value, str))
-    return from_json(hint, value) if is_dataclass(hint) else _plain(value, hint)
+        return lambda value: Period.parse(_plain(value, str))
+    return partial(from_json, hint) if is_dataclass(hint) else lambda value: _plain(value, hint)
+
+
+def _without_none(hint: Any) -> Any:
+    (other,) = [each for each in get_args(hint) if each is not NoneType]
+    return other
 
 
 def _plain(value: Any, kind: Any) -> Any:

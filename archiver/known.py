@@ -79,8 +79,8 @@ class Known:
 
     sources: those to be told of. complete: up to which day each is accounted for by the runs.
     summaries: of these sources, in the order of their names. receipts: by key and target.
-    records: the ledger, oldest first, without what tells of copies. doubt: why the clock cannot
-    be trusted.
+    records: of the ledger, oldest first: the rules and the holds, and if it is asked for, what was
+    destroyed. doubt: why the clock cannot be trusted.
     """
 
     host: str
@@ -122,13 +122,31 @@ class Known:
             for target, receipt in found
         )
 
+    @cached_property
+    def _decisions(self) -> dict[str, Decision]:
+        return {}
+
     def decision(self, each: Summary) -> Decision:
         """Return the verdict about an archive, by what is known."""
+        if each.key not in self._decisions:
+            self._decisions[each.key] = self._decide(each)
+        return self._decisions[each.key]
+
+    @cached_property
+    def _held(self) -> dict[str, list[Hold]]:
+        """The holds in force that name a source."""
+        in_force = [hold for hold in self.holds if hold.released is None]
+        return {
+            source: [hold for hold in in_force if hold.scope.names(self.host, source)]
+            for source in self.sources
+        }
+
+    def _decide(self, each: Summary) -> Decision:
         archive = Archive(self.host, each.source, each.date, self.copies(each))
         return decide(
             archive,
             self.policy,
-            self.holds,
+            self._held[each.source],
             now=self.now,
             zone=self.zone,
             required=self.required,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from archiver import lastrun
-from archiver.catalog import Catalog
+from archiver.catalog import ACTING, RULING, Catalog
 from archiver.config import Config
 from archiver.known import Known, Place
 from archiver.ledger import newest_instant
@@ -21,10 +21,12 @@ def known(
     now: int,
     sources: Sequence[str] = (),
     doubt: str | None = None,
+    acts: bool = False,
 ) -> Known:
     """Return what is known of these sources; of all that were ever archived, if none is named.
 
-    doubt: why the clock cannot be trusted; by the ledger, unless it is given.
+    doubt: why the clock cannot be trusted; by the ledger, unless it is given. acts: with the
+    records of what was destroyed, or ordered to be; there may be thousands.
     """
     every = sorted({*catalog.sources(), *(source.name for source in config.sources)})
     chosen = [source for source in every if not sources or source in sources]
@@ -43,7 +45,7 @@ def known(
         required=config.storage.required,
         summaries=tuple(each for source in chosen for each in catalog.summaries(source)),
         receipts=receipts,
-        records=tuple(catalog.records.told()),
+        records=tuple(catalog.records.of_kind(*RULING, *(ACTING if acts else ()))),
         complete=_complete(config, catalog, chosen, now),
         doubt=doubt,
     )

@@ -259,6 +259,8 @@ class CountingStore:
         self.put, self.replace, self.find = store.put, store.replace, store.find
         self.protection, self.protect = store.protection, store.protect
         self.remove, self.tidy, self.restore = store.remove, store.tidy, store.restore
+        self.destroy, self.lift_hold = store.destroy, store.lift_hold
+        self.can_hold, self.keep = store.can_hold, store.keep
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         begin, size = time.perf_counter(), 0

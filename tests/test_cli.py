@@ -106,7 +106,9 @@ def test_what_a_list_tells(stored: Host) -> None:
     found = document(stored.archiver("list", "--json"))["data"]["archives"]
     assert [each["kind"] for each in found] == ["archive", "empty-day"]
     assert (
-        ARCHIVE | {"source", "kind", "earliest", "latest", "copies", "receipts"} == found[0].keys()
+        ARCHIVE
+        | {"source", "kind", "earliest", "latest", "copies", "receipts", "order", "certificate"}
+        == found[0].keys()
     )
     (receipt,) = found[0]["receipts"]
     assert (receipt["target"], receipt["sha256"]) == ("store", found[0]["sha256"])

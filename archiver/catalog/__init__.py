@@ -7,10 +7,13 @@ Write-ahead logging (sqlite.org/wal.html): readers go on while a run writes.
 
 from archiver.catalog.archives import Archived, Catalog
 from archiver.catalog.files import files_beside, is_sound, making, nowhere, opened
+from archiver.catalog.records import ACTING, RULING
 from archiver.catalog.tables import REBUILD_HINT, SCHEMA
 
 __all__ = [
+    "ACTING",
     "REBUILD_HINT",
+    "RULING",
     "SCHEMA",
     "Archived",
     "Catalog",

@@ -11,7 +11,10 @@ from archiver.ledger import (
     NAMES,
     ClockConfirmed,
     CopiesSeen,
+    HoldAdded,
+    HoldReleased,
     Order,
+    PolicyNoted,
     Record,
     Tombstone,
     Withdrawal,
@@ -22,6 +25,7 @@ from archiver.objects import Receipt
 
 COPIES = NAMES[CopiesSeen]
 CONFIRMS = NAMES[ClockConfirmed]
+RULING = tuple(NAMES[kind] for kind in (PolicyNoted, HoldAdded, HoldReleased))
 ACTING = tuple(NAMES[kind] for kind in (Order, Withdrawal, Tombstone))
 
 
@@ -49,19 +53,13 @@ class Records:
         ).fetchone()
         return Head(*row) if row else Head()
 
-    def told(self) -> list[Record]:
-        """Return all records, but those of copies, in their order."""
-        return self._decoded("kind <> ?", COPIES)
-
+    @explained()
     def of_kind(self, *kinds: str) -> list[Record]:
         """Return the records of these kinds, in their order."""
-        return self._decoded(f"kind IN ({', '.join('?' * len(kinds))})", *kinds)
-
-    @explained()
-    def _decoded(self, condition: str, *values: object) -> list[Record]:
+        marks = ", ".join("?" * len(kinds))
         rows = self._sql.execute(
-            f"SELECT document FROM record WHERE {condition} ORDER BY sequence",  # noqa: S608
-            values,
+            f"SELECT document FROM record WHERE kind IN ({marks}) ORDER BY sequence",  # noqa: S608
+            kinds,
         )
         try:
             return [decode(zlib.decompress(document)) for (document,) in rows]

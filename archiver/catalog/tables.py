@@ -2,7 +2,7 @@
 
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from archiver.errors import DiskError, IntegrityError, NoSpaceError
@@ -114,10 +114,12 @@ def explained() -> Iterator[None]:
         raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
 
 
-def checksum(row: Sequence[object]) -> int:
-    """Against what a bad disk does, or a careless editor; not against an enemy."""
-    found = 0
-    for value in row:
-        data = value if isinstance(value, bytes) else repr(value).encode()
-        found = zlib.crc32(data, found)
-    return found
+def checksum(row: tuple[object, ...]) -> int:
+    """Against what a bad disk does, or a careless editor; not against an enemy.
+
+    A blob, if there is one, stands last.
+    """
+    last = row[-1]
+    if isinstance(last, bytes):
+        return zlib.crc32(last, zlib.crc32(repr(row[:-1]).encode()))
+    return zlib.crc32(repr(row).encode())
