@@ -209,7 +209,9 @@ class S3Store:
         with self._connecting:
             if self._connected:
                 self._connected[0].close()
-            self._connected = None
+            if self._destroying:
+                self._destroying.close()
+            self._connected = self._destroying = None
 
     # -- storing -----------------------------------------------------------------------------
 

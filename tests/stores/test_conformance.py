@@ -472,6 +472,48 @@ def test_nothing_else_can_be_removed(store: Store, suffix: str) -> None:
     assert got(store, key) == b"content"
 
 
+@pytest.mark.parametrize("key", [KEY, INDEX])
+def test_what_was_destroyed_is_gone(again: Callable[[], Store], key: str) -> None:
+    """And nothing else; once more, there is nothing to destroy."""
+    others = [KEY.replace("000001", "000002"), KEY + ".idx", INDEX.replace("2026", "2025")]
+    for each in (key, *others):
+        put(again(), each, b"content")
+    (gone,) = again().destroy(key)
+    assert gone.reply
+    assert there(again(), key) == (sorted(others), None, None)
+    assert again().destroy(key) == ()
+    assert list(keys_in(again())) == sorted(others)
+    put(again(), key, b"another")
+    assert got(again(), key) == b"another"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        KEY.removesuffix(ARCHIVE_SUFFIX) + MANIFEST_SUFFIX,
+        KEY.removesuffix(ARCHIVE_SUFFIX) + MANIFEST_SUFFIX + ".sig",
+        "host=mx1/ledger/00000001.json",
+        "host=mx1/source=maillog/date=2026-05-04/",
+        "",
+    ],
+)
+def test_manifests_and_the_ledger_are_never_destroyed(store: Store, key: str) -> None:
+    """By whatever mistake it is asked for."""
+    if key and not key.endswith("/"):
+        put(store, key, b"content")
+    with pytest.raises(ValueError, match="neither an archive nor an index"):
+        store.destroy(key)
+    if key and not key.endswith("/"):
+        assert got(store, key) == b"content"
+
+
+def test_what_is_not_held_needs_no_lifting(store: Store) -> None:
+    put(store, KEY, b"content")
+    store.lift_hold(KEY)
+    assert got(store, KEY) == b"content"
+    assert not store.can_hold
+
+
 def test_tidying_leaves_what_is_complete(store: Store) -> None:
     keys = [KEY, INDEX, KEY.replace("host=mx1", "host=mx2")]
     for key in keys:
