@@ -16,7 +16,7 @@ from archiver.catalog import Catalog
 from archiver.catchup import unchained
 from archiver.config import Config
 from archiver.durable import emptied
-from archiver.errors import ArchiverError, IntegrityError, explained
+from archiver.errors import ArchiverError, IntegrityError, NotFoundError, explained
 from archiver.ledger import (
     Body,
     CopiesSeen,
@@ -112,6 +112,20 @@ class Ledger:
                 except ArchiverError as problem:
                     self._fail(problem)
 
+    def protect(self) -> None:
+        """Lock and hold every record as the configuration says now; never less than before."""
+        zone = self.config.host.zone
+        for store in self.stores:
+            for number in range(1, self.catalog.records.head().sequence + 1):
+                try:
+                    record = decode(self._document(number))
+                    store.protect(
+                        record.key, store.protection(local_date(record.at, zone), self.now)
+                    )
+                except ArchiverError as problem:
+                    self._fail(problem)
+                    break
+
     def note_policy(self) -> bool:
         """Note the rules as they are now, if they are other ones. Returns whether they are."""
         noted = self.catalog.records.of_kind("policy")
@@ -127,19 +141,19 @@ class Ledger:
             self.append(CopiesSeen(tuple(Seen.of(receipt) for receipt in seen)))
 
     def _bring(self, number: int, store: Store, *, mend: bool) -> None:
-        document = self.catalog.records.document(number)
-        if document is None:
-            raise unchained(self.catalog.host, number)
+        document = self._document(number)
         record, sha256 = decode(document), digest(document)
         protection = store.protection(local_date(record.at, self.config.host.zone), self.now)
         with explained(f"recording {record.key}"), emptied(self.directory):
             path = self.directory / os.path.basename(record.key)
             path.write_bytes(document)
             try:
-                if not mend:
+                if mend:
+                    store.protect(record.key, protection)
+                else:
                     store.put(record.key, path, sha256, protection)
                 copy.receipt(store, record.key, sha256, protection, self.now)
-            except IntegrityError as damage:
+            except (IntegrityError, NotFoundError) as damage:
                 if not mend:
                     raise
                 store.replace(record.key, path, sha256, protection)
@@ -149,6 +163,12 @@ class Ledger:
                 )
         with self.catalog.changing():
             self.catalog.note_copy(record.key, store.name)
+
+    def _document(self, number: int) -> bytes:
+        document = self.catalog.records.document(number)
+        if document is None:
+            raise unchained(self.catalog.host, number)
+        return document
 
     def _fail(self, problem: ArchiverError) -> None:
         if problem.message not in [each.message for each in self.problems]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from archiver.catalog import Catalog
 from archiver.copy import put_index
 from archiver.durable import emptied
-from archiver.errors import ArchiverError, IndexFailedError, StoreError
+from archiver.errors import ArchiverError, IndexFailedError
 from archiver.manifest import RUN_SUFFIX, source_prefix
 from archiver.pages import (
     BITS,
@@ -169,19 +169,15 @@ def drop(catalog: Catalog, stores: Sequence[Store], source: str, span: Span) -> 
 
 
 def forget(catalog: Catalog, stores: Sequence[Store], source: str, number: int) -> None:
-    """Remove, from all stores, every run that covers an archive, by its number in the chain.
-
-    Raises: StoreError: one may be left in a store that is away.
+    """Destroy every run that covers an archive, by its number in the chain, in all these stores;
+    also one that a larger one has replaced, of which a bucket may keep versions.
     """
-    there = {store.name for store in stores}
     for span in covering(number):
         key = key_of(catalog.host, source, span)
-        if away := catalog.index_pages(key).keys() - there:
-            raise StoreError(
-                f"{key} cannot be removed from store {min(away)!r}, which is away",
-                hint="the next run that reaches it tries again",
-            )
-        drop(catalog, stores, source, span)
+        for store in stores:
+            store.destroy(key)
+            with catalog.changing():
+                catalog.forget_index(key, store.name)
 
 
 def _failed(key: str, error: Exception) -> IndexFailedError:

@@ -379,12 +379,12 @@ class Struck(BaseException):
 
 @contextmanager
 def interrupted(owner: Any, name: str, call: int = 1) -> Iterator[None]:
-    """A run dies at the nth call of a function."""
+    """A run dies at the nth call of a function; those about runs of indexes do not count."""
     original = getattr(owner, name)
     calls = itertools.count(1)
 
     def counted(*arguments: Any, **named: Any) -> Any:
-        if next(calls) == call:
+        if not str(arguments[-1]).endswith(".run") and next(calls) == call:
             raise Struck
         return original(*arguments, **named)
 

@@ -33,7 +33,7 @@ def sync(invocation: Invocation, names: tuple[str, ...], refill: tuple[str, ...]
     for name in refill:
         if name not in known:
             raise UsageError(f"--refill: no target {name!r}", hint=f"there are: {', '.join(known)}")
-    return _each(invocation, names, fill_and_protect, refill)
+    return _each(invocation, names, fill_and_protect, Ledger.protect, refill)
 
 
 @click.command(short_help="Read every copy back, and replace those that are damaged.")
@@ -49,15 +49,15 @@ def repair(invocation: Invocation, names: tuple[str, ...]) -> Answer:
         syncing.repair(source)
         syncing.fill(source)
 
-    return _each(invocation, names, fill_and_repair, ledger=Ledger.repair)
+    return _each(invocation, names, fill_and_repair, Ledger.repair)
 
 
 def _each(
     invocation: Invocation,
     names: tuple[str, ...],
     work: Callable[[Sync, Source], None],
+    ledger: Callable[[Ledger], None],
     refill: tuple[str, ...] = (),
-    ledger: Callable[[Ledger], None] = Ledger.fill,
 ) -> Answer:
     config = invocation.config()
     begun = started(config, now=invocation.now, meter=invocation.meter, refill=refill)

@@ -56,6 +56,13 @@ class Bucket:
 
     def objects(self) -> dict[str, bytes]:
         """What the archives and all that belongs to them give, by key."""
+        return {key: body for key, body in self._all().items() if "/ledger/" not in key}
+
+    def ledger(self) -> list[bytes]:
+        """What the records of the ledger give, in their order."""
+        return [body for key, body in sorted(self._all().items()) if "/ledger/" in key]
+
+    def _all(self) -> dict[str, bytes]:
         client = self.server.client()
         pages = client.get_paginator("list_objects_v2")
         return {
@@ -68,11 +75,13 @@ class Bucket:
 class FarHost(Host):
     """One whose targets are directories, and buckets by their names."""
 
-    def configure(self, *, buckets: Mapping[str, Bucket] | None = None, **settings: Any) -> None:
-        """Write the configuration; `settings` are those of every host."""
+    def configure(
+        self, *, buckets: Mapping[str, Bucket] | None = None, rules: str = "", **settings: Any
+    ) -> None:
+        """Write the configuration; `settings` are those of every host. rules: of retention."""
         self.buckets = dict(buckets or {})
         tables = "".join(self._table(name, each) for name, each in self.buckets.items())
-        super().configure(**settings, tables=tables)
+        super().configure(**settings, tables=tables + rules)
 
     def _table(self, name: str, bucket: Bucket) -> str:
         key_id, secret = bucket.server.credentials(bucket.identity)

@@ -138,7 +138,9 @@ def rows(host: Host) -> dict[str, list[str]]:
     """All that is in the catalog, but for receipts, which tell when a copy was read back."""
     with closing(sqlite3.connect(host.directory / CATALOG)) as database:
         return {
-            table: sorted(map(str, database.execute(f"SELECT * FROM {table}")))  # noqa: S608
+            table: sorted(
+                map(str, database.execute(f"SELECT * FROM {table} WHERE key LIKE '%source=%'"))  # noqa: S608
+            )
             for table in ("manifest", "copy", "sidecar")
         }
 

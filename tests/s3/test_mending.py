@@ -134,7 +134,7 @@ def test_a_manifest_that_comes_back_changed_is_mended(host: FarHost, faulty: Fau
 
 def sound(host: FarHost) -> dict[str, bytes]:
     """What the directory has, by key."""
-    paths = [path for path in host.store.rglob("*") if path.is_file()]
+    paths = [path for path in host.store.glob("host=*/source=*/**/*") if path.is_file()]
     return {str(path.relative_to(host.store)): path.read_bytes() for path in paths}
 
 

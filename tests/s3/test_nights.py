@@ -123,7 +123,7 @@ def test_a_server_that_fails_while_it_catches_up(
             written.append(day(host, ahead))
             assert night(host, ahead).exit_status == 12
     for ahead, times in ((5, None), (6, 1)):
-        faulty.rules = [Rule("PUT", ".", reset, skip=3, times=times)]
+        faulty.rules = [Rule("PUT", "maillog-", reset, skip=3, times=times)]
         written.append(day(host, ahead))
         assert night(host, ahead).exit_status == 12
         put = numbers_put(faulty)

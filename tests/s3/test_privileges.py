@@ -114,13 +114,14 @@ ATTEMPTS = {
     "abort parts": of("wp", "AbortMultipartUpload", "abort_multipart_upload", UploadId=UPLOAD),
     "lock": of("wp", "PutObjectRetention", "put_object_retention", **SHORTER),
     "see a lock": of("wpe", "GetObjectRetention", "get_object_retention"),
-    "hold": of("wp", "PutObjectLegalHold", "put_object_legal_hold", LegalHold={"Status": "ON"}),
+    "hold": of("wpe", "PutObjectLegalHold", "put_object_legal_hold", LegalHold={"Status": "ON"}),
     "see a hold": of("wpe", "GetObjectLegalHold", "get_object_legal_hold"),
     "get": of("wpre", "GetObject", "get_object"),
     "get a version": of("wpe", "GetObjectVersion", "get_object", **OF_IT),
     "remove an index": of("wp", "DeleteObject", "delete_object", ".idx"),
     "remove a run": of("w", "DeleteObject", "delete_object", ".run"),
     "remove a version": of("e", "DeleteObjectVersion", "delete_object", **OF_IT),
+    "remove a run for good": of("e", "DeleteObjectVersion", "delete_object", ".run", **OF_IT),
     "remove an index for good": of("e", "DeleteObjectVersion", "delete_object", ".idx", **OF_IT),
     "list": at("wpre", "ListBucket", "list_objects_v2", Prefix=PLACE),
     "list versions": at("e", "ListBucketVersions", "list_object_versions", Prefix=PLACE),
@@ -128,6 +129,9 @@ ATTEMPTS = {
     "see versioning": at("we", "GetBucketVersioning", "get_bucket_versioning"),
     "see the lock": at("we", "GetBucketObjectLockConfiguration", "get_object_lock_configuration"),
     # What none of them may.
+    "destroy a manifest": of(
+        NOBODY, "DeleteObjectVersion", "delete_object", ".manifest.json", **OF_IT
+    ),
     "remove an archive": of(NOBODY, "DeleteObject", "delete_object"),
     "remove a manifest": of(NOBODY, "DeleteObject", "delete_object", ".manifest.json"),
     "bypass a lock": of(NOBODY, "BypassGovernanceRetention", "delete_object", **OF_IT, **BYPASS),
@@ -135,7 +139,7 @@ ATTEMPTS = {
         NOBODY, "BypassGovernanceRetention", "put_object_retention", **SHORTER, **BYPASS
     ),
     "lift a hold": of(
-        "p", "PutObjectLegalHold", "put_object_legal_hold", LegalHold={"Status": "OFF"}
+        "pe", "PutObjectLegalHold", "put_object_legal_hold", LegalHold={"Status": "OFF"}
     ),
     "restore": of(NOBODY, "RestoreObject", "restore_object", RestoreRequest={"Days": 1}),
     "tag": of(NOBODY, "PutObjectTagging", "put_object_tagging", Tagging=TAGS),
@@ -380,12 +384,12 @@ def test_a_writer_brings_locks_and_repairs(server: Weed, place: Path) -> None:
     logged(host, 0, 1)
     host = far_host(server, place, COPIES)
     assert host.archiver("sync").out == b"copies: 2 brought\n"
-    assert set(only(stored(host), ".json")) == {("", "", "")}
+    assert set(only(stored(host), ".manifest.json")) == {("", "", "")}
     for more in (FOR_YEARS, FOR_YEARS | {"lock_for": '"36501d"'}):
         host = far_host(server, place, COPIES, **more)
         assert host.archiver("sync").out == b"copies: 4 protected\n"
     held = [("GOVERNANCE", f"2126-04-{day}", "ON") for day in (12, 13)]
-    assert held == only(stored(host), ".json")
+    assert held == only(stored(host), ".manifest.json")
     damaged = host.manifests()[0].archive_key
     server.flip(COPIES, PREFIX + damaged, at=20, silently=True)
     said = host.archiver("repair")
@@ -458,4 +462,4 @@ def test_a_reader_stores_nothing(server: Weed, place: Path) -> None:
     host = far_host(server, place, MISTAKEN)
     logged(host, 1, 1)
     assert host.dates() == [("2026-05-04", 1), ("2026-05-05", 1)]
-    assert len(only(stored(host), ".json")) == 2
+    assert len(only(stored(host), ".manifest.json")) == 2

@@ -71,7 +71,7 @@ POLICIES: Mapping[str, Policy] = {
         ),
     ),
     "reader": allow((READ, OBJECTS), (LIST, BUCKETS)),
-    "expirer": allow(([*READ, *DELETE], OBJECTS), (LIST, BUCKETS)),
+    "expirer": allow(([*READ, *DELETE, "s3:PutObjectLegalHold"], OBJECTS), (LIST, BUCKETS)),
 }
 
 _session = boto3.session.Session()
