@@ -48,6 +48,13 @@ required = 1
 type = "local"
 path = "store"
 """
+RULE = """\
+[[retention.rule]]
+name = "short"
+maximum = "P2D"
+basis = "a test"
+expire = "auto"
+"""
 BY_PIDFILE = "pidfile:syslogd.pid"
 BY_COMMAND = "command:/bin/sh -c 'read pid <{directory}/syslogd.pid; /bin/kill -HUP $pid'"
 
@@ -155,6 +162,8 @@ class Sandbox:
         self.config = directory / "archiver.toml"
         reopen = reopen.format(directory=directory)
         self.config.write_text(CONFIGURATION.format(zone=self.zone.name, reopen=reopen))
+        # The lines up to this one are to be destroyed.
+        self.expired = 0
         self.log.touch()
         self.log.chmod(LOG_MODE)
         (directory / "syslogd.pid").write_text(f"{self.writer.pid}\n")
@@ -180,6 +189,11 @@ class Sandbox:
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
 
+    def rule(self) -> None:
+        """From now on what is older than two days is to be destroyed."""
+        with open(self.config, "a") as file:
+            file.write(RULE)
+
     def archiver(self, *rest: str) -> Ended:
         return self.bench.runs.run(self.argv(*rest))
 
@@ -201,6 +215,7 @@ class Sandbox:
             *self.strays(),
             *self.damaged(),
             *self.broken_chain(),
+            *self.expiry(),
             *self.forgotten(),
         ]
 
@@ -225,7 +240,8 @@ class Sandbox:
         fetched = self.archiver("fetch", "--date", dates)
         if fetched.status:
             yield f"fetch: exit {fetched.status}: {fetched.err.strip()}"
-        found, expected = numbers(fetched.out), list(range(1, self.writer.tell() + 1))
+        found = numbers(fetched.out)
+        expected = list(range(self.expired + 1, self.writer.tell() + 1))
         if lost := sorted(set(expected) - set(found)):
             yield f"lost {len(lost)} of {len(expected)}: {lost[0]}..{lost[-1]}"
         if len(found) > len(set(found)):
@@ -271,6 +287,24 @@ class Sandbox:
             previous = hashlib.sha256(document).hexdigest()
         if not chain:
             yield "chain: the store holds no manifest"
+
+    def expiry(self) -> Iterator[str]:
+        """The ledger is one chain; and what was to be destroyed is, with one certificate."""
+        previous, stones = None, []
+        for place, path in enumerate(sorted(self.store.glob("host=*/ledger/*")), start=1):
+            document = path.read_bytes()
+            record = json.loads(document)
+            if (record["sequence"], record["previous"]) != (place, previous):
+                yield f"ledger: record {place} does not follow the one before"
+            if record["kind"] == "tombstone":
+                stones.append(record["body"]["archive"])
+            previous = hashlib.sha256(document).hexdigest()
+        if len(stones) != len(set(stones)) or bool(stones) != bool(self.expired):
+            yield f"certificates: {stones}"
+        for stone in stones:
+            for left in self.store.glob(f"{stone.removesuffix('.log.zst')}*"):
+                if not left.name.endswith(".manifest.json"):
+                    yield f"destroyed, but there: {left.relative_to(self.directory)}"
 
     def forgotten(self) -> Iterator[str]:
         """The catalog must say what the store says."""

@@ -57,6 +57,17 @@ def _missed(box: Sandbox) -> None:
     box.write(10)
 
 
+def _expiring(box: Sandbox) -> None:
+    """A night went well; what it archived is past its maximum by now."""
+    box.rule()
+    box.write(30, days_ago=4)
+    first = box.archiver("run", "--force")
+    if first.status:
+        raise RuntimeError(f"the first night already fails: {first}")
+    box.expired = box.writer.tell()
+    box.write(20)
+
+
 def _call(name: str, suffix: str = "") -> Callable[[Call], bool]:
     return lambda call: call.name.startswith(name) and (call.paths or [""])[-1].endswith(suffix)
 
@@ -69,6 +80,7 @@ SCENARIOS = (
     Scenario("after-unsealed", _plain, stage=_call("rename", ".sealed"), brief=True),
     Scenario("after-undelivered", _plain, stage=_call("unlink", ".log")),
     Scenario("command", _plain, reopen=BY_COMMAND),
+    Scenario("expiring", _expiring, brief=True),
 )
 
 
