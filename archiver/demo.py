@@ -47,6 +47,12 @@ required = 1
 type = "local"
 path = "store"
 """
+RULE = """
+[[retention.rule]]
+name = "it-garante"
+maximum = "P21D"
+basis = "Garante 364/2024"
+"""
 
 Say = Callable[[str], None]
 
@@ -106,6 +112,7 @@ def play(directory: Path, say: Say, *, s3: bool = False) -> None:
     archiver("fetch", "--date", str(wanted), show=0, expected=5)
     _flip_a_byte(archive)
     archiver("status", show=9)
+    _expire(directory, archiver, say, sorted(digests))
     if s3:
         demo_s3.play(directory, archiver, say, _claim, message_id)
 
@@ -117,6 +124,26 @@ def play(directory: Path, say: Say, *, s3: bool = False) -> None:
         f"fetch --date {wanted} --raw -o {shlex.quote(str(directory))}",
     ):
         say(f"   {archiver.shown} {words}")
+
+
+def _expire(directory: Path, archiver: "_Archiver", say: Say, days: list[date]) -> None:
+    """Destroy what is older than three weeks, but for a day that is held."""
+    say("6. No line is to be kept for longer than 21 days; but one day is held for a case.\n")
+    with open(directory / "archiver.toml", "a", encoding="utf-8") as config:
+        config.write(RULE)
+    held, gone = str(days[0]), str(days[1])
+    case = ("2026-117", "--from", held, "--to", held, "--reason", "theft of a mailbox")
+    archiver("hold", "add", *case)
+    archiver("retention", "plan", show=4)
+    told = archiver("retention", "expire", "--yes", show=2, expected=6)
+    archiver("fetch", "--date", gone, show=0, expected=4)
+    archiver("fetch", "--date", held, show=1)
+    numbers = re.findall(rb"certificate (\d+)", told)
+    _claim(bool(numbers), "nothing was destroyed")
+    say("   Each has a certificate, on every store:\n")
+    archiver("retention", "ask", "deletions", "--certificate", numbers[-1].decode(), show=32)
+    left = list(directory.glob(f"store/*/*/date={gone}/*.zst"))
+    _claim(not left, f"{gone} is still there")
 
 
 def _a_message_id(log: bytes) -> str:

@@ -30,7 +30,7 @@ type = "s3"
 bucket = "{target.bucket}"
 endpoint_url = "{target.endpoint_url}"
 object_lock = "governance"
-lock_for = "30d"
+lock_for = "20d"
 """
 
 
@@ -48,18 +48,18 @@ def play(
     config = directory / "archiver.toml"
     local_only = config.read_text(encoding="utf-8")
     with served(directory / "s3") as target:
-        say("6. A bucket is added, with Object Lock. What does that server really enforce?\n")
+        say("7. A bucket is added, with Object Lock. What does that server really enforce?\n")
         config.write_text(local_only + BUCKET_CONFIG.format(target=target), encoding="utf-8")
         archiver("store", "probe", "offsite", show=30)
-        say("7. It gets a copy of everything, locked for 30 days, each read back.\n")
+        say("8. It gets a copy of everything, locked for 20 days, each read back.\n")
         archiver("sync")
         archiver("list", show=3)
-        say("8. The local store is lost. The bucket has it all, and read by range it is quick.\n")
+        say("9. The local store is lost. The bucket has it all, and read by range it is quick.\n")
         store, lost = directory / "store", directory / "lost"
         store.rename(lost)
         address = f"s3://{target.bucket}?endpoint_url={target.endpoint_url}"
         archiver("--store", address, "fetch", "--message-id", message_id, "--explain", show=4)
-        say("9. And from there the local store is filled again.\n")
+        say("10. And from there the local store is filled again.\n")
         archiver("sync", "--refill", "local")
         archiver("repair")
         gone = [

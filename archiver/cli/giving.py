@@ -222,14 +222,15 @@ class Job:
             return []
         first, last = (pick(each.date for each in gone) for pick in (min, max))
         days = f"{first}" if first == last else f"{first} to {last}"
+        what = "1 archive" if len(gone) == 1 else f"{len(gone)} archives"
         numbers = sorted(each.destroyed for each in gone if each.destroyed)
-        certified = f": certificate {numbers[0]}" if len(numbers) == 1 else ""
-        if len(numbers) > 1:
-            certified = f": certificates {numbers[0]} to {numbers[-1]}"
+        by = ", by an order under way"
+        if numbers:
+            span = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+            by = f" (certificate {span})"
         return [
             ExpiredError(
-                f"{len(gone)} archives of {days} were destroyed, since their retention is over"
-                f"{certified or '; that is under way'}",
+                f"of {days}, {what} whose retention was over had to be destroyed{by}",
                 hint="`archiver retention ask deletions` tells by what authority",
             )
         ]
