@@ -13,6 +13,8 @@ from archiver.errors import ArchiverError, WorkKeptError
 from archiver.journal import Journal, forgotten
 from archiver.known import Summary
 from archiver.lastrun import LastRun
+from archiver.policy import holds_on
+from archiver.retention import known
 from archiver.targets import LocalTarget, Target
 from archiver.zone import local_date
 
@@ -68,6 +70,7 @@ def status(config: Config, catalog: Catalog, *, now: int, max_age: float | None)
     problems = list(forgotten(config, last.spool))
     for each in sources:
         problems += _problems(config, each)
+    problems += _overdue(config, catalog, now)
     if last.exit_status:
         problems.append(
             WorkKeptError(
@@ -82,6 +85,29 @@ def status(config: Config, catalog: Catalog, *, now: int, max_age: float | None)
             WorkKeptError("no run has succeeded for too long", hint="does cron start it?")
         )
     return Status(sources, last, tuple(problems), stale)
+
+
+def _overdue(config: Config, catalog: Catalog, now: int) -> list[ArchiverError]:
+    """What should not be there any more: never kept without saying so, unless a case holds it."""
+    if not config.retention.rules:
+        return []
+    facts = known(config, catalog, now=now)
+    late = [
+        each
+        for each in facts.there
+        if facts.decision(each).past_since
+        and not holds_on(facts.holds, facts.host, each.source, each.date)
+    ]
+    if not late:
+        return []
+    return [
+        WorkKeptError(
+            f"past their maximum: {len(late)} archives, the oldest of "
+            f"{min(each.date for each in late)}",
+            hint="`archiver retention ask overdue` tells what keeps each; `archiver retention "
+            "expire` destroys what may go",
+        )
+    ]
 
 
 def _problems(config: Config, each: SourceStatus) -> list[ArchiverError]:

@@ -141,6 +141,18 @@ def test_the_certificate_tells_all(host: Host) -> None:
     assert policy.kind == "policy"
 
 
+def test_what_is_kept_too_long_is_told_by_status_unless_it_is_held(host: Host) -> None:
+    """Nobody has asked yet; then one day is held, and the other one goes."""
+    now = host.at(TODAY, "10:00")
+    said = host.archiver("status", now=now)
+    assert said.status == 3
+    assert "past their maximum: 1 archives, the oldest of 2026-05-04" in said.err
+    hold(host, "add", "A", "--from", days(0)[0], "--to", days(0)[0], "--reason", "theft")
+    assert expired(host) == (6, days(1))
+    said = host.archiver("status", now=now)
+    assert (said.status, said.err) == (0, "")
+
+
 def test_what_was_destroyed_is_told_not_missed(host: Host) -> None:
     expired(host)
     said = host.archiver("fetch", "--date", days(0)[0], now=host.at(TODAY))
@@ -368,6 +380,19 @@ def test_an_archive_that_was_put_back_is_told(host: Host, tmp_path: Path) -> Non
     report = host.night(TODAY, "13:00")
     assert report.exit_status == 5
     assert "was destroyed (certificate" in report.failures[0].message
+
+
+def test_a_hold_that_reaches_no_store_is_in_force_all_the_same(host: Host) -> None:
+    """It is told; and the next run brings it there."""
+    for target in STORES:
+        host.take_away(target)
+    words = ("add", "A", "--reason", "theft", "--from", "2026-05-04")
+    assert hold(host, *words).status != 0
+    for target in STORES:
+        host.bring_back(target)
+    assert expired(host)[1] == []
+    assert [each.kind for each in ledger(host)].count("hold") <= 1
+    kept(host, *days(0, 1, 2, 3))
 
 
 # -- interrupted ---------------------------------------------------------------------------------

@@ -65,6 +65,10 @@ def expire_(
         return _planned(invocation, day, names)
     config = invocation.config()
     done = Expiry()
+    # Asked before the lock is taken: an answer may take a night, and that night has its own run.
+    _, shown, _ = _look(invocation, day, names)
+    _agree([each for each in shown if each.may_go], yes=yes)
+    agreed = {each.summary.key for each in shown}
     with started(config, now=invocation.now, meter=invocation.meter) as run:
         if run.unchained:
             raise run.unchained
@@ -79,8 +83,8 @@ def expire_(
         run.ledger.note_copies()
         resume(run, done)
         chosen = _chosen(facts_of(run), names, *_days(invocation, day))
-        if going := [each for each in chosen if each.may_go]:
-            _agree(going, yes=yes)
+        going = [each for each in chosen if each.may_go and each.summary.key in agreed]
+        if going:
             expire(run, going, "asked", done)
         run.note_copies()
         run.problems += [
@@ -94,12 +98,19 @@ def expire_(
         return _destroyed(run, done)
 
 
-def _planned(invocation: Invocation, day: str | None, names: tuple[str, ...]) -> Answer:
+def _look(
+    invocation: Invocation, day: str | None, names: tuple[str, ...]
+) -> tuple[Known, list[Chosen], list[ArchiverError]]:
+    """Return what is known, what of it is to go, and what is wrong."""
     config = invocation.config()
     problems: list[ArchiverError] = []
     with catalogued(config, problems) as catalog:
         facts = known(config, catalog, now=invocation.now)
-    chosen = _chosen(facts, names, *_days(invocation, day))
+    return facts, _chosen(facts, names, *_days(invocation, day)), problems
+
+
+def _planned(invocation: Invocation, day: str | None, names: tuple[str, ...]) -> Answer:
+    facts, chosen, problems = _look(invocation, day, names)
     rows = [
         (
             str(each.summary.date),
@@ -148,7 +159,7 @@ def _days(invocation: Invocation, day: str | None) -> tuple[date | None, date | 
 
 def _agree(going: Sequence[Chosen], *, yes: bool) -> None:
     """Ask a person. Raises: UsageError: nobody can answer. click.Abort: the answer is no."""
-    if yes:
+    if yes or not going:
         return
     first, last = (pick(each.summary.date for each in going) for pick in (min, max))
     what = f"{len(going)} archives of {first} to {last}"

@@ -91,7 +91,12 @@ def _recorded(run: Run, body: HoldAdded | HoldReleased, case: str) -> Answer:
     if run.unchained:
         raise run.unchained
     run.ledger.append(body)
-    run.ledger.demand()
+    try:
+        run.ledger.demand()
+    except ArchiverError as problem:
+        # It is in force all the same; the next run brings it to the stores.
+        if problem.message not in [each.message for each in run.problems]:
+            run.problems.append(problem)
     holding.apply(run)
     run.note_copies()
     facts = known(run.config, run.catalog, now=run.now)
