@@ -18,7 +18,16 @@ from archiver.errors import ConfigError
 from archiver.maillog.kinds import KINDS
 from archiver.policy import Policy
 from archiver.rules import read_policy
-from archiver.tables import DAY_SECONDS, Reader, Table, duration_in_seconds, size_in_bytes
+from archiver.schedule import Every, Schedule
+from archiver.tables import (
+    DAY_SECONDS,
+    Reader,
+    Table,
+    clock,
+    duration_in_seconds,
+    share,
+    size_in_bytes,
+)
 from archiver.targets import S3Target, Target, read_target
 from archiver.tomllines import lines_of_keys
 from archiver.zone import zone_named
@@ -95,6 +104,7 @@ class Config:
     index: Index
     storage: Storage
     retention: Policy = field(default_factory=Policy)
+    schedule: Schedule = field(default_factory=Schedule)
 
 
 def load(path: Path) -> Config:
@@ -103,8 +113,13 @@ def load(path: Path) -> Config:
     Raises: ConfigError: it cannot be read, or has problems: its message names each
     of them with file and line.
     """
+    return parse(text_of(path), path)
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a configuration file. Raises: ConfigError: it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigError(
             f"no configuration at {path}",
@@ -112,7 +127,6 @@ def load(path: Path) -> Config:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}", hint="check the file") from error
-    return parse(text, path)
 
 
 def parse(text: str, path: Path) -> Config:
@@ -155,6 +169,7 @@ class _Document(Reader):
         compress = self.compress(top.table("compress", optional=True))
         index = self.index(top.table("index", optional=True))
         storage = self.storage(top.table("storage"))
+        schedule = self.schedule(top.table("schedule", optional=True))
         retention = read_policy(
             top.table("retention", optional=True),
             host=host.name,
@@ -165,7 +180,7 @@ class _Document(Reader):
         top.finish()
         if self.problems:
             return None
-        return Config(path.absolute(), host, sources, compress, index, storage, retention)
+        return Config(path.absolute(), host, sources, compress, index, storage, retention, schedule)
 
     def host(self, table: Table) -> Host:
         # Asked only where it is needed: a name service that is down lets everything wait.
@@ -231,6 +246,34 @@ class _Document(Reader):
                 meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(KINDS)}"
                 table.problem("keys", f"`index.keys`: {key!r} is not known; {meant}")
         return Index(tuple(kind for kind in KINDS if kind in keys))
+
+    def schedule(self, table: Table) -> Schedule:
+        usual = Schedule()
+        at = table.checked("at", usual.at.isoformat(), clock)
+        jitter = table.checked("jitter", "0s", duration_in_seconds, int)
+        hang_after = table.checked("hang_after", "6h", duration_in_seconds, int)
+        scrub = table.checked("scrub", usual.scrub.value, self.every)
+        sample = table.checked("scrub_sample", "5%", share, int)
+        catch_up = table.take("catch_up", bool, True)
+        if jitter is not None and jitter > DAY_SECONDS / 2:
+            table.problem("jitter", "jitter must be at most 12h, or nights would run into days")
+        if hang_after is not None and not 1 <= hang_after <= 7 * DAY_SECONDS:
+            table.problem("hang_after", "hang_after must lie between 1s and 7d")
+        table.finish()
+        return Schedule(
+            at=at or usual.at,
+            jitter=jitter or 0.0,
+            catch_up=catch_up,
+            scrub=scrub or usual.scrub,
+            scrub_sample=sample or usual.scrub_sample,
+            hang_after=hang_after or usual.hang_after,
+        )
+
+    def every(self, text: str) -> Every:
+        try:
+            return Every(text)
+        except ValueError as error:
+            raise ValueError(f"{text!r} is none of {', '.join(Every)}") from error
 
     def storage(self, table: Table) -> Storage:
         required = table.take("required", int, 1)

@@ -6,7 +6,8 @@
     │   ├── DiskError        3  the system refused a file operation
     │   ├── ClockError       3  the clock must be, or may be, wrong
     │   ├── IndexFailedError 3  an index could not be made, or is damaged; nothing needs it
-    │   └── MovedAsideError  3  the log was taken away while it was being rotated
+    │   ├── MovedAsideError  3  the log was taken away while it was being rotated
+    │   └── JobError         3  a job of the service hung, or was ended from outside
     ├── NotFoundError        4  nothing is stored for what was asked
     │   ├── LogMissingError  4  a configured log does not exist
     │   └── ExpiredError     4  it was archived, and then destroyed: its retention is over
@@ -80,6 +81,10 @@ class IndexFailedError(WorkKeptError):
 
 class MovedAsideError(WorkKeptError):
     code = "moved_aside"
+
+
+class JobError(WorkKeptError):
+    code = "job"
 
 
 class NotFoundError(ArchiverError):

@@ -1,18 +1,21 @@
-"""How the last run ended, for `status` and monitoring: one small file in the state directory.
+"""How the last run ended, and the jobs of the service: small files in the state directory.
 
-Nothing depends on it but what is told to people; lost or damaged, it counts as empty.
+Nothing depends on them but what is told to people, and when the service tries again; lost or
+damaged, they count as empty.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from itertools import chain
 from pathlib import Path
 
 from archiver.durable import write_whole
+from archiver.schedule import Done, Job
 
 FILE = "last-run.json"
+JOBS_FILE = "last-jobs.json"
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class LastRun:
     complete: for each source the day (YYYY-MM-DD) up to which every day was archived or
     recorded as empty. Days before it are never called empty again, so a day whose archive
     is taken away later does not turn into one without lines. logs: the device and inode of each
-    log as it was left, which shows another rotator. spool: the directory that was used.
+    log as it was left, which shows another rotator. spool: the directory that was used. passed:
+    for each source the last run that ended with 0 and was about it, too.
     """
 
     started: int | None = None
@@ -32,6 +36,7 @@ class LastRun:
     complete: Mapping[str, str] = field(default_factory=dict)
     logs: Mapping[str, list[int]] = field(default_factory=dict)
     spool: str = ""
+    passed: Mapping[str, int] = field(default_factory=dict)
 
     def after(
         self,
@@ -41,6 +46,7 @@ class LastRun:
         complete: Mapping[str, str],
         logs: Mapping[str, list[int]],
         spool: str,
+        sources: Sequence[str] = (),
     ) -> "LastRun":
         return replace(
             self,
@@ -50,7 +56,14 @@ class LastRun:
             complete={**self.complete, **complete},
             logs={**self.logs, **logs},
             spool=spool,
+            passed={**self.passed, **(dict.fromkeys(sources, now) if exit_status == 0 else {})},
         )
+
+    def night(self, sources: Sequence[str]) -> Done:
+        """How the last night went, for all of these sources: the one that waits longest tells."""
+        passed = [self.passed.get(source) for source in sources]
+        oldest = None if None in passed else min((each for each in passed if each), default=None)
+        return Done(self.started, self.exit_status, oldest)
 
     def known_complete(self, source: str, today: date) -> date | None:
         """The day up to which a source is accounted for; None if that cannot be believed."""
@@ -63,7 +76,8 @@ def load(state_dir: Path) -> LastRun:
     try:
         last = LastRun(**json.loads((state_dir / FILE).read_bytes()))
         {name: date.fromisoformat(day) for name, day in last.complete.items()}
-        numbers = [last.started or 0, last.succeeded or 0, *chain.from_iterable(last.logs.values())]
+        numbers = [last.started or 0, last.succeeded or 0, *last.passed.values()]
+        numbers += chain.from_iterable(last.logs.values())
         if not all(type(number) is int for number in numbers) or type(last.spool) is not str:
             return LastRun()
     except (OSError, ValueError, TypeError, AttributeError):
@@ -73,3 +87,19 @@ def load(state_dir: Path) -> LastRun:
 
 def save(state_dir: Path, last: LastRun) -> None:
     write_whole(state_dir / FILE, (json.dumps(asdict(last), indent=1) + "\n").encode())
+
+
+def load_jobs(state_dir: Path) -> dict[Job, Done]:
+    """Return how the jobs of the service last went, but for the night: any run makes that."""
+    try:
+        found = json.loads((state_dir / JOBS_FILE).read_bytes())
+        done = {Job(name): Done(**each) for name, each in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+    numbers = [number for each in done.values() for number in asdict(each).values()]
+    return done if all(number is None or type(number) is int for number in numbers) else {}
+
+
+def save_jobs(state_dir: Path, done: Mapping[Job, Done]) -> None:
+    document = {job.value: asdict(each) for job, each in done.items()}
+    write_whole(state_dir / JOBS_FILE, (json.dumps(document, indent=1) + "\n").encode())

@@ -17,14 +17,20 @@ from datetime import date
 from archiver import archive, due, expire, holding, lastrun, rotate, syslogd, thin
 from archiver.catchup import readable
 from archiver.config import Config, Source
-from archiver.errors import ArchiverError, ClockError, WorkKeptError, explained
+from archiver.errors import (
+    ArchiverError,
+    ClockError,
+    InterruptedRunError,
+    WorkKeptError,
+    explained,
+)
 from archiver.expire import Expiry
 from archiver.journal import Intent, Journal, forgotten
 from archiver.lastrun import LastRun
 from archiver.maillog.clock import Clock
 from archiver.manifest import Manifest
 from archiver.progress import Meter, unwatched
-from archiver.run import Run, started
+from archiver.run import Run, never, started
 from archiver.stores import open_stores
 from archiver.zone import DAY, day_end, local_date, rfc3339
 
@@ -33,6 +39,9 @@ FIRST_LOOK = 64 * 1024
 # A clock that jumps this far back is not believed; and so many days without a line may be one
 # that is ahead. Days; what was sealed by a wrong clock can never be taken back.
 DOUBTFUL = 31
+STOPPED = InterruptedRunError(
+    "stopped between two steps, as it was asked to", hint="the next run goes on from here"
+)
 
 
 @dataclass
@@ -103,6 +112,9 @@ class Night:
             "merging the indexes of": lambda: self.run.merge_indexes(self.source),
         }
         for doing, step in steps.items():
+            if self.run.asked_to_stop():
+                self.report.failures.append(STOPPED)
+                break
             try:
                 with explained(f"{doing} {self.source.path}"):
                     step()
@@ -135,7 +147,7 @@ class Night:
 
     def finish_all(self) -> None:
         for entry in self.journal.entries():
-            if entry.open_segment.exists():
+            if entry.open_segment.exists() or self.run.asked_to_stop():
                 break  # not closed yet, and what comes after it has to wait
             self.report.archived += self.run.finish(self.source, self.journal, entry)
 
@@ -233,14 +245,23 @@ class Night:
 
 
 def run(
-    config: Config, names: Sequence[str], *, now: int, force: bool, meter: Meter = unwatched
+    config: Config,
+    names: Sequence[str],
+    *,
+    now: int,
+    force: bool = False,
+    expiring: bool = True,
+    meter: Meter = unwatched,
+    asked_to_stop: Callable[[], bool] = never,
 ) -> Report:
     """Take the named sources through the night, one after the other; one failing does not
     keep the others from their turn.
 
-    now: the instant, seconds since 1970 UTC. Raises: LockHeldError: another one is at work.
+    now: the instant, seconds since 1970 UTC. expiring: hold and destroy what the rules say, too.
+    asked_to_stop: looked at between two steps. Raises: LockHeldError: another one is at work.
     """
     with started(config, now=now, meter=meter) as under_way:
+        under_way.asked_to_stop = asked_to_stop
         last = lastrun.load(config.host.state_dir)
         today = local_date(now, config.host.zone)
         complete: dict[str, str] = {}
@@ -260,11 +281,8 @@ def run(
                 complete[source.name] = night.report.complete.isoformat()
             if live := rotate.identity(source):
                 logs[source.name] = live
-        if not under_way.unchained:
-            with explained("expiring archives"):
-                holding.apply(under_way)
-                report.expiry = expire.nightly(under_way)
-                report.thinned = thin.thin(under_way)
+        if expiring:
+            let_expire(under_way, report)
         under_way.note_copies()
         if under_way.unchained and not report.failures:
             report.problems.append(under_way.unchained)
@@ -275,9 +293,31 @@ def run(
                 complete=complete,
                 logs=logs,
                 spool=str(config.host.spool_dir),
+                sources=[each.source for each in report.sources],
             )
             lastrun.save(config.host.state_dir, after)
     return report
+
+
+def expiry(config: Config, *, now: int) -> Report:
+    """Hold and destroy what the rules say, and nothing else. Raises: LockHeldError."""
+    with started(config, now=now) as under_way:
+        report = Report(problems=under_way.problems)
+        if under_way.unchained:
+            raise under_way.unchained
+        let_expire(under_way, report)
+        under_way.note_copies()
+    return report
+
+
+def let_expire(under_way: Run, report: Report) -> None:
+    """Hold what cases hold, destroy what may go, thin out what is kept elsewhere for longer."""
+    if under_way.unchained or under_way.asked_to_stop():
+        return
+    with explained("expiring archives"):
+        holding.apply(under_way)
+        report.expiry = expire.nightly(under_way)
+        report.thinned = thin.thin(under_way)
 
 
 def plan(config: Config, names: Sequence[str], *, now: int, force: bool) -> Report:

@@ -8,7 +8,7 @@ copies are made, instead of a second archive of the same lines.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
@@ -38,6 +38,11 @@ from archiver.sync import Sync
 from archiver.zone import local_date
 
 
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
+
+
 @dataclass
 class Run:
     """One run over a host's logs.
@@ -46,6 +51,7 @@ class Run:
     logs are rotated all the same. behind: stores that lack earlier archives of a source, and must
     not get later ones before those. away: stores that did not answer at the start. doubt: why the
     clock cannot be trusted, if so. new_policy: the retention rules are others than before.
+    asked_to_stop: whether to end after the step that is being made.
     """
 
     config: Config
@@ -59,6 +65,7 @@ class Run:
     away: set[str] = field(default_factory=set)
     doubt: str = ""
     new_policy: bool = False
+    asked_to_stop: Callable[[], bool] = never
 
     @property
     def ledger(self) -> Ledger:

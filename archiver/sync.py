@@ -9,6 +9,7 @@ damaged one is never handed on.
 """
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -93,19 +94,38 @@ class Sync:
                     if known and found:
                         self._note(replace(known, protection=found.protection))
 
-    def repair(self, source: Source) -> None:
-        """Read every copy back, and replace those that are damaged."""
+    def repair(self, source: Source, sample: float = 1.0) -> None:
+        """Read copies back, and replace those that are damaged.
+
+        sample: the share of them, those first that were not read for the longest time: so in as
+        many samples as it takes, each is read once.
+        """
         every = self.catalog.every(source.name)
-        size = sum(each.manifest.size * len(each.copies) for each in every if not each.expired)
+        chosen = self._sample(source, every, sample)
+        size = sum(each.manifest.size for each, _ in chosen if not each.expired)
         away: set[str] = set()
         with self.meter(f"reading the copies of {source.name}", size) as advance:
-            for each in every:
-                for store in self._with_a_copy(each):
-                    if store.name not in away and (failure := self._checked(each, store, every)):
-                        self.problems.append(failure)
-                        if failure.retryable:
-                            away.add(store.name)
-                    advance(0 if each.expired else each.manifest.size)
+            for each, store in chosen:
+                if store.name not in away and (failure := self._checked(each, store, every)):
+                    self.problems.append(failure)
+                    if failure.retryable:
+                        away.add(store.name)
+                advance(0 if each.expired else each.manifest.size)
+
+    def _sample(
+        self, source: Source, every: Sequence[Archived], sample: float
+    ) -> list[tuple[Archived, Store]]:
+        copies = [(each, store) for each in every for store in self._with_a_copy(each)]
+        if sample >= 1:
+            return copies
+        receipts = self.catalog.receipts(source.name)
+
+        def read_at(copy: tuple[Archived, Store]) -> int:
+            each, store = copy
+            known = [receipts.get((key, store.name)) for key in self._digests(each)]
+            return min((one.at if one else 0 for one in known), default=0)
+
+        return sorted(copies, key=read_at)[: math.ceil(len(copies) * sample)]
 
     def _checked(
         self, each: Archived, store: Store, every: Sequence[Archived]

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,21 @@ def duration_in_seconds(text: object) -> float:
     if match is None or isinstance(text, bool):
         raise ValueError(f"{text!r} is not a duration such as 30s, 10m or 26h")
     return float(match[1]) * SECONDS[match[2]]
+
+
+def clock(text: str) -> time:
+    """Read "00:00:05" or "03:30". Raises: ValueError."""
+    if not re.fullmatch(r"\d\d:\d\d(:\d\d)?", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a time of day such as 00:00:05")
+    return time.fromisoformat(text)
+
+
+def share(text: object) -> float:
+    """Read "5%" or "100%": more than 0, at most 1. Raises: ValueError."""
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,10})?)\s*%", str(text), re.ASCII)
+    if match is None or not 0 < float(match[1]) <= 100:
+        raise ValueError(f"{text!r} is not a share such as 5%")
+    return float(match[1]) / 100
 
 
 class Reader:

@@ -54,7 +54,8 @@ COMMANDS = dict(commands(cli))
 
 
 def options(command: click.Command) -> set[str]:
-    every = [p.opts + p.secondary_opts for p in command.params if isinstance(p, click.Option)]
+    shown = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
+    every = [p.opts + p.secondary_opts for p in shown]
     return {name for names in every for name in names}
 
 

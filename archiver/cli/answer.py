@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 
-from archiver.config import Config, load
+from archiver.config import Config, load, parse
 from archiver.errors import ArchiverError, UsageError
 from archiver.progress import Advance
 from archiver.zone import rfc3339
@@ -34,7 +34,11 @@ BROKEN_PIPE = 128 + signal.SIGPIPE
 
 @dataclass
 class Invocation:
-    """How the command was called. The clock is read once, here, for everything beneath."""
+    """How the command was called. The clock is read once, here, for everything beneath.
+
+    config_text: the configuration, if it is not what the file holds now. stopping: SIGTERM came,
+    and the step that is being made is to be the last.
+    """
 
     config_path: Path
     store: str | None = None
@@ -46,6 +50,11 @@ class Invocation:
     command: str = ""
     host: str | None = None
     now: int = field(default_factory=lambda: int(time.time()))
+    config_text: str | None = None
+    stopping: bool = False
+
+    def asked_to_stop(self) -> bool:
+        return self.stopping
 
     def config(self) -> Config:
         if self.store is not None:
@@ -53,7 +62,8 @@ class Invocation:
                 f"`{self.command}` needs a configuration; --store is for reading",
                 hint="`archiver --store … fetch` and `archiver --store … list`",
             )
-        config = load(self.config_path)
+        text = self.config_text
+        config = load(self.config_path) if text is None else parse(text, self.config_path)
         self.host = config.host.name
         return config
 

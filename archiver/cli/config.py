@@ -3,7 +3,7 @@
 import dataclasses
 import importlib.resources
 import json
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -64,7 +64,7 @@ def show(invocation: Invocation) -> Answer:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 (whatever a configuration holds)
-    if isinstance(value, (Path, Period, date)):
+    if isinstance(value, (Path, Period, date, time)):
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}

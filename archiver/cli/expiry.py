@@ -14,10 +14,11 @@ from archiver.errors import ArchiverError, ClockError, RefusedError, UsageError
 from archiver.expire import Chosen, Expiry, due, expire, facts_of, resume
 from archiver.known import Known
 from archiver.ledger import ClockConfirmed
+from archiver.nightly import expiry
 from archiver.overview import worst
 from archiver.query import catalogued
 from archiver.retention import known
-from archiver.run import Run, started
+from archiver.run import started
 
 
 def _which(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,6 +46,7 @@ def plan(invocation: Invocation, day: str | None, names: tuple[str, ...]) -> Ans
 @_which
 @click.option("-n", "--dry-run", is_flag=True, help="Show the plan; touch nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask. Needed where no terminal can answer.")
+@click.option("--auto", is_flag=True, help="Only what the rules let expire by themselves.")
 @click.option("--trust-clock", metavar="REASON", help="The clock is right, though far ahead.")
 @verb
 def expire_(
@@ -53,14 +55,20 @@ def expire_(
     names: tuple[str, ...],
     dry_run: bool,
     yes: bool,
+    auto: bool,
     trust_clock: str | None,
 ) -> Answer:
     """Destroy what is past its maximum, or of the log dates named with --date whatever is past
     its minimum: every version, in every store; and leave a certificate of each in the ledger.
     What is held, locked or not verified stays, and is told.
 
-    The nightly `run` does so by itself where a rule says `expire = "auto"`.
+    The nightly `run` does so by itself where a rule says `expire = "auto"`; so does --auto, which
+    asks nobody, and is what the service calls.
     """
+    if auto:
+        if day or names or dry_run or trust_clock:
+            raise UsageError("--auto goes with no other option", hint="archiver retention plan")
+        return _by_itself(invocation)
     if dry_run:
         return _planned(invocation, day, names)
     config = invocation.config()
@@ -95,7 +103,12 @@ def expire_(
             for each in chosen
             if not each.may_go
         ]
-        return _destroyed(run, done)
+        return _destroyed(done, run.problems)
+
+
+def _by_itself(invocation: Invocation) -> Answer:
+    report = expiry(invocation.config(), now=invocation.now)
+    return _destroyed(report.expiry, report.problems)
 
 
 def _look(
@@ -171,13 +184,13 @@ def _agree(going: Sequence[Chosen], *, yes: bool) -> None:
     click.confirm(f"Destroy {what}, in all copies, for ever?", abort=True, err=True)
 
 
-def _destroyed(run: Run, done: Expiry) -> Answer:
+def _destroyed(done: Expiry, problems: Sequence[ArchiverError]) -> Answer:
     return Answer(
         data={
             "destroyed": [certificate(each) for each in done.destroyed],
             "kept": [{"key": each.key, "reason": each.reason} for each in done.kept],
         },
         text="\n".join(map(gone, done.destroyed)) or "nothing was destroyed",
-        failures=run.problems,
-        exit_status=worst(run.problems),
+        failures=problems,
+        exit_status=worst(problems),
     )

@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -21,6 +22,7 @@ from archiver.errors import ArchiverError, InterruptedRunError, UsageError, from
 
 VERBS = {
     "run": ("archiver.cli.run:run", "Rotate, archive and copy what is due."),
+    "serve": ("archiver.cli.serve:serve", "Be the service that runs each night by itself."),
     "fetch": ("archiver.cli.fetch:fetch", "Give back lines: by date, by a key, by their text."),
     "list": ("archiver.cli.show:list_archives", "What is archived, and where."),
     "status": ("archiver.cli.show:status", "Whether all is well, for people and monitoring."),
@@ -75,6 +77,7 @@ class LazyGroup(click.Group):
 @click.option("-v", "--verbose", count=True, help="Say more; a failure of ours with its traceback.")
 @click.option("--no-color", is_flag=True, help="No colours (as with NO_COLOR set).")
 @click.option("--no-progress", is_flag=True, help="No progress bars.")
+@click.option("--config-on-stdin", is_flag=True, hidden=True)  # a job of the service: `child.py`
 @click.version_option(__version__, prog_name="archiver")
 @click.pass_context
 def cli(
@@ -86,6 +89,7 @@ def cli(
     verbose: int,
     no_color: bool,
     no_progress: bool,
+    config_on_stdin: bool,
 ) -> None:
     """Every line your mail server logged: in exactly one archive, found in a second."""
     context.obj.color = context.obj.color and not no_color
@@ -96,16 +100,18 @@ def cli(
     context.obj.verbose = verbose
     context.obj.json = as_json
     context.obj.progress = not no_progress
+    if config_on_stdin:
+        context.obj.config_text = sys.stdin.read()
 
 
 def main() -> None:
     """Run the command line, and end the process with the exit status of what happened."""
-    signal.signal(signal.SIGTERM, _terminate)
     # An answer is made of many small things that live to its end: to look through them for cycles
     # each time there are 700 more takes a tenth of the time.
     gc.set_threshold(100_000)
     open_closed_streams()
     invocation = Invocation(Path(DEFAULT_CONFIG))
+    signal.signal(signal.SIGTERM, partial(_terminate, invocation))
     # Options after `--` are names; and a usage error comes before click has parsed --json.
     words = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
     try:
@@ -164,5 +170,8 @@ def explain(error: Exception) -> ArchiverError:
     )
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _terminate(invocation: Invocation, _signal: int, _frame: FrameType | None) -> None:
+    """End; a job of the service after the step that it is making, unless it is told twice."""
+    if invocation.config_text is None or invocation.stopping:
+        raise KeyboardInterrupt
+    invocation.stopping = True

@@ -17,9 +17,12 @@ from archiver.nightly import run as run_
 @click.command(short_help="Rotate, archive and copy what is due.")
 @click.option("-n", "--dry-run", is_flag=True, help="Tell what would be done; touch nothing.")
 @click.option("--force", is_flag=True, help="Rotate now, whatever the time.")
+@click.option("--no-expiry", is_flag=True, help="Destroy nothing: `retention expire --auto` does.")
 @click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
 @verb
-def run(invocation: Invocation, dry_run: bool, force: bool, names: tuple[str, ...]) -> Answer:
+def run(
+    invocation: Invocation, dry_run: bool, force: bool, no_expiry: bool, names: tuple[str, ...]
+) -> Answer:
     """Rotate what is due, make its writer let go, archive, verify, copy and catalogue it.
 
     First finishes what an earlier run left. Running it again does nothing twice, so it can
@@ -31,7 +34,15 @@ def run(invocation: Invocation, dry_run: bool, force: bool, names: tuple[str, ..
     if dry_run:
         report = plan_(config, chosen, now=invocation.now, force=force)
     else:
-        report = run_(config, chosen, now=invocation.now, force=force, meter=invocation.meter)
+        report = run_(
+            config,
+            chosen,
+            now=invocation.now,
+            force=force,
+            expiring=not no_expiry,
+            meter=invocation.meter,
+            asked_to_stop=invocation.asked_to_stop,
+        )
     destroyed = report.expiry.destroyed
     return Answer(
         data={

@@ -12,6 +12,7 @@ from archiver.overview import worst
 from archiver.recording import Ledger
 from archiver.run import started
 from archiver.sync import Sync
+from archiver.tables import share
 
 
 @click.command(short_help="Bring every store what it lacks, and lock what is to be locked.")
@@ -38,15 +39,25 @@ def sync(invocation: Invocation, names: tuple[str, ...], refill: tuple[str, ...]
 
 @click.command(short_help="Read every copy back, and replace those that are damaged.")
 @click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
+@click.option(
+    "--sample", default="100%", metavar="SHARE", help="So many of the copies, such as 5%."
+)
 @verb
-def repair(invocation: Invocation, names: tuple[str, ...]) -> Answer:
+def repair(invocation: Invocation, names: tuple[str, ...], sample: str) -> Answer:
     """Read all copies of all archives, compare each SHA-256 with the manifest's, and make a new
     copy of what is damaged or gone, from one that was just found sound. A copy that is not
     sound is never copied. Reads everything that is stored: on a far store that takes its time.
+
+    With --sample those copies are read that were not for the longest time, so that twenty samples
+    of 5% read each copy once.
     """
+    try:
+        part = share(sample)
+    except ValueError as error:
+        raise UsageError(f"--sample: {error}", hint="--sample 5%") from error
 
     def fill_and_repair(syncing: Sync, source: Source) -> None:
-        syncing.repair(source)
+        syncing.repair(source, part)
         syncing.fill(source)
 
     return _each(invocation, names, fill_and_repair, Ledger.repair)

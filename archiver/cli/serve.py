@@ -1,0 +1,153 @@
+"""`archiver serve`: the process around the service.
+
+    main thread     waits for signals, by the monotonic clock
+    APScheduler     in UTC, ticks; a tick that came late is made up for once, however late
+    children        do the jobs
+
+APScheduler reckons by the clock on the wall: after one that was set back it would wait for the
+hour it had reckoned with. So whoever waits for signals has it reckon anew when no tick came.
+"""
+
+import logging
+import select
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
+
+import click
+
+from archiver import sdnotify
+from archiver.cli.answer import Answer, Invocation, verb
+from archiver.durable import exclusive, make_directory
+from archiver.errors import ArchiverError, explained, from_os_error
+from archiver.serve import Accepted, Service
+
+log = logging.getLogger("archiver.serve")
+TICK = 5.0
+
+
+@click.command(short_help="Be the service that runs each night by itself.")
+@verb
+def serve(invocation: Invocation) -> Answer:
+    """Run each night when it is due, make up for missed ones, let archives expire, and read
+    copies back; until SIGTERM. SIGHUP reads the configuration again.
+
+    Stays in the foreground: systemd, daemon(8) or another supervisor keeps it running.
+    """
+    invocation.config()
+    accepted = Accepted.read(invocation.config_path)
+    state_dir = accepted.config.host.state_dir
+    with explained("starting the service"):
+        make_directory(state_dir)
+        lock = exclusive(state_dir / "serve.lock")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with lock:
+        Attendant(Service(accepted)).serve()
+    return Answer()
+
+
+class Attendant:
+    """Keeps a service ticking, and hands it the signals that come."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        watchdog = sdnotify.watchdog_seconds()
+        self.seconds = min(TICK, watchdog / 3) if watchdog else TICK
+        self.last_tick = service.monotonic()
+
+    def tick(self) -> None:
+        """One look, and a sign of life. A mistake of ours gives none, and systemd restarts us."""
+        try:
+            self.service.tick()
+        except ArchiverError as failure:
+            log.error("%s (try: %s)", failure.message, failure.hint)
+        except OSError as error:
+            log.error("%s", from_os_error(error, "looking what is due").message)
+        self.last_tick = self.service.monotonic()
+        sdnotify.alive(self.service.status)
+
+    def reload(self) -> None:
+        sdnotify.reloading()
+        try:
+            self.service.reload()
+        except ArchiverError as failure:
+            log.error("not reloaded, the old configuration stays in force: %s", failure.message)
+        else:
+            log.info("reloaded %s", self.service.accepted.config.path)
+        sdnotify.ready(self.service.status)
+
+    def stop(self) -> None:
+        sdnotify.stopping()
+        log.info("stopping")
+        self.service.stop()
+
+    def serve(self) -> None:
+        """Until a signal has stopped it, and the last job has ended."""
+        # Imported here: it takes a tenth of a second, and only a service needs it.
+        from apscheduler.executors.pool import ThreadPoolExecutor  # noqa: PLC0415
+        from apscheduler.schedulers.background import BackgroundScheduler  # noqa: PLC0415
+
+        # A tick that waits for one before it is no news.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(1)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        with signals() as arrived:
+            first = datetime.now(UTC)
+            scheduler.add_job(
+                self.tick, "interval", seconds=self.seconds, id="tick", next_run_time=first
+            )
+            scheduler.start()
+            log.info("serving %s", self.service.accepted.config.path)
+            sdnotify.ready(self.service.status)
+            try:
+                while not self.service.finished:
+                    self.heed(arrived(self.seconds))
+                    if self.service.monotonic() - self.last_tick > 3 * self.seconds:
+                        scheduler.modify_job("tick", next_run_time=datetime.now(UTC))
+            finally:
+                scheduler.shutdown()
+        log.info("stopped")
+
+    def heed(self, arrived: bytes) -> None:
+        for number in arrived:
+            if number == signal.SIGHUP:
+                self.reload()
+            elif number in {signal.SIGTERM, signal.SIGINT}:
+                self.stop()
+        # A child has ended, or a minute of it: no need to wait for the next tick.
+        if arrived:
+            self.tick()
+
+
+@contextmanager
+def signals() -> Iterator[Callable[[float], bytes]]:
+    """Return what waits for signals, so many seconds at most, and returns their numbers."""
+    reader, writer = socket.socketpair()
+    reader.setblocking(False)
+    writer.setblocking(False)
+
+    def noted(_number: int, _frame: FrameType | None) -> None:
+        """What is to be done is done where it was waited for: see signal.set_wakeup_fd."""
+
+    wanted = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+    before = {number: signal.signal(number, noted) for number in wanted}
+    fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+
+    def arrived(seconds: float) -> bytes:
+        ready, _, _ = select.select([reader], [], [], seconds)
+        return reader.recv(4096) if ready else b""
+
+    try:
+        yield arrived
+    finally:
+        signal.set_wakeup_fd(fd)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        reader.close()
+        writer.close()
