@@ -133,4 +133,5 @@ def first_of(night: date, every: Every) -> date:
 
 def pause(failures: int) -> float:
     """Return how long a job waits that failed so many times running, in seconds."""
-    return min(FIRST_PAUSE * 2.0 ** max(failures - 1, 0), LONGEST_PAUSE) if failures else 0.0
+    # Not more doublings than it takes: after a month of failures, 2.0**n is no float any more.
+    return min(FIRST_PAUSE * 2 ** min(failures - 1, 10), LONGEST_PAUSE) if failures else 0.0

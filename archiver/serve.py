@@ -28,7 +28,7 @@ from archiver.schedule import Done, Job, Today, due, latest_night, pause, start_
 from archiver.zone import rfc3339
 
 log = logging.getLogger("archiver.serve")
-# While another archiver is at work, and after a night that a full log had asked for. Seconds.
+# While another archiver is at work, and between two of the same job, whatever makes it due. Seconds.
 SOON = 60.0
 
 
@@ -213,7 +213,7 @@ class Service:
             log.info("%s: done in %s", job.value, took)
             if self.patience[job].failures:
                 self.alarm(job, ())
-            self.patience[job] = Patience(until=self.monotonic() + SOON if self._full() else 0.0)
+            self.patience[job] = Patience(until=self.monotonic() + SOON)
             return
         failures = ended.failures
         if ended.killed_by:
