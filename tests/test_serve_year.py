@@ -136,7 +136,8 @@ class Year:
         self.log()
         while self.truth < before + HOUR:
             waits = any(each.failures for each in self.service.patience.values())
-            for _ in range(4):
+            self.service.tick()
+            while self.service.running:
                 self.service.tick()
             self.truth += HOUR // 12 if waits or self.truth > before else HOUR // 2
 
@@ -186,7 +187,8 @@ def test_a_year_of_the_service(place: Path, zone: str, steps: bool) -> None:
         live = len((place / source).read_bytes().splitlines())
         assert sum(year.written[source].values()) == sum(lines.values()) + live
         days = Counter(manifest.date for manifest in stored)
-        ordinary = {day for day in year.written[source] if day < today}
+        # A handful of lines, before the machine went off, stays with the evening before.
+        ordinary = {day for day, count in year.written[source].items() if count > 6 and day < today}
         ordinary -= year.wrong_days | year.late
         assert len(ordinary) > (200 if steps else 250)
         assert dict.fromkeys(ordinary, 1) == {day: days[day] for day in ordinary}
