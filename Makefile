@@ -1,14 +1,15 @@
 # For GNU make and BSD make alike.
 #   make demo         see it work; S3=1: and a bucket   make test-crash   kill it at every system call
 #   make test         the tests                         make test-live    1000 rotations of real syslogds
-#   make check        types, lint, layers               make bench        side by side with zstd, zgrep
+#   make check        types, lint, layers               make test-year    a year of the service, by zone
+#                                                       make bench        side by side with zstd, zgrep
 PYTHON = python3
 BIN = .venv/bin
 PIP = $(BIN)/pip --disable-pip-version-check --quiet
 
 DEMO_1 = --s3
 
-.PHONY: demo test check test-crash test-live bench clean
+.PHONY: demo test check test-crash test-live test-year bench clean
 
 demo: .venv/ready
 	$(BIN)/archiver demo $(DEMO_$(S3)) demo
@@ -29,6 +30,9 @@ test-crash: .venv/ready
 
 test-live: .venv/ready
 	ARCHIVER_ROTATIONS=1000 $(BIN)/pytest tests/live
+
+test-year: .venv/ready
+	ARCHIVER_YEARS=all $(BIN)/pytest -n 2 tests/test_serve_year.py
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/nightly.py
