@@ -28,7 +28,7 @@ from archiver.schedule import Done, Job, Today, due, latest_night, pause, start_
 from archiver.zone import rfc3339
 
 log = logging.getLogger("archiver.serve")
-# While another archiver is at work, and between two of the same job, whatever makes it due. Seconds.
+# While another archiver is at work, and between two of the same job. Seconds.
 SOON = 60.0
 
 

@@ -1,4 +1,4 @@
-"""A real `archiver serve`, a child of the test, heard on the socket that systemd would listen on."""
+"""A real `archiver serve`, a child of the test, heard where systemd would listen."""
 
 import os
 import socket
@@ -75,7 +75,9 @@ class Served:
     def logs(self, text: str, times: int = 1) -> None:
         """Wait until the service's log has it so many times."""
         eventually(
-            lambda: self.log.count(text) >= times, f"the service logs {text!r} {times}×", within=60
+            lambda: self.log.count(text) >= times,
+            f"the service logs {text!r} {times} times",
+            within=60,
         )
 
     @property

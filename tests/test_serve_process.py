@@ -49,7 +49,7 @@ def test_a_service_manager_is_told_how_it_goes(host: Host) -> None:
 
 
 def test_without_a_watchdog_it_is_told_of_as_well(host: Host) -> None:
-    """The status in `systemctl status` is never that of hours ago; another's watchdog is not ours."""
+    """`systemctl status` never shows what was hours ago; another's watchdog is not ours."""
     ours = {"WATCHDOG_USEC": "90000", "WATCHDOG_PID": "1"}
     with Served(host.toml, environment=ours) as served:
         assert "STATUS" in served.hears("WATCHDOG=1")
@@ -128,7 +128,7 @@ def test_told_to_stop_it_ends_after_the_step_and_the_next_one_goes_on(host: Host
 
 
 def test_killed_itself_its_job_goes_on_and_the_next_service_waits_for_it(host: Host) -> None:
-    """kill -9 of the service alone; its child still holds the lock of a run."""
+    """SIGKILL hits the service alone; its child still holds the lock of a run."""
     reopening(host, "read service <pid; kill -KILL $service; read go <go")
     os.mkfifo(host.directory / "pid")
     os.mkfifo(host.directory / "go")
@@ -148,7 +148,7 @@ def test_killed_itself_its_job_goes_on_and_the_next_service_waits_for_it(host: H
 
 @pytest.mark.system
 def test_a_clock_that_is_set_does_not_stop_it(host: Host) -> None:
-    """Two days back, where APScheduler would wait for the hour that it had reckoned with; and on."""
+    """Two days back, where APScheduler would wait for the hour it had reckoned with; and on."""
     library = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu/faketime/libfaketimeMT.so.1"
     assert need("faketime")
     offset = host.directory / "offset"

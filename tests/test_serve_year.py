@@ -155,13 +155,10 @@ def years() -> list[tuple[str, bool]]:
     return everything if os.environ.get("ARCHIVER_YEARS") == "all" else everything[1:3]
 
 
-@pytest.mark.parametrize(("zone", "steps"), years())
-def test_a_year_of_the_service(place: Path, zone: str, steps: bool) -> None:
-    """Each day with lines has one archive of each source, with all its lines."""
-    host = Host(place, zone=zone, sources=SOURCES)
+def passed(host: Host, chance: random.Random, *, steps: bool) -> Year:
+    """Let a year pass, with what chance brings."""
     for source in SOURCES:
-        (place / source).touch(0o640)
-    chance = random.Random(zone)
+        (host.directory / source).touch(0o640)
     year = Year(host, host.at(FIRST, "12:00"))
     end, mend = host.at(LAST, "12:00"), 0
     while year.truth < end:
@@ -181,6 +178,14 @@ def test_a_year_of_the_service(place: Path, zone: str, steps: bool) -> None:
     year.step(0)
     for _ in range(30):
         year.hour()
+    return year
+
+
+@pytest.mark.parametrize(("zone", "steps"), years())
+def test_a_year_of_the_service(place: Path, zone: str, steps: bool) -> None:
+    """Each day with lines has one archive of each source, with all its lines."""
+    year = passed(Host(place, zone=zone, sources=SOURCES), random.Random(zone), steps=steps)
+    host = year.host
     today = local_date(year.truth, host.config.host.zone)
     assert year.killed >= 10
     assert year.problems == []
