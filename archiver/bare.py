@@ -29,7 +29,7 @@ def config_of(address: str, host: str | None) -> Config:
     host: None if there is only one there. Raises: UsageError: the address is none, or there are
     several hosts. NotFoundError: the store has nothing of that host.
     """
-    target = _target(address)
+    target = target_of(address)
     store = open_store(target)
     name, keys = _host(store, address, host)
     try:
@@ -69,8 +69,11 @@ def _host(store: Store, address: str, wanted: str | None) -> tuple[str, list[str
     return next(iter(found.items()))
 
 
-def _target(address: str) -> Target:
-    """Read an address as the table of a target would be read, with the same checks."""
+def target_of(address: str) -> Target:
+    """Read an address as the table of a target would be read, with the same checks.
+
+    Raises: UsageError: it is none.
+    """
     parts = urlsplit(address)
     if "://" not in address:
         settings = {"type": "local", "path": address}

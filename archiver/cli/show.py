@@ -7,6 +7,7 @@ import click
 
 from archiver.cli.answer import Answer, Invocation, human_size, table, verb
 from archiver.cli.dates import days
+from archiver.cli.fleet import of_all_hosts
 from archiver.cli.run import summary
 from archiver.cli.sources import named
 from archiver.errors import ArchiverError, UsageError
@@ -100,13 +101,19 @@ def _data(each: Summary, receipts: Mapping[tuple[str, str], Receipt]) -> dict[st
 @click.command(short_help="Whether all is well, for people and monitoring.")
 @click.option("--max-age", metavar="AGE", help="Complain if no run succeeded for this long: 26h.")
 @click.option("--nagios", "as_nagios", is_flag=True, help="One line, and exit status 0 to 3.")
+@click.option("--all-hosts", is_flag=True, help="Of each host that archives into the stores.")
 @verb
-def status(invocation: Invocation, max_age: str | None, as_nagios: bool) -> Answer:
-    """Tell what waits, what is archived and how the last run ended. Exit status 3: look at it."""
+def status(invocation: Invocation, max_age: str | None, as_nagios: bool, all_hosts: bool) -> Answer:
+    """Tell what waits, what is archived and how the last run ended. Exit status 3: look at it.
+
+    With --all-hosts: how far each host in the stores has come, by their lists alone.
+    """
     try:
         age = duration_in_seconds(max_age) if max_age else None
     except ValueError as error:
         raise UsageError(f"--max-age: {error}", hint="--max-age 26h") from error
+    if all_hosts:
+        return of_all_hosts(invocation, age, as_nagios=as_nagios)
     problems: list[ArchiverError] = []
     try:
         config = invocation.config()
