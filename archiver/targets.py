@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from archiver.period import Period
+from archiver.secretref import read_reference
 from archiver.tables import NAME, Table, duration_in_seconds, size_in_bytes
 
 MIB = 2**20
@@ -30,10 +31,6 @@ PORTS = {"http": 80, "https": 443}
 # A bucket's name is one bucket's, whichever of these addresses is asked for it.
 AWS = re.compile(r"(?:.+\.)?amazonaws\.com")
 REGION = re.compile(rf"(?:(?![0-9]+\Z){LABEL})?")
-# A credential's name is that of a file in one directory (systemd.exec(5), LoadCredential=).
-REFERENCE = re.compile(
-    r"(?:cred:(?!\.{1,2}\Z)[ -.0-9;-~]{1,255}|file:[^\0]+|env:[A-Za-z_][A-Za-z0-9_]*)?"
-)
 CLASS = re.compile(r"[A-Za-z0-9._-]{0,64}")
 COLD = ("GLACIER", "DEEP_ARCHIVE")
 KMS_KEY = re.compile(r"[!-~]{0,2048}")
@@ -153,12 +150,12 @@ def _s3(table: Table, name: str) -> S3Target:
         endpoint_url=table.checked("endpoint_url", "", _endpoint) or "",
         region=table.like("region", REGION, "a region such as `eu-central-1`, or empty"),
         addressing=table.one_of("addressing", ADDRESSING),
-        access_key_id=_reference(table, "access_key_id"),
-        secret_access_key=_reference(table, "secret_access_key"),
-        session_token=_reference(table, "session_token"),
-        expirer_access_key_id=_reference(table, "expirer_access_key_id"),
-        expirer_secret_access_key=_reference(table, "expirer_secret_access_key"),
-        expirer_session_token=_reference(table, "expirer_session_token"),
+        access_key_id=read_reference(table, "access_key_id"),
+        secret_access_key=read_reference(table, "secret_access_key"),
+        session_token=read_reference(table, "session_token"),
+        expirer_access_key_id=read_reference(table, "expirer_access_key_id"),
+        expirer_secret_access_key=read_reference(table, "expirer_secret_access_key"),
+        expirer_session_token=read_reference(table, "expirer_session_token"),
         ca_bundle=table.optional_path("ca_bundle"),
         checksum=table.one_of("checksum", CHECKSUMS),
         storage_class=table.checked("storage_class", "", _storage_class) or "",
@@ -189,23 +186,6 @@ def _endpoint(text: str) -> str:
     except ValueError:
         pass
     raise ValueError("it must be http://HOST:PORT or https://HOST and no more, or empty")
-
-
-def _reference(table: Table, key: str) -> str:
-    """Where a secret is to be found; a path is relative to the configuration, as others are."""
-
-    def read(text: str) -> str:
-        if not REFERENCE.fullmatch(text):
-            raise ValueError(
-                "it must be cred:NAME, file:PATH or env:NAME, which say where the secret is; "
-                "a secret does not stand in this file"
-            )
-        kind, _, name = text.partition(":")
-        if kind == "file":
-            return f"file:{os.path.normpath(table.reader.base / name)}"
-        return text
-
-    return table.checked(key, "", read) or ""
 
 
 def _storage_class(text: str) -> str:

@@ -3,10 +3,7 @@
 A secret is read when it is first needed, is never printed, and is no part of any message.
 """
 
-import os
-import re
 from functools import cache
-from pathlib import Path
 
 from botocore.client import BaseClient
 from botocore.config import Config
@@ -14,6 +11,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.loaders import Loader
 from botocore.session import Session
 
+from archiver import secretref
 from archiver.errors import StoreRefusedError
 from archiver.stores.s3_faults import explained
 from archiver.targets import S3Target
@@ -22,9 +20,6 @@ from archiver.targets import S3Target
 CONNECTIONS = 32
 # Where the server has no regions: what S3-compatible ones take a signature to be for.
 REGION = "us-east-1"
-LONGEST_SECRET = 65_536
-# What goes into a header. http.client prints a header that it refuses, and with it the secret.
-SECRET = re.compile(r"[!-~]+")
 
 
 def connect(target: S3Target) -> BaseClient:
@@ -96,34 +91,10 @@ def _secret(target: S3Target, setting: str) -> str | None:
     reference: str = getattr(target, setting)
     if not reference:
         return None
-    kind, _, name = reference.partition(":")
     try:
-        text = os.environ[name] if kind == "env" else _content(kind, name)
-    except KeyError as missing:
-        raise _unresolved(target, setting, f"{missing.args[0]} is not set") from None
-    except OSError as error:
-        raise _unresolved(target, setting, error.strerror or "it cannot be read") from None
-    except UnicodeDecodeError:
-        raise _unresolved(target, setting, "it is not text") from None
-    text = text.rstrip("\r\n")
-    if not SECRET.fullmatch(text):
-        what = "it holds blanks, or several lines, or other than ASCII" if text else "it is empty"
-        raise _unresolved(target, setting, what)
-    return text
-
-
-def _content(kind: str, name: str) -> str:
-    """Read a file; those of `cred:` lie where systemd puts them (systemd.exec(5), CREDENTIALS)."""
-    path = Path(os.environ["CREDENTIALS_DIRECTORY"], name) if kind == "cred" else Path(name)
-    with open(path, encoding="ascii") as file:
-        return file.read(LONGEST_SECRET)
-
-
-def _unresolved(target: S3Target, setting: str, why: str) -> StoreRefusedError:
-    reference: str = getattr(target, setting)
-    hint = "give it to whoever runs the archiver, and to nobody else"
-    if reference.startswith("cred:"):
-        hint = "add LoadCredential= for it to the systemd unit, then `systemctl daemon-reload`"
-    return StoreRefusedError(
-        f"store {target.name!r}: {setting} is to be found at {reference!r}, but {why}", hint=hint
-    )
+        return secretref.resolved(reference)
+    except ValueError as why:
+        raise StoreRefusedError(
+            f"store {target.name!r}: {setting} is to be found at {reference!r}, but {why}",
+            hint=secretref.remedy(reference),
+        ) from None
