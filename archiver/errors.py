@@ -7,7 +7,9 @@
     │   ├── ClockError       3  the clock must be, or may be, wrong
     │   ├── IndexFailedError 3  an index could not be made, or is damaged; nothing needs it
     │   ├── MovedAsideError  3  the log was taken away while it was being rotated
-    │   └── JobError         3  a job of the service hung, or was ended from outside
+    │   ├── JobError         3  a job of the service hung, or was ended from outside
+    │   ├── NotToldError     3  a mail, ping, webhook or metrics file could not be delivered
+    │   └── HookError        3  a hook failed, or took too long
     ├── NotFoundError        4  nothing is stored for what was asked
     │   ├── LogMissingError  4  a configured log does not exist
     │   └── ExpiredError     4  it was archived, and then destroyed: its retention is over
@@ -85,6 +87,18 @@ class MovedAsideError(WorkKeptError):
 
 class JobError(WorkKeptError):
     code = "job"
+
+
+class NotToldError(WorkKeptError):
+    """Only a warning, but of `notify test`: it changes nothing of how a run ends."""
+
+    code = "not_told"
+
+
+class HookError(WorkKeptError):
+    """Only a warning: it changes nothing of how a run ends."""
+
+    code = "hook"
 
 
 class NotFoundError(ArchiverError):
