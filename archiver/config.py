@@ -16,6 +16,16 @@ from zoneinfo import ZoneInfo
 from archiver.conflicts import Lock
 from archiver.errors import ConfigError
 from archiver.maillog.kinds import KINDS
+from archiver.notices import (
+    Hooks,
+    Log,
+    Metrics,
+    Notify,
+    read_hooks,
+    read_log,
+    read_metrics,
+    read_notify,
+)
 from archiver.policy import Policy
 from archiver.rules import read_policy
 from archiver.schedule import Every, Schedule
@@ -105,6 +115,10 @@ class Config:
     storage: Storage
     retention: Policy = field(default_factory=Policy)
     schedule: Schedule = field(default_factory=Schedule)
+    notify: Notify = field(default_factory=Notify)
+    hooks: Hooks = field(default_factory=Hooks)
+    metrics: Metrics = field(default_factory=Metrics)
+    log: Log = field(default_factory=Log)
 
 
 def load(path: Path) -> Config:
@@ -177,10 +191,27 @@ class _Document(Reader):
             named=named,
             locks=self.locks(storage),
         )
+        notify = read_notify(top.table("notify", optional=True))
+        hooks = read_hooks(top.table("hooks", optional=True))
+        metrics = read_metrics(top.table("metrics", optional=True))
+        log = read_log(top.table("log", optional=True))
         top.finish()
         if self.problems:
             return None
-        return Config(path.absolute(), host, sources, compress, index, storage, retention, schedule)
+        return Config(
+            path=path.absolute(),
+            host=host,
+            sources=sources,
+            compress=compress,
+            index=index,
+            storage=storage,
+            retention=retention,
+            schedule=schedule,
+            notify=notify,
+            hooks=hooks,
+            metrics=metrics,
+            log=log,
+        )
 
     def host(self, table: Table) -> Host:
         # Asked only where it is needed: a name service that is down lets everything wait.
