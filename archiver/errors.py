@@ -7,7 +7,9 @@
     │   ├── ClockError       3  the clock must be, or may be, wrong
     │   ├── IndexFailedError 3  an index could not be made, or is damaged; nothing needs it
     │   ├── MovedAsideError  3  the log was taken away while it was being rotated
-    │   └── JobError         3  a job of the service hung, or was ended from outside
+    │   ├── JobError         3  a job of the service hung, or was ended from outside
+    │   ├── HookError        3  a hook failed; what it stood beside did not
+    │   └── NotToldError     3  a mail, ping, webhook or metric did not reach anybody
     ├── NotFoundError        4  nothing is stored for what was asked
     │   ├── LogMissingError  4  a configured log does not exist
     │   └── ExpiredError     4  it was archived, and then destroyed: its retention is over
@@ -85,6 +87,14 @@ class MovedAsideError(WorkKeptError):
 
 class JobError(WorkKeptError):
     code = "job"
+
+
+class HookError(WorkKeptError):
+    code = "hook"
+
+
+class NotToldError(WorkKeptError):
+    code = "not_told"
 
 
 class NotFoundError(ArchiverError):
