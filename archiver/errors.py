@@ -8,8 +8,8 @@
     │   ├── IndexFailedError 3  an index could not be made, or is damaged; nothing needs it
     │   ├── MovedAsideError  3  the log was taken away while it was being rotated
     │   ├── JobError         3  a job of the service hung, or was ended from outside
-    │   ├── NotToldError     3  a mail, ping, webhook or metrics file could not be delivered
-    │   └── HookError        3  a hook failed, or took too long
+    │   ├── HookError        3  a hook failed; what it stood beside did not
+    │   └── NotToldError     3  a mail, ping, webhook or metric did not reach anybody
     ├── NotFoundError        4  nothing is stored for what was asked
     │   ├── LogMissingError  4  a configured log does not exist
     │   └── ExpiredError     4  it was archived, and then destroyed: its retention is over
@@ -89,16 +89,12 @@ class JobError(WorkKeptError):
     code = "job"
 
 
-class NotToldError(WorkKeptError):
-    """Only a warning, but of `notify test`: it changes nothing of how a run ends."""
-
-    code = "not_told"
-
-
 class HookError(WorkKeptError):
-    """Only a warning: it changes nothing of how a run ends."""
-
     code = "hook"
+
+
+class NotToldError(WorkKeptError):
+    code = "not_told"
 
 
 class NotFoundError(ArchiverError):

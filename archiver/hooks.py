@@ -1,28 +1,32 @@
 """Call the administrator's own commands around a run.
 
-Without a shell, in a session of their own, with a limit of time; what they print goes to stderr.
 A hook that fails is a warning: it never keeps a log from being rotated, or a copy from being made.
+What hooks print goes to stderr: stdout is for the answer.
 """
 
-import os
-import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO
 
+from archiver import called
 from archiver.errors import ArchiverError, HookError
 from archiver.notices import Hooks
 
 BEFORE, AFTER, ON_FAILURE = "before", "after", "on_failure"
 # An environment holds so much of what a run has to say. Bytes; execve(2) refuses 128 KiB in one.
-LONGEST = 60_000
+LONGEST = 30_000
 
 
-def call(settings: Hooks, event: str, told: Mapping[str, str]) -> list[ArchiverError]:
+def call(
+    settings: Hooks,
+    event: str,
+    told: Mapping[str, str],
+    asked_to_stop: Callable[[], bool] = called.never,
+) -> list[ArchiverError]:
     """Call the hook of an event, if there is one; return what went wrong with it.
 
-    told: what it finds in its environment, as ARCHIVER_EVENT, …
+    told: what it finds in its environment, as ARCHIVER_VERB, …
     """
     words: Sequence[str] = getattr(settings, event)
     if not words:
@@ -30,28 +34,19 @@ def call(settings: Hooks, event: str, told: Mapping[str, str]) -> list[ArchiverE
     variables = {f"ARCHIVER_{key.upper()}": _value(text) for key, text in told.items()}
     hint = "call it by hand with the same environment; see docs/operations.md, Hooks"
     try:
-        hook = subprocess.Popen(
+        status = called.call(
             words,
-            env={**os.environ, **variables, "ARCHIVER_EVENT": event},
-            stdin=subprocess.DEVNULL,
-            # stdout is one JSON document, or a person's answer.
-            stdout=sys.stderr if _is_file(sys.stderr) else subprocess.DEVNULL,
-            start_new_session=True,
+            settings.timeout,
+            says=_said(),
+            environment={**variables, "ARCHIVER_EVENT": event},
+            asked_to_stop=asked_to_stop,
         )
+    except called.TooLongError as error:
+        message = f"hook {event}: {words[0]} took {error}"
+        return [HookError(message, hint="make it quicker, or raise hooks.timeout")]
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         return [HookError(f"hook {event}: {words[0]} cannot be called: {why}", hint=hint)]
-    try:
-        status = hook.wait(settings.timeout)
-    except BaseException as error:
-        # The whole session: what it has started would go on. So, too, if we are interrupted.
-        with suppress(ProcessLookupError):
-            os.killpg(hook.pid, signal.SIGKILL)
-        hook.wait()
-        if not isinstance(error, subprocess.TimeoutExpired):
-            raise
-        message = f"hook {event}: {words[0]} took longer than {settings.timeout:g} s: killed"
-        return [HookError(message, hint="make it quicker, or raise hooks.timeout")]
     if not status:
         return []
     how = f"was ended by signal {-status}" if status < 0 else f"ended with {status}"
@@ -59,12 +54,14 @@ def call(settings: Hooks, event: str, told: Mapping[str, str]) -> list[ArchiverE
 
 
 def _value(text: str) -> str:
-    return text.replace("\0", "?").encode("utf-8", "replace")[:LONGEST].decode("utf-8", "ignore")
+    whole = text.replace("\0", "?").encode("utf-8", "replace")
+    return whole[:LONGEST].decode("utf-8", "ignore")
 
 
-def _is_file(stream: object) -> bool:
+def _said() -> IO[str] | int:
+    """Our stderr, if it is a file that another program can have."""
     try:
-        stream.fileno()  # type: ignore[attr-defined]
+        sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):
-        return False
-    return True
+        return subprocess.DEVNULL
+    return sys.stderr

@@ -1,6 +1,7 @@
 """Tell people and monitoring how a job went: by mail, ping and webhook.
 
-    a job fails         mail and webhook, at once; again each `remind` while it goes on failing
+    a job fails         mail and webhook, at once; again if it fails in another way, too, and each
+                        `remind` while it goes on failing
     it is well again    mail and webhook, once
     a run begins/ends   ping: START, then its exit status; who hears nothing for a day alarms
 
@@ -9,16 +10,20 @@ What was told stands in a small file in the state directory; lost or damaged, it
 and a failure is told once more.
 """
 
+import fcntl
 import json
-import subprocess
-from collections.abc import Callable, Mapping, Sequence
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from archiver import __version__
+from archiver import __version__, called
 from archiver.config import Config
-from archiver.durable import write_whole
+from archiver.durable import make_directory, write_whole
 from archiver.errors import ArchiverError, NotToldError
 from archiver.notices import Notify, demand_url
 from archiver.secretref import REFERENCE, remedy, resolved
@@ -32,7 +37,7 @@ LONGEST = 100_000
 
 @dataclass(frozen=True)
 class Event:
-    """What is to be told. job: night, expire or scrub. since: when it began to fail."""
+    """What is to be told. job: a verb, such as run. since: when it began to fail."""
 
     kind: str
     host: str
@@ -44,29 +49,27 @@ class Event:
 
     @property
     def subject(self) -> str:
-        how = {FAILURE: "FAILED", RECOVERY: "well again", TEST: "a test"}[self.kind]
+        how = {FAILURE: "failed", RECOVERY: "is well again", TEST: "works"}[self.kind]
         first = f": {self.failures[0].message}" if self.failures else ""
-        # In one line and no longer than people read: RFC 5322, 2.1.1 forbids more than 998.
-        return " ".join(f"archiver on {self.host}: {self.job} {how}{first}".split())[:200]
+        # A message may quote what strangers logged. In one line, and no longer than people read:
+        # RFC 5322, 2.1.1 forbids more than 998.
+        return _plain(" ".join(f"archiver on {self.host}: {self.job} {how}{first}".split()))[:200]
 
     @property
     def text(self) -> str:
         """The body of a mail."""
-        lines = [f"host:         {self.host}", f"job:          {self.job}"]
+        lines = [f"host:         {self.host}", f"command:      archiver {self.job}"]
         lines += [f"time:         {rfc3339(self.now)}", f"exit status:  {self.exit_status}"]
         if self.since is not None:
             lines.append(f"failing since {rfc3339(self.since)}")
         for failure in self.failures:
-            lines += ["", failure.message, f"  try: {failure.hint}"]
+            lines += ["", *failure.message.splitlines(), f"  try: {failure.hint}"]
         if self.kind == FAILURE:
-            lines += [
-                "",
-                "Nothing was lost: what could not be done stays where it is, and the next",
-            ]
-            lines += ["run goes on from there. `archiver status` tells how things stand."]
+            lines += ["", "What could not be archived is kept where it is, and the next run goes on"]
+            lines += ["from there. `archiver status` tells what waits, and how things stand."]
         if self.kind == TEST:
             lines += ["", "This is a test: nothing is wrong."]
-        return "\n".join(lines)[:LONGEST] + "\n"
+        return "\n".join(map(_plain, lines))[:LONGEST] + "\n"
 
     @property
     def document(self) -> dict[str, Any]:
@@ -103,62 +106,87 @@ def ended(
 
     failures: none if it is well, whatever its warnings were.
     """
-    told = load(config.host.state_dir)
-    before = told.get(job)
-    codes = tuple(sorted({each.code for each in failures}))
-    if failures:
-        since = before.since if before and before.since <= now else now
-        lately = before and 0 <= now - before.at < config.notify.remind
-        if before and lately and before.codes == codes:
-            return []
-        event = Event(FAILURE, config.host.name, job, now, exit_status, since, tuple(failures))
-        told[job] = Told(since, now, codes)
-    elif before:
-        event = Event(RECOVERY, config.host.name, job, now, exit_status, before.since)
-        del told[job]
-    else:
+    settings = config.notify
+    if not (settings.mail_to or settings.webhook_url):
         return []
-    problems = tell(config.notify, event)
+    file = config.host.state_dir / FILE
     try:
-        save(config.host.state_dir, told)
+        with _alone(config.host.state_dir):
+            told = load(config.host.state_dir)
+            event = news(config, told, job, now, exit_status, failures)
+            if event is None:
+                return []
+            problems = tell(settings, event)
+            # What reached nobody was not told: a server that is down hears of it once it is up.
+            if len(problems) < len(ways(settings, event)):
+                save(config.host.state_dir, told)
+            return problems
     except OSError as error:
-        problems.append(
+        return [
             NotToldError(
-                f"what was told could not be noted in {config.host.state_dir / FILE}: "
-                f"{error.strerror}",
+                f"what was told could not be noted in {file}: {error.strerror}",
                 hint="it is told again after the next run; is the disk full?",
             )
-        )
-    return problems
+        ]
+
+
+def news(
+    config: Config,
+    told: dict[str, "Told"],
+    job: str,
+    now: int,
+    exit_status: int,
+    failures: Sequence[ArchiverError],
+) -> Event | None:
+    """Return what is to be told of how a job ended, and change `told` accordingly."""
+    host = config.host.name
+    if failures:
+        before = told.get(job, Told(now, now))
+        since = min(before.since, now)
+        codes = {each.code for each in failures}
+        if 0 <= now - before.at < config.notify.remind:
+            if codes <= set(before.codes):
+                return None
+            # One that fails now in this way, now in that, is not told of each time.
+            codes.update(before.codes)
+        told[job] = Told(since, now, tuple(sorted(codes)))
+        return Event(FAILURE, host, job, now, exit_status, since, tuple(failures))
+    # What was about some sources is over when it went well for all.
+    over = [name for name in told if name == job or name.startswith(f"{job} ")]
+    if not over:
+        return None
+    since = min(told.pop(name).since for name in over)
+    return Event(RECOVERY, host, job, now, exit_status, since)
 
 
 def tell(settings: Notify, event: Event) -> list[ArchiverError]:
     """Tell it in every way that is configured; return what went wrong."""
-    return [problem for _, problem in tried(settings, event) if problem]
+    tried = (attempted(way, act, settings) for way, act in ways(settings, event).items())
+    return [problem for problem in tried if problem]
 
 
-def tried(settings: Notify, event: Event) -> list[tuple[str, ArchiverError | None]]:
-    """Tell it; return each way, and what went wrong with it."""
-    ways: dict[str, Callable[[], None]] = {}
+def ways(settings: Notify, event: Event) -> dict[str, Callable[[], None]]:
+    """Return what is to be done for each way that is configured."""
+    found: dict[str, Callable[[], None]] = {}
     if settings.mail_to:
-        ways["mail"] = lambda: mail(settings, event)
+        found["mail"] = lambda: mail(settings, event)
     if settings.webhook_url:
-        ways["webhook"] = lambda: post(settings, event.document)
-    return [(way, _attempted(way, act)) for way, act in ways.items()]
+        found["webhook"] = lambda: post(settings, event.document)
+    return found
 
 
 def ping(settings: Notify, what: str) -> list[ArchiverError]:
     """Ask for `ping_url/WHAT`: start, or an exit status. Return what went wrong."""
     if not settings.ping_url:
         return []
-
-    def act() -> None:
-        address = _address(settings.ping_url)
-        path, mark, query = address.partition("?")
-        _asked(f"{path.rstrip('/')}/{what}{mark}{query}", settings.timeout)
-
-    problem = _attempted("ping", act)
+    problem = attempted("ping", lambda: ask(settings, what), settings)
     return [problem] if problem else []
+
+
+def ask(settings: Notify, what: str) -> None:
+    """Ask for `ping_url/WHAT`. Raises: ValueError, OSError: why it could not be."""
+    path, mark, query = _address(settings.ping_url).partition("?")
+    _asked(f"{path.rstrip('/')}/{what}{mark}{query}", settings.timeout)
 
 
 def mail(settings: Notify, event: Event) -> None:
@@ -166,34 +194,27 @@ def mail(settings: Notify, event: Event) -> None:
     # Imported here, as urllib below: they take a tenth of a second, and most verbs tell nobody.
     from datetime import UTC, datetime  # noqa: PLC0415
     from email.message import EmailMessage  # noqa: PLC0415
-    from email.policy import SMTP  # noqa: PLC0415
     from email.utils import format_datetime, make_msgid  # noqa: PLC0415
 
-    message = EmailMessage(policy=SMTP.clone(linesep="\n"))
+    message = EmailMessage()
     message["To"] = ", ".join(settings.mail_to)
     if settings.mail_from:
         message["From"] = settings.mail_from
-    # A message may quote what strangers logged: what is no text becomes a question mark.
-    message["Subject"] = _plain(event.subject)
+    message["Subject"] = event.subject
     message["Date"] = format_datetime(datetime.fromtimestamp(event.now, UTC))
     message["Message-ID"] = make_msgid(domain=event.host)
     # RFC 3834: vacation programs leave it alone.
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content("\n".join(map(_plain, event.text.split("\n"))), cte="quoted-printable")
+    message.set_content(event.text, cte="quoted-printable")
     words = [str(settings.sendmail), "-t", "-oi"]
     if settings.mail_from:
         words += ["-f", settings.mail_from]
-    ended = subprocess.run(
-        words,
-        input=message.as_bytes(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        timeout=settings.timeout,
-        check=False,
-    )
-    if ended.returncode:
-        said = _plain(ended.stderr.decode("utf-8", "replace").strip()[:500])
-        raise ValueError(f"{settings.sendmail} ended with {ended.returncode}: {said or 'no word'}")
+    with tempfile.TemporaryFile() as said:
+        status = called.call(words, settings.timeout, given=message.as_bytes(), says=said)
+        said.seek(0)
+        text = _plain(" ".join(said.read(500).decode("utf-8", "replace").split()))
+    if status:
+        raise ValueError(f"{settings.sendmail} ended with {status}: {text or 'without a word'}")
 
 
 def post(settings: Notify, document: Mapping[str, Any]) -> None:
@@ -208,7 +229,9 @@ def _address(text: str) -> str:
     try:
         return demand_url(resolved(text))
     except ValueError as why:
-        raise ValueError(f"its address is to be found at {text!r}, but {why}") from None
+        raise ValueError(
+            f"its address is to be found at {text!r}, but {why}; {remedy(text)}"
+        ) from None
 
 
 def _asked(address: str, timeout: float, body: bytes | None = None) -> None:
@@ -226,44 +249,64 @@ def _asked(address: str, timeout: float, body: bytes | None = None) -> None:
     headers = {"User-Agent": f"archiver/{__version__}"}
     if body is not None:
         headers["Content-Type"] = "application/json"
+    asking = request.Request(address, body, headers)  # noqa: S310 (`notices.demand_url` saw to it)
     try:
-        with request.build_opener(Nowhere).open(
-            request.Request(address, body, headers), timeout=timeout
-        ) as answer:
+        with request.build_opener(Nowhere).open(asking, timeout=timeout) as answer:
             answer.read(1)
     except HTTPError as error:
         error.close()
         raise ValueError(f"it answered {error.code}") from None
 
 
-def _attempted(way: str, act: Callable[[], None]) -> ArchiverError | None:
+def attempted(way: str, act: Callable[[], None], settings: Notify) -> ArchiverError | None:
     """Return what went wrong. The address is no part of that: who knows it can use it."""
-    from http.client import HTTPException  # noqa: PLC0415
+    failures: list[Exception] = []
 
+    def acting() -> None:
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 (a thread has nobody to raise it to)
+            failures.append(error)
+
+    # In a thread that can be given up: names are looked up, and answers come byte by byte, for as
+    # long as others like. A second more, so that what knows better why can say so first.
+    thread = threading.Thread(target=acting, daemon=True)
+    thread.start()
+    thread.join(settings.timeout + 1)
     hint = "`archiver notify test` tries it; see [notify] in the configuration"
-    try:
-        act()
-    except subprocess.TimeoutExpired as error:
-        return NotToldError(
-            f"{way}: {error.cmd[0]} took longer than {error.timeout:g} s", hint=hint
-        )
-    except (OSError, ValueError, HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        why = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-        if isinstance(error, FileNotFoundError) and error.filename:
-            why = f"no such file: {error.filename}"
-        if reference := REFERENCE.fullmatch(why):
-            hint = remedy(reference[0])
-        return NotToldError(f"{way}: not delivered: {why}", hint=hint)
-    return None
+    if thread.is_alive() or any(isinstance(each, TimeoutError) for each in failures):
+        return NotToldError(f"{way}: no answer within {settings.timeout:g} s", hint=hint)
+    if not failures:
+        return None
+    return NotToldError(f"{way}: not delivered: {_why(failures[0])}", hint=hint)
+
+
+def _why(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    if isinstance(reason, FileNotFoundError) and reason.filename:
+        return f"there is no {reason.filename}"
+    return _plain(getattr(reason, "strerror", None) or str(reason) or type(reason).__name__)
 
 
 def _plain(text: str) -> str:
     """Without what no header or terminal should get."""
-    return "".join(c if c.isprintable() or c == "\t" else "?" for c in text)
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 # -- what was told -----------------------------------------------------------------------------
+
+
+@contextmanager
+def _alone(state_dir: Path) -> Iterator[None]:
+    """Wait for whoever is telling something now: it has its limits of time."""
+    make_directory(state_dir)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(state_dir / f"{FILE}.lock", flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def load(state_dir: Path) -> dict[str, Told]:
@@ -280,3 +323,5 @@ def load(state_dir: Path) -> dict[str, Told]:
 def save(state_dir: Path, told: Mapping[str, Told]) -> None:
     document = {job: asdict(each) for job, each in told.items()}
     write_whole(state_dir / FILE, (json.dumps(document, indent=1) + "\n").encode())
+
+
