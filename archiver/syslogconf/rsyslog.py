@@ -23,6 +23,7 @@ from archiver.syslogconf.selectors import EVERYTHING, NOTHING, UNKNOWN, Match, s
 Include = Callable[[str], Sequence[tuple[str, str]]]
 DEEPEST = 30
 MOST_FILES = 500
+DEEPEST_CALL, MOST_CALLS = 10, 500
 DEFAULT = "RSYSLOG_DefaultRuleset"
 
 BLANK = re.compile(r"(?:\s+|#[^\n]*|/\*.*?\*/)+", re.DOTALL)
@@ -39,6 +40,7 @@ SETS = re.compile(r"""(?:set|unset|reset)\s(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*
 SELECTOR = re.compile(r"[a-zA-Z0-9*][\w*,]*\.[\w*,;.=!]+(?:(?<=[;,])[ \t]+[\w*][\w*,;.=!]+)*(?=\s)")
 PROPERTY = re.compile(r':[ \t]*[\w$!.-]+[ \t]*,[ \t]*!?\w+[ \t]*,?[ \t]*"(?:[^"\\]|\\.)*"')
 FILE = re.compile(r"-?/[^\s;{}]*(?:;[^\s{}]+)?")
+USERS = re.compile(r"(?!(?:stop|continue)\b)[A-Za-z_][\w,-]*[ \t]*(?=\n|\Z)")
 ELSEWHERE = re.compile(r"[@|*^>:?~%][^\n}]*")
 # Known blocks and calls that send no message anywhere.
 SETTINGS = frozenset(
@@ -203,7 +205,8 @@ class _Reader:
         else:
             return None
         self.take(BLANK)
-        self.action(filtered.then, depth)
+        if not self.take(USERS):
+            self.action(filtered.then, depth)
         return filtered
 
     def condition(self, begun: int, depth: int) -> _Filter | None:
@@ -329,10 +332,12 @@ class _Flow:
         self.rulesets = rulesets
         self.rules = rules
         self.active: list[str] = []
+        self.calls = 0
 
     def through(self, ruleset: str, flow: Match) -> Match:
         """Return what was stopped on its way through a ruleset, and goes nowhere afterwards."""
-        if ruleset in self.active or len(self.active) > DEEPEST:
+        self.calls += 1
+        if ruleset in self.active or len(self.active) > DEEPEST_CALL or self.calls > MOST_CALLS:
             return NOTHING
         self.active.append(ruleset)
         stopped = self.walk(self.rulesets.get(ruleset, []), flow)
@@ -351,7 +356,9 @@ class _Flow:
             elif isinstance(statement, _Stop):
                 stopped |= left
             elif isinstance(statement, _Jump):
-                self.through(statement.name, left)  # `stop` there ends only what was called
+                # Whether `stop` there ends more than what was called depends on queues.
+                inner = self.through(statement.name, left)
+                stopped |= Match(NOTHING.yes, inner.possible)
             else:
                 stopped |= self.walk(statement.then, left & statement.match)
                 stopped |= self.walk(statement.otherwise, left & ~statement.match)
