@@ -12,6 +12,7 @@
     │   └── NotToldError     3  a mail, ping, webhook or metric did not reach anybody
     ├── NotFoundError        4  nothing is stored for what was asked
     │   ├── LogMissingError  4  a configured log does not exist
+    │   ├── SyslogDoubtError 4  where mail is logged is doubtful; only ever a warning
     │   └── ExpiredError     4  it was archived, and then destroyed: its retention is over
     ├── IntegrityError       5  stored bytes are not what was stored; never retried
     │   ├── SpoolDamagedError 5 what was sealed in the spool has changed since
@@ -104,6 +105,10 @@ class NotFoundError(ArchiverError):
 
 class LogMissingError(NotFoundError):
     code = "log_missing"
+
+
+class SyslogDoubtError(NotFoundError):
+    code = "syslog_doubt"
 
 
 class ExpiredError(NotFoundError):

@@ -12,8 +12,9 @@ import click
 
 from archiver.cli.answer import Answer, Invocation, verb
 from archiver.durable import create_whole, make_directory
-from archiver.errors import UsageError, explained
+from archiver.errors import NotFoundError, SyslogDoubtError, UsageError, explained
 from archiver.period import Period
+from archiver.syslogconf import Reading, doubts, fitted, look
 
 
 @click.group(short_help="Write, check and show the configuration.")
@@ -21,12 +22,29 @@ def config() -> None:
     """The configuration file is named by `archiver -c FILE`."""
 
 
-@config.command(short_help="Write a commented configuration to start from.")
+@config.command(short_help="Write a commented configuration that fits this system.")
+@click.option("--plain", is_flag=True, help="Look at nothing: write the default one.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    default="/",
+    help="Look at the system that lies below this directory. Default: /",
+)
 @verb
-def init(invocation: Invocation) -> Answer:
-    """Write a commented configuration to the file of -c, which must not exist yet."""
+def init(invocation: Invocation, *, plain: bool, root: Path) -> Answer:
+    """Write a commented configuration to the file of -c, which must not exist yet.
+
+    Where mail is logged, and how its writer is told to reopen its log, is read from the
+    configuration of rsyslog or syslogd.
+    """
     path = invocation.config_path
     text = importlib.resources.files("archiver").joinpath("default.toml").read_text("utf-8")
+    if not root.is_dir():
+        raise NotFoundError(f"{root} is no directory", hint="name the root of a system")
+    reading = None if plain else look(root)
+    found = () if reading is None else doubts(reading, ())
+    if reading is not None:
+        text = fitted(text, reading)
     with explained(f"writing {path}"):
         make_directory(path.absolute().parent, 0o755)
         try:
@@ -36,9 +54,20 @@ def init(invocation: Invocation) -> Answer:
                 f"{path} exists already", hint="name another file with -c, or edit that one"
             ) from error
     return Answer(
-        data={"path": str(path)},
+        data={"path": str(path), **(_told(reading) if reading else {})},
         text=f"wrote {path}; edit it, then: archiver -c {path} config validate",
+        failures=[SyslogDoubtError(each.sentence, hint=each.remedy) for each in found],
+        exit_status=0,
     )
+
+
+def _told(reading: Reading) -> dict[str, Any]:
+    return {
+        "syslogd": reading.daemon or None,
+        "read": list(reading.files),
+        "logs": [log.path for log in reading.mail_logs],
+        "reopen": reading.reopen or None,
+    }
 
 
 @config.command(short_help="Check the configuration; name every problem.")
