@@ -169,10 +169,11 @@ def _prepare_new_log(path: Path, intent: Intent) -> None:
     remove(new)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
+        # In this order: whoever has CAP_CHOWN alone may no longer change what is somebody else's.
+        os.fchmod(descriptor, intent.mode)
         made = os.fstat(descriptor)
         if (made.st_uid, made.st_gid) != (intent.uid, intent.gid):
             os.fchown(descriptor, intent.uid, intent.gid)
-        os.fchmod(descriptor, intent.mode)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

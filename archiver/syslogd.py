@@ -61,10 +61,10 @@ def check(reopen: Reopen) -> None:
 
     Raises: ReopenError: no pid file, a stale one, or a process that is no syslogd.
     """
-    if reopen.kind == "pidfile":
-        _syslogd_of(Path(reopen.argument))
-    elif reopen.kind in {"command", "systemctl"}:
-        program = shlex.split(reopen.argument)[0] if reopen.kind == "command" else "systemctl"
+    if reopen.kind in {"pidfile", "systemctl"}:
+        _signal(reopen, 0)
+    elif reopen.kind == "command":
+        program = shlex.split(reopen.argument)[0]
         if shutil.which(program) is None:
             raise ReopenError(f"reopen: no program {program!r}", hint="check `reopen`")
 
@@ -74,19 +74,38 @@ def tell(reopen: Reopen, *, timeout: float) -> None:
 
     Raises: ReopenError: it could not be told; that it needs no telling is never assumed.
     """
-    if reopen.kind == "pidfile":
-        pid = _syslogd_of(Path(reopen.argument))
-        try:
-            os.kill(pid, signal.SIGHUP)
-        except OSError as error:
-            raise ReopenError(
-                f"cannot send HUP to process {pid}: {error.strerror}", hint=STOP_HINT
-            ) from error
-    elif reopen.kind == "systemctl":
-        # --kill-who is understood by every systemd; since 252 it is spelt --kill-whom.
-        _command(["systemctl", "kill", "--kill-who=main", "--signal=HUP", reopen.argument], timeout)
+    if reopen.kind in {"pidfile", "systemctl"}:
+        _signal(reopen, signal.SIGHUP)
     elif reopen.kind == "command":
         _command(shlex.split(reopen.argument), timeout)
+
+
+def _signal(reopen: Reopen, number: int) -> None:
+    """Send the writer a signal; 0 only asks whether that may be done (kill(2))."""
+    if reopen.kind == "pidfile":
+        pid = _syslogd_of(Path(reopen.argument))
+    else:
+        pid = _main_process_of(reopen.argument)
+    try:
+        os.kill(pid, number)
+    except OSError as error:
+        raise ReopenError(
+            f"cannot send HUP to process {pid}: {error.strerror}", hint=STOP_HINT
+        ) from error
+
+
+def _main_process_of(unit: str) -> int:
+    """Ask systemd. To be told is everybody's right; to have `systemctl kill` do it, only root's."""
+    if shutil.which("systemctl") is None:
+        raise ReopenError("reopen: no program 'systemctl'", hint="check `reopen`")
+    argv = ["systemctl", "show", "--property=MainPID", "--value", "--", unit]
+    said = (_output(argv) or "").strip()
+    if not said.isdecimal() or int(said) < 2:
+        raise ReopenError(
+            f"systemctl tells of no main process of {unit}",
+            hint=f"`systemctl status {unit}`; the log was left as it is",
+        )
+    return int(said)
 
 
 def _command(argv: list[str], timeout: float) -> None:

@@ -178,16 +178,33 @@ def test_what_a_failing_command_said_is_told(tmp_path: Path, text: str) -> None:
     assert re.fullmatch(rf"reopen: {tmp_path}/says ended with {SAYS[text]}", message)
 
 
-def test_systemctl_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one in PATH, for the main process alone; without one, nothing is begun."""
+def test_systemctl_is_asked_for_the_main_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one in PATH is asked, and HUP sent by ourselves: polkit lets only root have it sent."""
     monkeypatch.setenv("PATH", str(tmp_path))
     reopen = Reopen("systemctl", "rsyslog")
     with pytest.raises(ReopenError, match="systemctl"):
         check(reopen)
-    script(tmp_path / "systemctl", f'echo "$@" > {tmp_path}/told; echo not loaded; exit $#')
-    check(reopen)
-    assert failing(reopen).endswith("ended with status 4: not loaded")
-    assert (tmp_path / "told").read_text() == "kill --kill-who=main --signal=HUP rsyslog\n"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.defpath}")
+    with running(tmp_path, "rsyslogd") as process:
+        script(tmp_path / "systemctl", f'echo "$@" >{tmp_path}/told; echo {process.pid}')
+        check(reopen)
+        assert process.poll() is None
+        tell(reopen, timeout=30)
+        assert process.wait(30) == -signal.SIGHUP
+    assert (tmp_path / "told").read_text() == "show --property=MainPID --value -- rsyslog\n"
+
+
+@pytest.mark.parametrize("says", ["echo 0", "echo", "echo 1", "echo x", "exit 1"])
+def test_a_unit_without_a_main_process_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str
+) -> None:
+    """Stopped, unknown, or no bus to ask: before the log is touched."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.defpath}")
+    script(tmp_path / "systemctl", says)
+    with pytest.raises(ReopenError, match="no main process of rsyslog"):
+        check(Reopen("systemctl", "rsyslog"))
 
 
 # -- proving it ------------------------------------------------------------------------------

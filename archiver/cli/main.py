@@ -34,6 +34,7 @@ VERBS = {
     "store": ("archiver.cli.store:store", "Check what a store really enforces."),
     "catalog": ("archiver.cli.catalog:catalog", "Rebuild the catalog from the stores."),
     "config": ("archiver.cli.config:config", "Write, check and show the configuration."),
+    "service": ("archiver.cli.service:service", "Let the system run it: systemd, timer, rc.d."),
     "demo": ("archiver.cli.demo:demo", "See it work: 30 days, a live log, a flipped byte."),
 }
 DEFAULT_CONFIG = (
