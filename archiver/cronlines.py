@@ -145,7 +145,7 @@ def _takes_away(program: str, arguments: list[str], logs: frozenset[str], shell:
     for before, word in zip([program, *arguments], arguments, strict=False):
         if word.startswith("-") or shell.path(word) not in logs:
             continue
-        if before == ">" or before == ">|":
+        if before in {">", ">|"}:
             return ">"
         if before in {">>", "<"}:
             continue

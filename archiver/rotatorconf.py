@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 # newsyslog.c: an unescaped # ends the line, and \# is a #.
 COMMENT = re.compile(r"(?<!\\)#.*")
 # logrotate's config.c, "taboo extensions": files in an included directory that are passed over.
-TABOO = (
+TABOO: tuple[str, ...] = (
     "*,v", "*.bak", "*.cfsaved", "*.disabled", "*.dpkg-bak", "*.dpkg-del", "*.dpkg-dist",
     "*.dpkg-new", "*.dpkg-old", "*.dpkg-tmp", "*.rhn-cfg-tmp-*", "*.rpmnew", "*.rpmorig",
     "*.rpmsave", "*.swp", "*.ucf-dist", "*.ucf-new", "*.ucf-old", "*~", "*.cfsaved",
@@ -94,7 +94,7 @@ def _flags(fields: list[str]) -> str:
 
 
 def logrotate(text: str) -> Read:
-    """Read a configuration of logrotate(8). All names are patterns."""
+    """Read what logrotate(8) is configured by. All names are patterns."""
     return _Logrotate(text).read()
 
 
