@@ -100,7 +100,14 @@ def adopt(run: Run, source: Source, path: Path, *, remove: bool) -> Adopted:
 
 
 @contextmanager
-def _opened(run: Run, path: Path) -> Iterator[BinaryIO]:
+def lines_of(run: Run | None, path: Path) -> Iterator[Readable]:
+    """Open what a file holds, decompressed. run: whose live logs it must not be."""
+    with _opened(run, path) as file, _decompressed(path, file) as log:
+        yield log
+
+
+@contextmanager
+def _opened(run: Run | None, path: Path) -> Iterator[BinaryIO]:
     try:
         # O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -111,7 +118,7 @@ def _opened(run: Run, path: Path) -> Iterator[BinaryIO]:
         os.close(descriptor)
         raise UsageError(f"{path} is not a plain file", hint="give files, not directories")
     with open(descriptor, "rb") as file:
-        for source in run.config.sources:
+        for source in run.config.sources if run else ():
             if source.path.exists() and os.path.samestat(status, source.path.stat()):
                 raise UsageError(
                     f"{path} is the live log of source {source.name!r}",

@@ -44,6 +44,7 @@ from archiver.zone import zone_named
 
 SCHEMA = 1
 REOPEN_KINDS = ("pidfile", "systemctl", "command", "none")
+COEXIST = ("refuse", "adopt")
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,10 @@ class Reopen:
 
 @dataclass(frozen=True)
 class Source:
-    """One log. mode, owner, group: None keeps what the log has. Sizes in bytes."""
+    """One log. mode, owner, group: None keeps what the log has. Sizes in bytes.
+
+    coexist: what to do where somebody else rotates it: "refuse", or "adopt" what that one leaves.
+    """
 
     name: str
     path: Path
@@ -84,6 +88,7 @@ class Source:
     group: str | None = None
     min_size: int = 0
     max_size: int = 0
+    coexist: str = COEXIST[0]
 
 
 @dataclass(frozen=True)
@@ -234,6 +239,7 @@ class _Document(Reader):
             group=table.take("group", str, None, optional=True),
             min_size=table.checked("min_size", "0B", size_in_bytes, int) or 0,
             max_size=table.checked("max_size", "0B", size_in_bytes, int) or 0,
+            coexist=table.one_of("coexist", COEXIST),
         )
         if not 0.001 <= source.reopen_timeout <= DAY_SECONDS:
             table.problem("reopen_timeout", "reopen_timeout must lie between 1ms and 1d")

@@ -21,7 +21,8 @@
     ├── RefusedError         6  retention, a hold or a lock forbids it
     │   └── LockedError      6  a lock or a hold on the store does
     ├── ConfigError         10  the configuration cannot be used (every problem at once)
-    │   └── UnsafeLogError  10  the log, or the directory it lies in, could be a trap
+    │   ├── UnsafeLogError  10  the log, or the directory it lies in, could be a trap
+    │   └── SecondRotatorError 10 somebody else rotates the log, too
     ├── LockHeldError       11  another archiver is at work
     ├── StoreError          12  a store could not be reached; retried by the next run
     │   ├── StoreAwayError  12  a store is empty that was not: it is not mounted
@@ -158,6 +159,12 @@ class ConfigError(ArchiverError):
 
 class UnsafeLogError(ConfigError):
     code = "unsafe_log"
+
+
+class SecondRotatorError(ConfigError):
+    """Waiting does not help: the log is one rotator's or the other's, as somebody configures."""
+
+    code = "second_rotator"
 
 
 class LockHeldError(ArchiverError):

@@ -13,14 +13,16 @@ stage leaves the segment in the spool, and the next night's rotation unharmed.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 
-from archiver import archive, due, expire, holding, lastrun, rotate, syslogd, thin
+from archiver import archive, due, expire, holding, lastrun, rotate, syslogd, takeover, thin
 from archiver.catchup import readable
 from archiver.config import Config, Source
 from archiver.errors import (
     ArchiverError,
     ClockError,
     InterruptedRunError,
+    SecondRotatorError,
     WorkKeptError,
     explained,
 )
@@ -30,6 +32,7 @@ from archiver.lastrun import LastRun
 from archiver.maillog.clock import Clock
 from archiver.manifest import Manifest
 from archiver.progress import Meter, unwatched
+from archiver.rotators import ROOT, Rotator, Rotators
 from archiver.run import Run, never, started
 from archiver.stores import open_stores
 from archiver.zone import DAY, day_end, local_date, rfc3339
@@ -46,7 +49,8 @@ STOPPED = InterruptedRunError(
 
 @dataclass
 class SourceReport:
-    """What a run did, or would do, for one source. pending: entries it would finish.
+    """What a run did, or would do, for one source. pending: entries it would finish. waiting:
+    files that another rotator left, and that could not be taken over yet.
 
     complete: the day up to which every day is archived or recorded as empty.
     """
@@ -57,6 +61,7 @@ class SourceReport:
     reason: str = ""
     archived: list[Manifest] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
     failures: list[ArchiverError] = field(default_factory=list)
 
 
@@ -88,7 +93,14 @@ class Night:
     """One source's turn in a run. last: what the run before noted."""
 
     def __init__(
-        self, under_way: Run, source: Source, last: LastRun, *, force: bool, complete: date
+        self,
+        under_way: Run,
+        source: Source,
+        last: LastRun,
+        *,
+        force: bool,
+        complete: date,
+        rotators: Rotators,
     ) -> None:
         self.run = under_way
         self.source = source
@@ -98,6 +110,10 @@ class Night:
         self.today = local_date(under_way.now, self.zone)
         self.journal = Journal(under_way.config.host.spool_dir, source.name)
         self.report = SourceReport(source.name, complete)
+        self.rotators = rotators
+        self.other: Rotator | None = None
+        self.taken = takeover.Taken()
+        self.unbroken = False
 
     def pass_through(self) -> SourceReport:
         """Take the log through all the stages; a failure ends it and is part of the report."""
@@ -108,6 +124,7 @@ class Night:
             "closing": self.release,
             "bringing missing copies of": lambda: self.run.bring_missing(self.source),
             "archiving": self.finish_all,
+            "taking over what was rotated of": self.take_over,
             "recording days without lines of": self.record_empty_days,
             "merging the indexes of": lambda: self.run.merge_indexes(self.source),
         }
@@ -129,6 +146,8 @@ class Night:
         for entry in self.journal.entries():
             rotate.complete(entry)
         live = rotate.inspect(self.source)
+        if self.is_left_to_another():
+            return
         verdict = self.judge(live)
         self.report.reason = verdict.reason
         if verdict.rotate:
@@ -136,6 +155,37 @@ class Night:
             syslogd.check(self.source.reopen)
             rotate.rotate(self.source, live, self.journal, now=self.run.now)
             self.report.rotated = True
+
+    def is_left_to_another(self) -> bool:
+        """Whether somebody else is to rotate the log, and we only to take over what that leaves.
+
+        Raises: SecondRotatorError: somebody else rotates it, and nobody said that it is to be so.
+        """
+        certain = (each for each in self.rotators.of(self.source.path) if each.certain)
+        self.other = next(certain, None)
+        if self.other is None:
+            return False
+        if self.source.coexist == "refuse":
+            raise refusal(self.source, self.other)
+        self.report.reason = f"left to {self.other}"
+        return True
+
+    def take_over(self) -> None:
+        """Archive what another rotator left of the log, once nothing of ours waits before it."""
+        if self.source.coexist != "adopt" or self.journal.entries():
+            return
+        # Also where nobody else rotates it any more: the last ones are still there.
+        directories = {each.directory for each in self.rotators.of(self.source.path)} - {""}
+        self.taken = takeover.take_over(self.run, self.source, sorted(directories))
+        self.report.archived += self.taken.manifests
+        self.report.waiting += self.taken.waiting
+        self.report.failures += self.taken.failures
+        state_dir, name = self.run.config.host.state_dir, self.source.name
+        seen = takeover.load(state_dir, name)
+        self.unbroken = self.taken.has(seen.head)
+        if not (self.taken.waiting or self.taken.failures):
+            head = takeover.head_of(self.source.path)
+            takeover.save(state_dir, name, takeover.Seen(seen.files, head))
 
     def release(self) -> None:
         """Make the writer let go of whatever it may still hold, and see that it does."""
@@ -165,7 +215,7 @@ class Night:
             )
             for path in orphans
         ]
-        if self.report.failures:
+        if self.report.failures or self.report.waiting:
             return
         live = rotate.inspect(self.source)
         until = self.today
@@ -196,6 +246,8 @@ class Night:
         # A run of ours that was killed before its note had put another file there, too.
         rotated = self.run.catalog.last_rotation(self.source.name) or 0
         ours = self.report.rotated or rotated > (self.last.started or 0)
+        # What another one rotated was taken over, the log of that time among it: nothing between.
+        ours = ours or self.unbroken or (bool(known) and tuple(known or ()) in self.taken.inodes)
         if known and known != [live.status.st_dev, live.status.st_ino] and not ours:
             self.report.complete = self.today - DAY
             raise WorkKeptError(
@@ -244,6 +296,14 @@ class Night:
             return log.read(FIRST_LOOK)
 
 
+def refusal(source: Source, other: Rotator) -> SecondRotatorError:
+    return SecondRotatorError(
+        f"{source.path} was left as it is: {other} rotates it, too",
+        hint=f"take the log out of {other.file}, line {other.line}; or let it rotate the log, and "
+        f'set coexist = "adopt" for source {source.name}, which archives what it leaves',
+    )
+
+
 def run(
     config: Config,
     names: Sequence[str],
@@ -253,16 +313,19 @@ def run(
     expiring: bool = True,
     meter: Meter = unwatched,
     asked_to_stop: Callable[[], bool] = never,
+    root: Path = ROOT,
 ) -> Report:
     """Take the named sources through the night, one after the other; one failing does not
     keep the others from their turn.
 
     now: the instant, seconds since 1970 UTC. expiring: hold and destroy what the rules say, too.
-    asked_to_stop: looked at between two steps. Raises: LockHeldError: another one is at work.
+    asked_to_stop: looked at between two steps. root: below it, other rotators' configurations are
+    looked for. Raises: LockHeldError: another one is at work.
     """
     with started(config, now=now, meter=meter) as under_way:
         under_way.asked_to_stop = asked_to_stop
         last = lastrun.load(config.host.state_dir)
+        rotators = Rotators(root)
         today = local_date(now, config.host.zone)
         complete: dict[str, str] = {}
         logs: dict[str, list[int]] = {}
@@ -275,7 +338,7 @@ def run(
             # Without a note of it: what the catalog has; and the first day of all is not
             # known whole, so it is not called empty.
             since = known or under_way.catalog.last_watched(source.name) or today
-            night = Night(under_way, source, last, force=force, complete=since)
+            night = Night(under_way, source, last, force=force, complete=since, rotators=rotators)
             report.sources.append(night.pass_through())
             if known or not under_way.unchained:
                 complete[source.name] = night.report.complete.isoformat()
@@ -320,23 +383,29 @@ def let_expire(under_way: Run, report: Report) -> None:
         report.thinned = thin.thin(under_way)
 
 
-def plan(config: Config, names: Sequence[str], *, now: int, force: bool) -> Report:
+def plan(
+    config: Config, names: Sequence[str], *, now: int, force: bool, root: Path = ROOT
+) -> Report:
     """Tell what `run` would do now, and touch nothing."""
     report = Report()
     stores = open_stores(config.storage)
     last = lastrun.load(config.host.state_dir)
+    rotators = Rotators(root)
     with readable(config.host.catalog, config.host.name, stores, []) as catalog:
         would = Run(config, catalog, stores, now)
         for source in config.sources:
             if source.name not in names:
                 continue
-            night = Night(would, source, last, force=force, complete=date.min)
+            night = Night(would, source, last, force=force, complete=date.min, rotators=rotators)
             each = night.report
             report.sources.append(each)
             try:
                 with explained(f"looking at {source.path}"):
                     each.pending = [entry.name for entry in night.journal.entries()]
-                    verdict = night.judge(rotate.inspect(source))
+                    live = rotate.inspect(source)
+                    if night.is_left_to_another():
+                        continue
+                    verdict = night.judge(live)
                     each.reason = verdict.reason
                     if verdict.rotate:
                         night.check_clock()

@@ -30,6 +30,7 @@ from archiver.cli.answer import Invocation
 from archiver.config import Config, Source, load
 from archiver.journal import Journal
 from archiver.manifest import MANIFEST_SUFFIX, Manifest, decode, digest
+from archiver.rotators import ROOT
 
 ARCHIVER = str(Path(sys.executable).with_name("archiver"))
 ROME = ZoneInfo("Europe/Rome")
@@ -80,6 +81,8 @@ class Host:
         self.directory = directory
         self.store = directory / "store"
         self.toml = directory / "archiver.toml"
+        # What this machine rotates is nobody's business.
+        self.root = directory / "root"
         self.configure(**settings)
 
     def configure(
@@ -128,11 +131,11 @@ class Host:
 
     def run(self, now: int, *, force: bool = False) -> nightly.Report:
         names = [source.name for source in self.config.sources]
-        return nightly.run(self.config, names, now=now, force=force)
+        return nightly.run(self.config, names, now=now, force=force, root=self.root)
 
     def plan(self, now: int, *, force: bool = False) -> nightly.Report:
         names = [source.name for source in self.config.sources]
-        return nightly.plan(self.config, names, now=now, force=force)
+        return nightly.plan(self.config, names, now=now, force=force, root=self.root)
 
     def take_away(self, target: str = "store") -> None:
         """A store can no longer be read, nor written."""
@@ -151,7 +154,7 @@ class Host:
 
     def archiver(self, *words: str | Path, now: int | None = None) -> Said:
         """Give the command line these words, at that instant."""
-        return command("-c", self.toml, *words, now=now)
+        return command("-c", self.toml, *words, now=now, root=self.root)
 
     def fetch(self, first: date | str, last: date | str = "", *, now: int | None = None) -> bytes:
         """Return some days' lines, which must all be there."""
@@ -214,10 +217,11 @@ class Host:
         return tree(self.directory)
 
 
-def command(*words: str | Path, now: int | None = None) -> Said:
+def command(*words: str | Path, now: int | None = None, root: Path = ROOT) -> Said:
     """Give the real command line these words, in this process."""
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
-    invocation = Invocation if now is None else partial(Invocation, now=now)
+    known: dict[str, Any] = {"root": root} if now is None else {"root": root, "now": now}
+    invocation = partial(Invocation, **known)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with (

@@ -25,6 +25,7 @@ import click
 from archiver.config import Config, load, parse
 from archiver.errors import ArchiverError, UsageError
 from archiver.progress import Advance
+from archiver.rotators import ROOT
 from archiver.zone import rfc3339
 
 SCHEMA = 1
@@ -36,6 +37,7 @@ BROKEN_PIPE = 128 + signal.SIGPIPE
 class Invocation:
     """How the command was called. The clock is read once, here, for everything beneath.
 
+    root: where the system's own configurations lie.
     config_text: the configuration, if it is not what the file holds now. stopping: SIGTERM came,
     and the step that is being made is to be the last.
     """
@@ -50,6 +52,7 @@ class Invocation:
     command: str = ""
     host: str | None = None
     now: int = field(default_factory=lambda: int(time.time()))
+    root: Path = ROOT
     config_text: str | None = None
     stopping: bool = False
 

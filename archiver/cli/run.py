@@ -32,7 +32,7 @@ def run(
     config = invocation.config()
     chosen = [source.name for source in named(config, names)]
     if dry_run:
-        report = plan_(config, chosen, now=invocation.now, force=force)
+        report = plan_(config, chosen, now=invocation.now, force=force, root=invocation.root)
     else:
         report = run_(
             config,
@@ -42,6 +42,7 @@ def run(
             expiring=not no_expiry,
             meter=invocation.meter,
             asked_to_stop=invocation.asked_to_stop,
+            root=invocation.root,
         )
     destroyed = report.expiry.destroyed
     return Answer(
@@ -65,6 +66,7 @@ def _data(each: SourceReport) -> dict[str, Any]:
         "rotated": each.rotated,
         "reason": each.reason,
         "pending": each.pending,
+        "waiting": each.waiting,
         "archived": [summary(manifest) for manifest in each.archived],
         "failed": [failure.code for failure in each.failures],
     }
@@ -111,6 +113,7 @@ def _text(each: SourceReport, *, dry: bool) -> str:
         lines[0] += f" ({each.reason})"
     lines += [f"  would be finished: {name}" for name in each.pending]
     lines += [f"  {line(manifest)}" for manifest in each.archived]
+    lines += [f"  left for the next run: {what}" for what in each.waiting]
     return "\n".join(lines)
 
 

@@ -1,0 +1,157 @@
+"""Which lines of crontabs and of scripts that cron runs take a log away.
+
+A shell is not understood by reading a few lines of it. What is plain (`mv LOG …`, `savelog LOG`,
+`> LOG`) is told as such, also behind `cd DIRECTORY` and with a variable that was set just before;
+a line that only names the log together with such a command is a guess, and called one.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+# Whatever these get as an argument is no longer what it was.
+TAKE_AWAY = frozenset({"bzip2", "gzip", "mv", "rm", "savelog", "shred", "truncate", "xz", "zstd"})
+# A line that names a log along with one of these may be about to rotate it.
+SUSPICIOUS = re.compile(r"(?<![\w-])(?:cp|dd|logrotate|mv|newsyslog|rotate\w*|savelog|tee)(?!\w)|>")
+ROTATORS = frozenset({"logrotate", "newsyslog"})
+# What may stand before the program of a command.
+BEFORE = frozenset({
+    "!", "command", "do", "else", "env", "exec", "if", "ionice", "nice", "sudo", "then", "time",
+})  # fmt: skip
+ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+ENDS = frozenset({";", "&", "&&", "|", "||", "(", ")", ";;", "|&", "\n"})
+# minute hour day month weekday, or one word such as @daily.
+TIMES = re.compile(r"[ \t]*(?:@\w+|(?:[-*/,\w]+[ \t]+){4}[-*/,\w]+)[ \t]+(.*)")
+# A line longer than that is none that somebody wrote.
+LONGEST = 4096
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A line that seems to take the log away. program: what it does so with. certain: no guess."""
+
+    line: int
+    program: str
+    certain: bool
+
+
+@dataclass
+class Shell:
+    """What a shell would know by now."""
+
+    directory: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def expanded(self, text: str) -> str:
+        return VARIABLE.sub(lambda found: self.variables.get(found[1] or found[2], found[0]), text)
+
+    def path(self, word: str) -> str:
+        return os.path.normpath(os.path.join(self.directory, word))
+
+
+def claims(text: str, logs: frozenset[str], *, table: bool, user: bool) -> Iterator[Claim]:
+    """Yield the lines that take a log away. logs: the names that it goes by.
+
+    table: it is a crontab, each of whose lines begins with times; user: and a user's name.
+    """
+    names = {os.path.basename(log) for log in logs}
+    if not any(name in text for name in names):
+        return
+    shell = Shell()
+    for number, row in lines(text):
+        command = _command(row, user=user) if table else row
+        for words in commands(command):
+            said = [shell.expanded(word) for word in words]
+            program, arguments = _program(said, shell)
+            if program == "cd":
+                shell.directory = shell.path(arguments[0]) if arguments else ""
+            elif took := _takes_away(program, arguments, logs, shell):
+                yield Claim(number, took, certain=True)
+                break
+        else:
+            if any(log in shell.expanded(row) for log in logs) and SUSPICIOUS.search(command):
+                yield Claim(number, "a command", certain=False)
+        if table:
+            shell.directory = ""  # each line has a shell of its own
+
+
+def configurations(text: str, *, table: bool, user: bool) -> Iterator[tuple[str, str, int]]:
+    """Yield the configurations that logrotate and newsyslog are given: program, file, line."""
+    if not any(program in text for program in ROTATORS):
+        return
+    shell = Shell()
+    for number, row in lines(text):
+        for words in commands(_command(row, user=user) if table else row):
+            program, arguments = _program([shell.expanded(word) for word in words], shell)
+            if program in ROTATORS:
+                state = {"-s", "--state", "-m", "--mail", "-l", "--log", "-a", "-R", "-S", "-t"}
+                for before, word in zip(["", *arguments], arguments, strict=False):
+                    if word.startswith("/") and before not in state:
+                        yield program, word, number
+
+
+def lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are no comments, with their numbers."""
+    for number, row in enumerate(text.split("\n"), start=1):
+        if row.strip() and not row.lstrip().startswith("#"):
+            yield number, row[:LONGEST]
+
+
+def _command(row: str, *, user: bool) -> str:
+    """Return the command of a crontab's line; of an assignment, all of it."""
+    found = TIMES.match(row)
+    if found is None:
+        return row
+    command = found[1].partition(" ")[2] if user else found[1]
+    # crontab(5): the first % ends the command.
+    return re.split(r"(?<!\\)%", command, maxsplit=1)[0].replace("\\%", "%")
+
+
+def commands(line: str) -> Iterator[list[str]]:
+    """Yield the words of each simple command in a line; `>` and the like are words, too."""
+    try:
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.commenters = "#"
+        # Those that occur in names and patterns.
+        lexer.wordchars += "$%{}@:,+[]^=!"
+        every = list(lexer)
+    except ValueError:  # a quote that does not end here
+        every = line.split()
+    words: list[str] = []
+    for word in every:
+        if word in ENDS:
+            yield words
+            words = []
+        else:
+            words.append(word)
+    yield words
+
+
+def _program(words: list[str], shell: Shell) -> tuple[str, list[str]]:
+    """Return the program of a simple command, and its arguments. Notes what is assigned."""
+    for at, word in enumerate(words):
+        if assigned := ASSIGNED.fullmatch(word):
+            shell.variables[assigned[1]] = assigned[2]
+        elif word not in BEFORE and not word.startswith("-"):
+            return os.path.basename(word), words[at + 1 :]
+    return "", []
+
+
+def _takes_away(program: str, arguments: list[str], logs: frozenset[str], shell: Shell) -> str:
+    """Return what a command takes the log away with; "" if it does not."""
+    for before, word in zip([program, *arguments], arguments, strict=False):
+        if word.startswith("-") or shell.path(word) not in logs:
+            continue
+        if before in {">", ">|"}:
+            return ">"
+        if before in {">>", "<"}:
+            continue
+        if program in TAKE_AWAY:
+            return program
+    # `> LOG` without any program.
+    if program in {">", ">|"} and arguments and shell.path(arguments[0]) in logs:
+        return ">"
+    return ""
