@@ -1,9 +1,9 @@
 """The manual pages, made of docs/commands.md, docs/configuration.md and the commands themselves.
 
 A verb's section becomes its page: the first code block is the synopsis, the table that begins with
-options (or arguments) the OPTIONS, its sub-headings sub-sections. One line about it comes from the
-command, and a page whose options are not those of its command is refused: so --help, the document
-and the page agree. What comes out is mdoc(7), which mandoc(1) of FreeBSD and Debian reads, and groff.
+options the OPTIONS, its sub-headings sub-sections. One line about it comes from the command, and a
+page whose options are not those of its command is refused: so --help, the document and the page
+agree. What comes out is mdoc(7), which mandoc(1) of FreeBSD and Debian reads, and groff.
 
     python -m docs.manpages        writes docs/man anew (`make man`)
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from archiver.cli.main import VERBS, cli
+from archiver.cli.main import cli
 
 HERE = Path(__file__).parent
 # Pages are the same whenever they are made. To be changed by hand when what they say changes much.
@@ -57,7 +57,7 @@ def sections(document: str, level: int) -> dict[str, str]:
     return pieces
 
 
-def blocks(lines: list[str]) -> Iterator[Block]:
+def blocks(lines: list[str]) -> Iterator[Block]:  # noqa: C901 (each kind of block ends in its way)
     """Take a section apart."""
     at = 0
     while at < len(lines):
@@ -152,17 +152,17 @@ def word(text: str) -> str:
 
 def macros(usage: str) -> list[str]:
     """Mark up a usage line, such as `fetch --date D|D..D [OPTIONS]`, a macro for each word."""
-    marked = []
-    for gap, token in re.findall(r"( *)(\[|\]|[^\s\[\]]+)", usage):
-        macro = {"[": "Oo", "]": "Oc"}.get(token)
+    marked: list[str] = []
+    for gap, bit in re.findall(r"( *)(\[|\]|[^\s\[\]]+)", usage):
+        macro = {"[": "Oo", "]": "Oc"}.get(bit)
         if macro is None:
-            if token in {"|", "…", "..."}:
-                macro = "No " + {"…": "...", "|": r"\&|"}.get(token, token)
-            elif token.startswith("-") and token != "-":
-                macro = f"Fl {escaped(token[1:], plain=False)}"
+            if bit in {"|", "…", "..."}:
+                macro = "No " + {"…": "...", "|": r"\&|"}.get(bit, bit)
+            elif bit.startswith("-") and bit != "-":
+                macro = f"Fl {escaped(bit[1:], plain=False)}"
             else:
-                kind = "Ar" if re.search(r"[A-Z]|\|", token) else "Cm"
-                macro = f"{kind} {word(token)}"
+                kind = "Ar" if re.search(r"[A-Z]|\|", bit) else "Cm"
+                macro = f"{kind} {word(bit)}"
         if marked and not gap and not marked[-1].startswith("Oo") and macro != "Oc":
             marked[-1] += f" Ns {macro}"
         else:
@@ -279,7 +279,10 @@ def of_verb(path: tuple[str, ...], command: click.Command, below: str) -> str:
     synopsis = []
     for line in first.lines:
         before, _, after = line.partition(called)
-        synopsis += [".Nm archiver", *(f".{each}" for each in macros(before.replace("archiver", "")))]
+        synopsis += [
+            ".Nm archiver",
+            *(f".{each}" for each in macros(before.replace("archiver", ""))),
+        ]
         synopsis += [f".Cm {' '.join(map(word, path))}", *(f".{each}" for each in macros(after))]
     name = f"archiver-{'-'.join(path)}"
     subsections = below[len(sections(below, 3)[""]) :]
