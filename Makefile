@@ -2,14 +2,14 @@
 #   make demo         see it work; S3=1: and a bucket   make test-crash   kill it at every system call
 #   make test         the tests                         make test-live    1000 rotations of real syslogds
 #   make check        types, lint, layers               make test-year    a year of the service, by zone
-#                                                       make bench        side by side with zstd, zgrep
+#   make man          the manual pages, from docs/      make bench        side by side with zstd, zgrep
 PYTHON = python3
 BIN = .venv/bin
 PIP = $(BIN)/pip --disable-pip-version-check --quiet
 
 DEMO_1 = --s3
 
-.PHONY: demo test check test-crash test-live test-year bench clean
+.PHONY: demo test check man test-crash test-live test-year bench clean
 
 demo: .venv/ready
 	$(BIN)/archiver demo $(DEMO_$(S3)) demo
@@ -22,6 +22,9 @@ check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+man: .venv/ready
+	$(BIN)/python -m docs.manpages
 
 test-crash: .venv/ready
 	$(BIN)/python -m tests.crash.sweep --full --jobs 2

@@ -7,6 +7,7 @@ import click
 
 from archiver.adopt import Adopted, adopt, oldest_first
 from archiver.cli.answer import Answer, Invocation, verb
+from archiver.cli.completion import sources
 from archiver.cli.run import line, summary
 from archiver.cli.sources import named
 from archiver.errors import ArchiverError, UsageError
@@ -16,7 +17,9 @@ from archiver.run import started
 
 @click.command("import", short_help="Adopt logs that others rotated.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--source", "name", metavar="NAME", help="The source they belong to.")
+@click.option(
+    "--source", "name", metavar="NAME", shell_complete=sources, help="The source they belong to."
+)
 @click.option("--remove", is_flag=True, help="Delete each file once its copies were verified.")
 @verb
 def import_files(

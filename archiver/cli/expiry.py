@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from archiver.cli.answer import Answer, Invocation, human_size, table, verb
+from archiver.cli.completion import sources
 from archiver.cli.dates import days
 from archiver.cli.run import certificate, gone
 from archiver.errors import ArchiverError, ClockError, RefusedError, UsageError
@@ -24,7 +25,12 @@ from archiver.run import started
 def _which(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say which archives are meant."""
     source = click.option(
-        "--source", "names", multiple=True, metavar="NAME", help="Only this source."
+        "--source",
+        "names",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=sources,
+        help="Only this source.",
     )
     day = click.option(
         "--date", "day", metavar="D|D..D", help="These log dates, past their maximum or not."

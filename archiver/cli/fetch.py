@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from archiver.cli.answer import Answer, Invocation, verb
+from archiver.cli.completion import sources
 from archiver.cli.dates import days, window
 from archiver.cli.found import FORMATS, cost_said
 from archiver.cli.giving import Giver, Job
@@ -39,7 +40,14 @@ COUNT = click.IntRange(0, 1_000_000)
 @click.option("--count", is_flag=True, help="Only say how many lines match.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="How to write.")
 @click.option("--explain", is_flag=True, help="Say on stderr what was read to find them.")
-@click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
+@click.option(
+    "--source",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=sources,
+    help="Only this source.",
+)
 @click.option("--host", metavar="NAME", help="Another host's archives in the same stores.")
 @click.option("--archived", is_flag=True, help="Leave out the spool and the live log.")
 @click.option("-o", "--output", default="-", metavar="FILE|DIR|-", help="Where to write.")

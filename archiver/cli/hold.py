@@ -8,6 +8,7 @@ import click
 
 from archiver import holding
 from archiver.cli.answer import Answer, Invocation, table, verb
+from archiver.cli.completion import cases, sources
 from archiver.cli.dates import days
 from archiver.config import Config
 from archiver.errors import ArchiverError, NotFoundError, UsageError
@@ -27,10 +28,17 @@ def hold() -> None:
 
 
 @hold.command(short_help="Hold archives for a case.")
-@click.argument("case")
+@click.argument("case", shell_complete=cases)
 @click.option("--from", "first", metavar="D", help="The first log date; without it, from ever.")
 @click.option("--to", "last", metavar="D", help="The last log date; without it, for ever.")
-@click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
+@click.option(
+    "--source",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=sources,
+    help="Only this source.",
+)
 @click.option("--host", metavar="NAME", help="This host: anything else is refused.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; an auditor will read it.")
 @verb
@@ -65,7 +73,7 @@ def add(
 
 
 @hold.command(short_help="Release all holds of a case.")
-@click.argument("case")
+@click.argument("case", shell_complete=cases)
 @click.option("--reason", required=True, metavar="TEXT", help="Why; an auditor will read it.")
 @verb
 def release(invocation: Invocation, case: str, reason: str) -> Answer:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 import click
+from click.shell_completion import CompletionItem
 
 from archiver import __version__
 from archiver.cli.answer import Answer, Invocation, give
@@ -35,6 +36,10 @@ VERBS = {
     "catalog": ("archiver.cli.catalog:catalog", "Rebuild the catalog from the stores."),
     "config": ("archiver.cli.config:config", "Write, check and show the configuration."),
     "service": ("archiver.cli.service:service", "Let the system run it: systemd, timer, rc.d."),
+    "completion": (
+        "archiver.cli.completion:completion",
+        "Let a shell complete verbs, options and names.",
+    ),
     "demo": ("archiver.cli.demo:demo", "See it work: 30 days, a live log, a flipped byte."),
 }
 DEFAULT_CONFIG = (
@@ -56,6 +61,15 @@ class LazyGroup(click.Group):
         module, _, name = VERBS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """The verbs, none of which is imported for it, and the options."""
+        verbs = [
+            CompletionItem(name, help=help_)
+            for name, (_, help_) in VERBS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Verbs"):
@@ -112,6 +126,11 @@ def main() -> None:
     gc.set_threshold(100_000)
     open_closed_streams()
     invocation = Invocation(Path(DEFAULT_CONFIG))
+    if asked := os.environ.get("_ARCHIVER_COMPLETE"):
+        from archiver.cli.completion import complete  # noqa: PLC0415 (a shell asks for it alone)
+
+        complete(cli, invocation, asked)
+        sys.exit(0)
     signal.signal(signal.SIGTERM, partial(_terminate, invocation))
     # Options after `--` are names; and a usage error comes before click has parsed --json.
     words = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]

@@ -10,6 +10,7 @@ from datetime import date
 import click
 
 from archiver.cli.answer import Answer, Invocation, table, verb
+from archiver.cli.completion import sources
 from archiver.cli.dates import days
 from archiver.cli.expiry import expire_, plan
 from archiver.errors import ArchiverError, NotFoundError, UsageError
@@ -73,7 +74,14 @@ COLUMNS = ("date", "source", "verdict", "reason", "expires_on", "must_go_by", "a
 @click.option("--expiring", metavar="AGE", help="Only what expires within that time, such as 30d.")
 @click.option("--verdict", type=click.Choice(list(VERDICTS)), help="Only with this verdict.")
 @click.option("--date", "day", metavar="D|D..D", help="Only these log dates.")
-@click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
+@click.option(
+    "--source",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=sources,
+    help="Only this source.",
+)
 @click.option("--host", metavar="NAME", help="With --store: which of the hosts in it.")
 @verb
 def list_(
@@ -108,7 +116,14 @@ def list_(
 @retention.command(short_help="Answer what an auditor asks.")
 @click.argument("question", required=False)
 @click.option("--date", "day", metavar="D|D..D", help="About these log dates.")
-@click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
+@click.option(
+    "--source",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=sources,
+    help="Only this source.",
+)
 @click.option("--within", default="30d", show_default=True, help="With `expiring`: how far ahead.")
 @click.option("--all", "everything", is_flag=True, help="Also what is as it should be, or over.")
 @click.option("--certificate", type=int, metavar="N", help="With `deletions`: this one, whole.")

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from archiver.cli.answer import Answer, Invocation, human_size, verb
+from archiver.cli.completion import sources
 from archiver.cli.sources import named
 from archiver.expire import Certificate
 from archiver.known import Summary
@@ -18,7 +19,14 @@ from archiver.nightly import run as run_
 @click.option("-n", "--dry-run", is_flag=True, help="Tell what would be done; touch nothing.")
 @click.option("--force", is_flag=True, help="Rotate now, whatever the time.")
 @click.option("--no-expiry", is_flag=True, help="Destroy nothing: `retention expire --auto` does.")
-@click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
+@click.option(
+    "--source",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=sources,
+    help="Only this source.",
+)
 @verb
 def run(
     invocation: Invocation, dry_run: bool, force: bool, no_expiry: bool, names: tuple[str, ...]

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from archiver.cli.answer import Answer, Invocation, human_size, table, verb
+from archiver.cli.completion import sources
 from archiver.cli.dates import days
 from archiver.cli.fleet import of_all_hosts
 from archiver.cli.run import summary
@@ -22,7 +23,14 @@ from archiver.zone import rfc3339
 
 @click.command("list", short_help="What is archived, and where.")
 @click.option("--date", "day", metavar="D|D..D", help="Only these log dates.")
-@click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
+@click.option(
+    "--source",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=sources,
+    help="Only this source.",
+)
 @click.option("--host", metavar="NAME", help="With --store: which of the hosts in it.")
 @verb
 def list_archives(

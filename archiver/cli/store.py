@@ -6,6 +6,7 @@ import click
 
 from archiver import probed
 from archiver.cli.answer import Answer, Invocation, table, verb
+from archiver.cli.completion import targets
 from archiver.durable import exclusive, make_directory
 from archiver.errors import ArchiverError, UsageError, explained
 from archiver.overview import worst
@@ -20,7 +21,7 @@ def store() -> None:
 
 
 @store.command(short_help="Try, live, what stores enforce: locks, deletion, checksums and more.")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=targets)
 @click.option("--lock", is_flag=True, help="Try locks too where the configuration asks for none.")
 @verb
 def probe(invocation: Invocation, names: tuple[str, ...], lock: bool) -> Answer:

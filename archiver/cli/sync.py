@@ -5,6 +5,7 @@ from collections.abc import Callable
 import click
 
 from archiver.cli.answer import Answer, Invocation, verb
+from archiver.cli.completion import sources, targets
 from archiver.cli.sources import named
 from archiver.config import Source
 from archiver.errors import UsageError
@@ -16,8 +17,21 @@ from archiver.tables import share
 
 
 @click.command(short_help="Bring every store what it lacks, and lock what is to be locked.")
-@click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
-@click.option("--refill", multiple=True, metavar="TARGET", help="This store was replaced: fill it.")
+@click.option(
+    "--source",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=sources,
+    help="Only this source.",
+)
+@click.option(
+    "--refill",
+    multiple=True,
+    metavar="TARGET",
+    shell_complete=targets,
+    help="This store was replaced: fill it.",
+)
 @verb
 def sync(invocation: Invocation, names: tuple[str, ...], refill: tuple[str, ...]) -> Answer:
     """Bring each store the copies that it lacks, oldest first, each read back; and lock and hold
@@ -38,7 +52,14 @@ def sync(invocation: Invocation, names: tuple[str, ...], refill: tuple[str, ...]
 
 
 @click.command(short_help="Read every copy back, and replace those that are damaged.")
-@click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source.")
+@click.option(
+    "--source",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=sources,
+    help="Only this source.",
+)
 @click.option(
     "--sample", default="100%", metavar="SHARE", help="So many of the copies, such as 5%."
 )
