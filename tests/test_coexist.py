@@ -1,0 +1,175 @@
+"""Another rotator on the same log: refused, or what it leaves is taken over, each line once."""
+
+import gzip
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.host import MONDAY, Host, after, lines
+from tests.system import need
+
+TUESDAY, WEDNESDAY = after(MONDAY), after(MONDAY, 2)
+
+
+def owned(host: Host, *, installed: bool = True, options: str = "daily") -> None:
+    """logrotate is configured for the log, below the host's own root."""
+    (host.root / "etc").mkdir(parents=True, exist_ok=True)
+    conf = f"# the host's\n{host.log} {{\n{options}\n}}\n"
+    (host.root / "etc/logrotate.conf").write_text(conf)
+    if installed:
+        (host.root / "usr/sbin").mkdir(parents=True, exist_ok=True)
+        (host.root / "usr/sbin/logrotate").touch()
+
+
+def left(host: Host, name: str, content: bytes, day: object = TUESDAY) -> Path:
+    path = host.directory / name
+    path.write_bytes(content)
+    os.utime(path, (host.at(str(day)),) * 2)
+    return path
+
+
+def test_a_run_refuses_while_another_one_owns_the_log(host: Host) -> None:
+    """By file and line, with what to do; the log stays as it is, and the dry run says the same."""
+    owned(host)
+    host.write(lines(MONDAY, "08:00:00"))
+    before = host.log.stat()
+    for words in (("run", "--dry-run"), ("run",)):
+        said = host.archiver(*words, now=host.at(TUESDAY))
+        assert said.status == 10
+        assert "logrotate (/etc/logrotate.conf:2) rotates it, too" in said.err
+        assert 'coexist = "adopt"' in said.err
+    assert (host.log.stat().st_ino, host.dates()) == (before.st_ino, [])
+    (host.root / "etc/logrotate.conf").unlink()
+    assert host.night(TUESDAY).exit_status == 0
+    assert host.dates() == [(str(MONDAY), 1)]
+
+
+def test_the_other_sources_and_the_spool_go_on(place: Path) -> None:
+    """Refused is only the rotating of that one log."""
+    host = Host(place, sources=("maillog", "authlog"))
+    for name in ("maillog", "authlog"):
+        host.write(lines(MONDAY, "08:00:00"), name)
+    host.take_away()
+    assert host.night(TUESDAY).exit_status
+    host.bring_back()
+    owned(host)
+    host.write(lines(TUESDAY, "08:00:00"), "authlog")
+    host.write(lines(TUESDAY, "08:00:00"), "maillog")
+    report = host.night(WEDNESDAY)
+    assert [failure.code for failure in report.failures] == ["second_rotator"]
+    assert host.dates("maillog") == [(str(MONDAY), 1)]
+    assert host.dates("authlog") == [(str(MONDAY), 1), (str(TUESDAY), 1)]
+
+
+def test_a_program_that_is_not_installed_rotates_nothing(host: Host) -> None:
+    """Debian's rsyslog brings a file for logrotate along, whether that is there or not."""
+    owned(host, installed=False)
+    host.write(lines(MONDAY, "08:00:00"))
+    assert host.night(TUESDAY).exit_status == 0
+    assert host.dates() == [(str(MONDAY), 1)]
+
+
+def test_what_the_other_one_left_is_taken_over_once(host: Host) -> None:
+    """Under whatever names it comes by later; nothing is removed, and the log is not rotated."""
+    host.configure(more='coexist = "adopt"')
+    owned(host)
+    host.write(lines(TUESDAY, "20:00:00"))
+    left(host, "maillog.1", lines(MONDAY, "08:00:00", "09:00:00"))
+    left(host, "maillog-20260504.gz", gzip.compress(lines(after(MONDAY, -1), "08:00:00")), MONDAY)
+    left(host, "maillog.1.old", b"not a rotated file\n")
+    inode = host.log.stat().st_ino
+    report = host.night(WEDNESDAY)
+    assert (report.exit_status, report.sources[0].rotated) == (0, False)
+    assert "left to logrotate" in report.sources[0].reason
+    once = [(str(after(MONDAY, -1)), 1), (str(MONDAY), 2)]
+    assert host.dates() == once
+    assert host.log.stat().st_ino == inode
+    plain = host.directory / "maillog.1"
+    packed = left(host, "maillog.2.gz", gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    assert host.night(WEDNESDAY, "03:00").exit_status == 0
+    (host.directory / "state/adopted-maillog.json").write_text("no JSON")
+    assert host.night(WEDNESDAY, "04:00").exit_status == 0
+    assert (host.dates(), packed.exists()) == (once, True)
+
+
+def test_what_is_being_written_waits(host: Host) -> None:
+    """Told with who holds it; and the days are not called empty meanwhile."""
+    host.configure(more='coexist = "adopt"')
+    owned(host)
+    path = left(host, "maillog.1", lines(MONDAY, "08:00:00"))
+    with open(path, "ab"):
+        report = host.night(WEDNESDAY)
+        assert [failure.code for failure in report.failures] == ["writer_holds"]
+        assert host.dates() == []
+    assert host.night(WEDNESDAY, "01:00").exit_status == 0
+    assert host.dates() == [(str(MONDAY), 1)]
+
+
+def test_what_was_made_just_now_waits(host: Host) -> None:
+    """Between its renaming and its compression nobody may hold it."""
+    host.configure(more='coexist = "adopt"')
+    owned(host)
+    left(host, "maillog.1", lines(MONDAY, "08:00:00"))
+    now = int(time.time())
+    report = host.run(now)
+    assert (report.exit_status, report.sources[0].archived) == (0, [])
+    assert report.sources[0].waiting == [f"{host.directory}/maillog.1 was made just now"]
+    assert host.run(now + 600).exit_status == 0
+    assert host.dates()[0] == (str(MONDAY), 1)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_file_and_its_compressed_copy_in_the_making(host: Host, *, whole: bool) -> None:
+    """A compressor that was killed leaves both: the plain one counts, and nothing fails."""
+    host.configure(more='coexist = "adopt"')
+    owned(host)
+    content = lines(MONDAY, *(f"08:{minute:02}:00" for minute in range(60)))
+    packed = gzip.compress(content)
+    left(host, "maillog.1", content)
+    left(host, "maillog.1.gz", packed if whole else packed[:-20])
+    assert host.night(WEDNESDAY).exit_status == 0
+    assert host.dates() == [(str(MONDAY), 60)]
+
+
+def test_a_damaged_one_keeps_nobody_else_waiting(host: Host) -> None:
+    host.configure(more='coexist = "adopt"')
+    owned(host)
+    left(host, "maillog.2.gz", gzip.compress(lines(MONDAY, "08:00:00"))[:-5], MONDAY)
+    left(host, "maillog.1", lines(TUESDAY, "08:00:00"), WEDNESDAY)
+    report = host.night(WEDNESDAY)
+    assert [failure.code for failure in report.failures] == ["damaged_input"]
+    assert host.dates() == [(str(TUESDAY), 1)]
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    "options",
+    ["", "compress", "compress\ndelaycompress", "dateext\ncompress", "copytruncate\ncompress"],
+)
+def test_no_line_is_lost_across_real_rotations(host: Host, options: str) -> None:
+    """Six forced rotations by the real logrotate, a run between, sometimes two rotations."""
+    logrotate = need("logrotate")
+    host.configure(more='coexist = "adopt"')
+    form = "\ndateformat -%Y%m%d-%s" if "dateext" in options else ""
+    owned(host, options=f"rotate 9\ncreate\n{options}{form}")
+    conf, state = host.root / "etc/logrotate.conf", host.directory / "logrotate.state"
+    conf.chmod(0o644)
+    host.directory.chmod(0o755)
+    written = b""
+    for turn in range(6):
+        some = lines(after(MONDAY, turn), "08:00:00", "20:00:00")
+        host.write(some)
+        written += some
+        os.utime(host.log, (host.at(after(MONDAY, turn + 1)),) * 2)
+        subprocess.run([logrotate, "-f", "-s", state, conf], check=True, capture_output=True)
+        if form:  # its names count seconds
+            for path in host.directory.glob("maillog-*"):
+                path.rename(path.with_name(path.name.replace("-2026", f"-202{turn}", 1)))
+        if turn != 2:
+            assert host.night(after(MONDAY, turn + 1)).exit_status == 0
+    assert sorted(b"".join(host.content()).splitlines()) == sorted(written.splitlines())
+    assert [count for _, count in host.dates()] == [2] * 6
