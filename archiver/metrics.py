@@ -1,15 +1,10 @@
-"""How things stand as Prometheus reads it: in a file, and at a loopback address of the service.
+"""How things stand, as Prometheus reads it: in a file, or from the service (`listener`).
 
 The form is Prometheus's text format 0.0.4. Times are seconds since 1970 UTC, sizes bytes. What a
 log's last success was is the first thing to alarm about: a run that is MISSING fails nowhere.
 """
 
-import logging
-import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Self
+from collections.abc import Iterable, Mapping
 
 from archiver import __version__, lastrun
 from archiver.config import Config
@@ -20,11 +15,6 @@ from archiver.query import catalogued
 from archiver.schedule import Job
 from archiver.zone import day_end
 
-log = logging.getLogger("archiver.metrics")
-# How long what was told is told again: a scrape each second must not read the catalog each second.
-FRESH = 15.0
-# How long a client may take to ask. Seconds.
-PATIENCE = 5
 Labels = Mapping[str, str]
 
 
@@ -146,85 +136,3 @@ def written(config: Config, now: int) -> list[ArchiverError]:
     except OSError as error:
         return [NotToldError(from_os_error(error, f"writing {path}").message, hint=hint)]
     return []
-
-
-class Listener:
-    """Answers `GET /metrics` at a loopback address, one client after the other."""
-
-    def __init__(self, config: Callable[[], Config]) -> None:
-        """config: what is in force. Raises: NotToldError: the address cannot be had."""
-        self.config = config
-        self._text, self._until = "", 0.0
-        where = config().metrics.listen
-        try:
-            self._server = _Server(config().metrics.address, self)
-        except OSError as error:
-            raise NotToldError(
-                f"metrics cannot be served at {where}: {error.strerror}",
-                hint="is another program there? See metrics.listen in the configuration",
-            ) from error
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def text(self) -> str:
-        """Raises: ArchiverError."""
-        if time.monotonic() > self._until:
-            self._text = text(self.config(), int(time.time()))
-            self._until = time.monotonic() + FRESH
-        return self._text
-
-
-class _Server(HTTPServer):
-    allow_reuse_address = True
-
-    def __init__(self, address: tuple[str, int], listener: Listener) -> None:
-        self.listener = listener
-        import socket  # noqa: PLC0415 (with http.server it is there already)
-
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        super().__init__(address, _Handler)
-
-    def server_bind(self) -> None:
-        # Not HTTPServer's, which asks a name service who we are, and may wait for that.
-        import socketserver  # noqa: PLC0415
-
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away, or takes too long, is nothing to tell of."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    timeout = PATIENCE
-    server: _Server
-
-    def do_GET(self) -> None:
-        if self.path.partition("?")[0] != "/metrics":
-            self.answer(404, "there is /metrics\n")
-            return
-        try:
-            body = self.server.listener.text()
-        except ArchiverError as failure:
-            self.answer(503, f"{failure.message}\n")
-        else:
-            self.answer(200, body)
-
-    def answer(self, status_: int, body: str) -> None:
-        content = body.encode()
-        self.send_response(status_)
-        self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """A scrape is nothing to tell of."""

@@ -59,7 +59,7 @@ def _to_syslog(facility: str) -> logging.Handler | None:
 
 
 class _Syslog(logging.handlers.SysLogHandler):
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         """Syslogd is being restarted, maybe by us; the next record connects anew."""
 
 

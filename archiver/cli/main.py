@@ -34,6 +34,7 @@ VERBS = {
     "hold": ("archiver.cli.hold:hold", "Keep archives for a case, whatever the rules say."),
     "store": ("archiver.cli.store:store", "Check what a store really enforces."),
     "catalog": ("archiver.cli.catalog:catalog", "Rebuild the catalog from the stores."),
+    "notify": ("archiver.cli.notify:notify", "Try whether people would be told."),
     "config": ("archiver.cli.config:config", "Write, check and show the configuration."),
     "service": ("archiver.cli.service:service", "Let the system run it: systemd, timer, rc.d."),
     "completion": (

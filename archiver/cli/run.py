@@ -1,12 +1,15 @@
 """`archiver run`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from archiver.cli.answer import Answer, Invocation, human_size, verb
+from archiver.attended import Attended
+from archiver.cli.answer import Answer, Invocation, human_size, tell, verb
 from archiver.cli.completion import sources
 from archiver.cli.sources import named
+from archiver.errors import ArchiverError
 from archiver.expire import Certificate
 from archiver.known import Summary
 from archiver.manifest import Manifest
@@ -40,8 +43,15 @@ def run(
     config = invocation.config()
     chosen = [source.name for source in named(config, names)]
     if dry_run:
-        report = plan_(config, chosen, now=invocation.now, force=force, root=invocation.root)
-    else:
+        return _answer(
+            plan_(config, chosen, now=invocation.now, force=force, root=invocation.root), dry=True
+        )
+    whole = len(chosen) == len(config.sources)
+    around = Attended(
+        config, "run", chosen, invocation.now, whole=whole, asked_to_stop=invocation.asked_to_stop
+    )
+    around.begin()
+    try:
         report = run_(
             config,
             chosen,
@@ -52,19 +62,30 @@ def run(
             asked_to_stop=invocation.asked_to_stop,
             root=invocation.root,
         )
+    except ArchiverError as failure:
+        around.end(failure.exit_status, [failure])
+        for warning in around.warnings:
+            tell(warning, color=invocation.color)
+        raise
+    every = [each for source in report.sources for each in source.archived]
+    around.archives = [each.archive_key for each in every if not each.is_empty_day]
+    around.end(report.exit_status, report.failures)
+    return _answer(report, around.warnings)
+
+
+def _answer(report: Report, warnings: Sequence[ArchiverError] = (), *, dry: bool = False) -> Answer:
+    """warnings: what went wrong around the run, and changes nothing of how it ended."""
     destroyed = report.expiry.destroyed
     return Answer(
         data={
-            "dry_run": dry_run,
+            "dry_run": dry,
             "sources": [_data(each) for each in report.sources],
             "destroyed": [certificate(each) for each in destroyed],
         },
-        text="\n".join(
-            [*(_text(each, dry=dry_run) for each in report.sources), *map(gone, destroyed)]
-        ),
-        failures=report.failures,
+        text="\n".join([*(_text(each, dry=dry) for each in report.sources), *map(gone, destroyed)]),
+        failures=[*report.failures, *warnings],
         exit_status=report.exit_status,
-        chatty=not dry_run,
+        chatty=not dry,
     )
 
 

@@ -13,16 +13,20 @@ import select
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 
 import click
 
-from archiver import sdnotify
+from archiver import attended, ownlog, sdnotify
 from archiver.cli.answer import Answer, Invocation, verb
+from archiver.config import Config
 from archiver.durable import exclusive, make_directory
 from archiver.errors import ArchiverError, explained, from_os_error
+from archiver.listener import Listener
+from archiver.schedule import Job
 from archiver.serve import Accepted, Service
 
 log = logging.getLogger("archiver.serve")
@@ -43,17 +47,23 @@ def serve(invocation: Invocation) -> Answer:
     with explained("starting the service"):
         make_directory(state_dir)
         lock = exclusive(state_dir / "serve.lock")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with lock:
-        Attendant(Service(accepted)).serve()
+    ownlog.begin(accepted.config.log)
+    with lock, ThreadPoolExecutor(1) as teller:
+        Attendant(Service(accepted), teller).serve()
     return Answer()
 
 
 class Attendant:
-    """Keeps a service ticking, and hands it the signals that come."""
+    """Keeps a service ticking, hands it the signals that come, and tells what goes wrong.
 
-    def __init__(self, service: Service) -> None:
+    teller: does that, one after the other: a mail server that hangs must hold up no night.
+    """
+
+    def __init__(self, service: Service, teller: Executor) -> None:
         self.service = service
+        self.teller = teller
+        self.listener: Listener | None = None
+        service.alarm = self.alarm
         watchdog = sdnotify.watchdog_seconds()
         self.seconds = min(TICK, watchdog / 3) if watchdog else TICK
         self.last_tick = service.monotonic()
@@ -69,6 +79,29 @@ class Attendant:
         self.last_tick = self.service.monotonic()
         sdnotify.alive(self.service.status)
 
+    def alarm(self, job: Job, failures: tuple[ArchiverError, ...]) -> None:
+        self.teller.submit(self.told, self.service.accepted.config, job, failures)
+
+    def told(self, config: Config, job: Job, failures: tuple[ArchiverError, ...]) -> None:
+        try:
+            attended.alarm(config, job, failures, self.service.now())
+        except ArchiverError as failure:
+            log.error("%s (try: %s)", failure.message, failure.hint)
+        except OSError as error:
+            log.error("%s", from_os_error(error, f"telling of {job.value}").message)
+
+    def listen(self) -> None:
+        """Answer for metrics where the configuration says; a service without them is one, too."""
+        wanted = self.service.accepted.config.metrics.listen
+        if self.listener and self.listener.where != wanted:
+            self.listener.close()
+            self.listener = None
+        if wanted and not self.listener:
+            try:
+                self.listener = Listener(lambda: self.service.accepted.config)
+            except ArchiverError as failure:
+                log.error("%s (try: %s)", failure.message, failure.hint)
+
     def reload(self) -> None:
         sdnotify.reloading()
         try:
@@ -76,6 +109,8 @@ class Attendant:
         except ArchiverError as failure:
             log.error("not reloaded, the old configuration stays in force: %s", failure.message)
         else:
+            ownlog.begin(self.service.accepted.config.log)
+            self.listen()
             log.info("reloaded %s", self.service.accepted.config.path)
         sdnotify.ready(self.service.status)
 
@@ -87,14 +122,12 @@ class Attendant:
     def serve(self) -> None:
         """Until a signal has stopped it, and the last job has ended."""
         # Imported here: it takes a tenth of a second, and only a service needs it.
-        from apscheduler.executors.pool import ThreadPoolExecutor  # noqa: PLC0415
+        from apscheduler.executors import pool  # noqa: PLC0415
         from apscheduler.schedulers.background import BackgroundScheduler  # noqa: PLC0415
 
-        # A tick that waits for one before it is no news.
-        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(1)},
+            executors={"default": pool.ThreadPoolExecutor(1)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         with signals() as arrived:
@@ -103,6 +136,7 @@ class Attendant:
                 self.tick, "interval", seconds=self.seconds, id="tick", next_run_time=first
             )
             scheduler.start()
+            self.listen()
             log.info("serving %s", self.service.accepted.config.path)
             sdnotify.ready(self.service.status)
             try:
@@ -112,6 +146,8 @@ class Attendant:
                         scheduler.modify_job("tick", next_run_time=datetime.now(UTC))
             finally:
                 scheduler.shutdown()
+                if self.listener:
+                    self.listener.close()
         log.info("stopped")
 
     def heed(self, arrived: bytes) -> None:
