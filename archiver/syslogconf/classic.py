@@ -31,8 +31,8 @@ def read(name: str, text: str, rules: Rules, include: Include | None, *, bsd: bo
     only: dict[str, str] = {}
     for number, row in _rows(text, joined=not bsd):
         told = Told(name, number, row[:200])
-        if found := _block(row):
-            kind, restriction = found
+        if block := _block(row):
+            kind, restriction = block
             only[kind] = restriction
         elif row.startswith(":"):
             only[":"] = "" if row[1:].strip() == "*" else f"messages with {row[1:].strip()[:80]}"
@@ -40,7 +40,9 @@ def read(name: str, text: str, rules: Rules, include: Include | None, *, bsd: bo
             bare = NOT_ESCAPED.sub("", row).rstrip() if bsd else row
             if found := INCLUDE.fullmatch(bare):
                 if include is None:
-                    rules.unread.append(Unread(told, "syslogd reads no include in an included file"))
+                    rules.unread.append(
+                        Unread(told, "syslogd reads no include in an included file")
+                    )
                     continue
                 for inner, inner_text in include(found["where"]):
                     read(inner, inner_text, rules, None, bsd=bsd)

@@ -127,5 +127,3 @@ class _Condition:
             return UNKNOWN
         compare = COMPARE[taken[1]]
         return exactly(frozenset(pair for pair in ALL if compare(pair[which], number)))
-
-

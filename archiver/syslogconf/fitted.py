@@ -1,4 +1,4 @@
-"""The configuration that fits what was read: the default one, with its [[source]] filled in. Pure."""
+"""The configuration that fits what was read: the default one, its [[source]] filled in. Pure."""
 
 import re
 

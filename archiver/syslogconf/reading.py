@@ -145,7 +145,9 @@ class _Look:
         return files
 
     def flavour(self, text: str) -> str:
-        bsd = any(self.at(path).exists() for path in ("bin/freebsd-version", "etc/defaults/rc.conf"))
+        bsd = any(
+            self.at(path).exists() for path in ("bin/freebsd-version", "etc/defaults/rc.conf")
+        )
         return "FreeBSD syslogd" if bsd or "$FreeBSD" in text else "syslogd"
 
     def classic(self, path: str, text: str, *, bsd: bool) -> None:

@@ -44,8 +44,10 @@ USERS = re.compile(r"(?!(?:stop|continue)\b)[A-Za-z_][\w,-]*[ \t]*(?=\n|\Z)")
 ELSEWHERE = re.compile(r"[@|*^>:?~%][^\n}]*")
 # Known blocks and calls that send no message anywhere.
 SETTINGS = frozenset(
-    "module input global main_queue parser timezone lookup_table template property constant "
-    "dyn_stats percentile_stats ratelimit".split()
+    {
+        *("module", "input", "global", "main_queue", "parser", "timezone", "lookup_table"),
+        *("template", "property", "constant", "dyn_stats", "percentile_stats", "ratelimit"),
+    }
 )
 # Of new files: directives, and parameters of an action or of the module.
 MODES = {"fileowner": "owner", "filegroup": "group", "filecreatemode": "mode"}
@@ -164,9 +166,7 @@ class _Reader:
                 return
             last = self.statement(into, last, depth)
 
-    def statement(
-        self, into: list[_Statement], last: _Filter | None, depth: int
-    ) -> _Filter | None:
+    def statement(self, into: list[_Statement], last: _Filter | None, depth: int) -> _Filter | None:
         """Read one. last: the filter before it, which `&` goes on with. Returns the new one."""
         begun = self.at
         if depth > DEEPEST:

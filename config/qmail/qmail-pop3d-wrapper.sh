@@ -10,10 +10,12 @@ user=$USER
 case $user in
 *[![:print:]]*) user=$(printf %s "$user" | LC_ALL=C tr -c '[:print:]' '?') ;;
 esac
-{ : >&7; } 2>/dev/null || exec 7>&2
+( : >&7 ) 2>/dev/null || exec 7>&2
 
 # printf, not echo: some echo make a new line of \n, and a user could forge one. A log that cannot
 # be written keeps nobody from his mail.
-printf 'qmail-pop3d: user %s logged in from %s:%s\n' "$user" "$TCPREMOTEIP" "$TCPREMOTEPORT" >&7 ||
-    :
+(
+    trap '' PIPE
+    printf 'qmail-pop3d: user %s logged in from %s:%s\n' "$user" "$TCPREMOTEIP" "$TCPREMOTEPORT" >&7
+) 2>/dev/null
 exec "$@" 7>&-
