@@ -80,14 +80,12 @@ class Child:
         """Ask it to end after the step that it is making; once more, and it is killed."""
         if self.told_to_stop is None:
             self.told_to_stop = time.monotonic()
-            self._signal(signal.SIGTERM)
+            # Itself alone: the command that tells syslogd is a part of the step to be finished.
+            self.process.terminate()
         elif time.monotonic() - self.told_to_stop > self.grace:
-            self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            # The whole session: what a hook or a reopen command has left behind, too.
-            os.killpg(self.process.pid, number)
+            with suppress(ProcessLookupError):
+                # The whole session: what a reopen command has left behind, too.
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     def ended(self) -> Ended | None:
         """Return how it ended; None while it goes on."""
