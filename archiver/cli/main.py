@@ -32,6 +32,10 @@ VERBS = {
     "retention": ("archiver.cli.retention:retention", "How long archives are kept, and why."),
     "hold": ("archiver.cli.hold:hold", "Keep archives for a case, whatever the rules say."),
     "store": ("archiver.cli.store:store", "Check what a store really enforces."),
+    "doctor": (
+        "archiver.cli.doctor:doctor",
+        "What would go wrong tonight, and what to do about it.",
+    ),
     "catalog": ("archiver.cli.catalog:catalog", "Rebuild the catalog from the stores."),
     "config": ("archiver.cli.config:config", "Write, check and show the configuration."),
     "demo": ("archiver.cli.demo:demo", "See it work: 30 days, a live log, a flipped byte."),
