@@ -111,7 +111,7 @@ def rotate(source: Source, live: LiveLog, journal: Journal, *, now: int) -> Entr
     Raises: MovedAsideError: somebody else moved the log meanwhile.
     """
     status = live.status
-    uid, gid = _owner(source, status)
+    uid, gid = owner(source, status)
     intent = Intent(
         origin="run",
         path=str(live.path),
@@ -217,7 +217,8 @@ def _rename_over(path: Path, entry: Entry) -> None:
     fsync_directory(path.parent)
 
 
-def _owner(source: Source, status: os.stat_result) -> tuple[int, int]:
+def owner(source: Source, status: os.stat_result) -> tuple[int, int]:
+    """Return whom the new log is to belong to. Raises: ConfigError: there is no such user."""
     try:
         uid = status.st_uid if source.owner is None else pwd.getpwnam(source.owner).pw_uid
         gid = status.st_gid if source.group is None else grp.getgrnam(source.group).gr_gid

@@ -33,6 +33,10 @@ VERBS = {
     "retention": ("archiver.cli.retention:retention", "How long archives are kept, and why."),
     "hold": ("archiver.cli.hold:hold", "Keep archives for a case, whatever the rules say."),
     "store": ("archiver.cli.store:store", "Check what a store really enforces."),
+    "doctor": (
+        "archiver.cli.doctor:doctor",
+        "What would go wrong tonight, and what to do about it.",
+    ),
     "catalog": ("archiver.cli.catalog:catalog", "Rebuild the catalog from the stores."),
     "notify": ("archiver.cli.notify:notify", "Try whether people would be told."),
     "config": ("archiver.cli.config:config", "Write, check and show the configuration."),

@@ -1,0 +1,59 @@
+"""`archiver doctor`."""
+
+import click
+
+from archiver.checks import CRITICAL, OK, WARNING, Patient
+from archiver.checks.system import service_user
+from archiver.cli.answer import Answer, Invocation, verb
+from archiver.doctor import examine, examine_as
+from archiver.doctor import nagios as nagios_
+from archiver.errors import ArchiverError, WorkKeptError
+
+
+@click.command(short_help="What would go wrong tonight, and what to do about it.")
+@click.option("--as-service", is_flag=True, help="Look as the service's user would.")
+@click.option("--nagios", "as_nagios", is_flag=True, help="One line, and exit status 0 to 3.")
+@verb
+def doctor(invocation: Invocation, as_service: bool, as_nagios: bool) -> Answer:
+    """Examine this host: other rotators, paths and modes, room, the log's writer, the clock, stores,
+    secrets, missing days, and what starts the archiver. Changes nothing.
+
+    Exit status 3: something is critical. With -v, what is well is told, too.
+    """
+    try:
+        config = invocation.config()
+    except ArchiverError as error:
+        if not as_nagios:
+            raise
+        return Answer(text=f"UNKNOWN: {' '.join(error.message.split())}", exit_status=3)
+    patient = Patient(config, invocation.now, invocation.root)
+    user = service_user(patient) if as_service else None
+    found = examine_as(user, patient) if user else examine(patient)
+    data = {
+        "as_user": user,
+        "findings": [
+            {
+                "check": each.check,
+                "level": each.level,
+                "what": each.what,
+                "remedy": each.remedy or None,
+            }
+            for each in found
+        ],
+    }
+    if as_nagios:
+        status, line = nagios_(found)
+        return Answer(data=data, text=line, exit_status=status)
+    rows = []
+    for each in found:
+        if each.level != OK or invocation.verbose:
+            rows.append(f"{each.level:8}  {each.check}: {each.what}")
+            rows += [f"          try: {each.remedy}"] if each.remedy else []
+    count = {level: sum(each.level == level for each in found) for level in (OK, WARNING, CRITICAL)}
+    rows.append(f"{count[OK]} well, {count[WARNING]} warnings, {count[CRITICAL]} critical")
+    failures = (
+        [WorkKeptError(f"{count[CRITICAL]} critical findings", hint="each names its remedy")]
+        if count[CRITICAL]
+        else []
+    )
+    return Answer(data=data, text="\n".join(rows), failures=failures)
