@@ -50,12 +50,13 @@ def test_it_is_installed_once_and_taken_away_whole(tmp_path: Path, kind: str) ->
 def test_what_was_edited_is_left_alone_and_all_else_too(
     tmp_path: Path, kind: str, word: str
 ) -> None:
+    program = ("--program", "/usr/bin/true") if word == "install" else ()
     for name, path in installed(tmp_path, kind).items():
         good = path.read_bytes()
         for edited in (good.replace(b"archiver", b"archivist", 1), good + b"#\n", b"", good[:-70]):
             path.write_bytes(edited)
             before = {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()}
-            said = service(tmp_path, word, f"--{kind}")
+            said = service(tmp_path, word, f"--{kind}", *program)
             assert (said.status, str(path) in said.err) == (2, True), name
             assert before == {
                 each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()
@@ -74,7 +75,7 @@ def test_a_link_in_a_file_s_place_is_not_followed(tmp_path: Path) -> None:
     path = installed(tmp_path, "systemd")["archiver.service"]
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    assert service(tmp_path, "install", "--systemd").status == 2
+    assert service(tmp_path, "install", "--systemd", "--program", "/usr/bin/true").status == 2
     assert service(tmp_path, "uninstall", "--systemd").status == 2
     assert path.is_symlink()
 
@@ -112,7 +113,7 @@ def test_another_configuration_and_program_are_named_in_it(tmp_path: Path) -> No
 def test_a_program_that_the_service_could_not_see_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pipx as root installs below /root, which ProtectHome= hides."""
+    """As root, pipx installs below /root, which ProtectHome= hides."""
     monkeypatch.setattr(sys, "prefix", "/root/.local/share/pipx/venvs/maillog-archiver")
     said = service(tmp_path, "install", "--systemd")
     assert (said.status, "may not look" in said.err) == (2, True)

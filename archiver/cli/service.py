@@ -149,9 +149,10 @@ def _refuse_edited(root: Path, files: Sequence[Shipped], what: str) -> None:
     for each in files:
         path = place(root, each)
         with explained(f"reading {path}"):
-            if path.is_symlink() or (path.exists() and not path.is_file()):
-                edited.append(path)
-            elif path.exists() and not is_ours(path.read_bytes()):
+            if not os.path.lexists(path):
+                continue
+            plain = path.is_file() and not path.is_symlink()
+            if not (plain and is_ours(path.read_bytes())):
                 edited.append(path)
     if edited:
         names = ", ".join(map(str, edited))
