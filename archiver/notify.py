@@ -65,7 +65,10 @@ class Event:
         for failure in self.failures:
             lines += ["", *failure.message.splitlines(), f"  try: {failure.hint}"]
         if self.kind == FAILURE:
-            lines += ["", "What could not be archived is kept where it is, and the next run goes on"]
+            lines += [
+                "",
+                "What could not be archived is kept where it is, and the next run goes on",
+            ]
             lines += ["from there. `archiver status` tells what waits, and how things stand."]
         if self.kind == TEST:
             lines += ["", "This is a test: nothing is wrong."]
@@ -323,5 +326,3 @@ def load(state_dir: Path) -> dict[str, Told]:
 def save(state_dir: Path, told: Mapping[str, Told]) -> None:
     document = {job: asdict(each) for job, each in told.items()}
     write_whole(state_dir / FILE, (json.dumps(document, indent=1) + "\n").encode())
-
-

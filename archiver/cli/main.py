@@ -33,6 +33,7 @@ VERBS = {
     "hold": ("archiver.cli.hold:hold", "Keep archives for a case, whatever the rules say."),
     "store": ("archiver.cli.store:store", "Check what a store really enforces."),
     "catalog": ("archiver.cli.catalog:catalog", "Rebuild the catalog from the stores."),
+    "notify": ("archiver.cli.notify:notify_", "Try whether anybody would be told."),
     "config": ("archiver.cli.config:config", "Write, check and show the configuration."),
     "demo": ("archiver.cli.demo:demo", "See it work: 30 days, a live log, a flipped byte."),
 }

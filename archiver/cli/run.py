@@ -4,7 +4,9 @@ from typing import Any
 
 import click
 
+from archiver.attended import Attended
 from archiver.cli.answer import Answer, Invocation, human_size, verb
+from archiver.cli.attending import attended
 from archiver.cli.sources import named
 from archiver.expire import Certificate
 from archiver.known import Summary
@@ -32,8 +34,9 @@ def run(
     config = invocation.config()
     chosen = [source.name for source in named(config, names)]
     if dry_run:
-        report = plan_(config, chosen, now=invocation.now, force=force)
-    else:
+        return _answer(plan_(config, chosen, now=invocation.now, force=force), dry_run=True)
+
+    def work(around: Attended) -> Answer:
         report = run_(
             config,
             chosen,
@@ -43,6 +46,14 @@ def run(
             meter=invocation.meter,
             asked_to_stop=invocation.asked_to_stop,
         )
+        made = [manifest for each in report.sources for manifest in each.archived]
+        around.archives = [each.archive_key for each in made if not each.is_empty_day]
+        return _answer(report, dry_run=False)
+
+    return attended(invocation, "run", names, work)
+
+
+def _answer(report: Report, *, dry_run: bool) -> Answer:
     destroyed = report.expiry.destroyed
     return Answer(
         data={
