@@ -16,7 +16,7 @@ from archiver.lastrun import LastRun
 from archiver.policy import holds_on
 from archiver.retention import known
 from archiver.targets import LocalTarget, Target
-from archiver.zone import local_date
+from archiver.zone import local_date, rfc3339
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def status(config: Config, catalog: Catalog, *, now: int, max_age: float | None)
     today = local_date(now, config.host.zone)
     sources = tuple(_source(config, catalog, source, today) for source in config.sources)
     last = lastrun.load(config.host.state_dir)
-    stale = max_age is not None and (last.succeeded is None or now - last.succeeded > max_age)
+    missed = [] if max_age is None else _missed(config, last, now, max_age)
     problems = list(forgotten(config, last.spool))
     for each in sources:
         problems += _problems(config, each)
@@ -80,11 +80,28 @@ def status(config: Config, catalog: Catalog, *, now: int, max_age: float | None)
         )
     if last.started is None:
         problems.append(WorkKeptError("no run has been made yet", hint="archiver run"))
-    if stale:
-        problems.append(
-            WorkKeptError("no run has succeeded for too long", hint="does cron start it?")
+    problems += missed
+    return Status(sources, last, tuple(problems), bool(missed))
+
+
+def _missed(config: Config, last: LastRun, now: int, max_age: float) -> list[ArchiverError]:
+    """The logs about which no run has ended well for so long: nobody else tells of those."""
+    late = {}
+    for source in config.sources:
+        passed = last.passed.get(source.name)
+        # One in the future is of a clock that was wrong, and says nothing of today.
+        if passed is None or abs(now - passed) > max_age:
+            late[source.name] = "ever" if passed is None else f"since {rfc3339(passed)}"
+    hint = "is the service, the timer or cron at work? What does `archiver run` say?"
+    # In one sentence if they share it: there may be many.
+    return [
+        WorkKeptError(
+            f"no run has succeeded {since}: "
+            + ", ".join(name for name, each in late.items() if each == since),
+            hint=hint,
         )
-    return Status(sources, last, tuple(problems), stale)
+        for since in dict.fromkeys(late.values())
+    ]
 
 
 def _overdue(config: Config, catalog: Catalog, now: int) -> list[ArchiverError]:

@@ -211,6 +211,8 @@ class Service:
             lastrun.save_jobs(state, {**done, job: after})
         if status == 0:
             log.info("%s: done in %s", job.value, took)
+            for warning in ended.failures:
+                log.warning("%s: %s (try: %s)", job.value, warning.message, warning.hint)
             if self.patience[job].failures:
                 self.alarm(job, ())
             self.patience[job] = Patience(until=self.monotonic() + SOON)
@@ -222,8 +224,16 @@ class Service:
                 hint="the next one goes on from there; if nobody sent it, memory may have run out",
             )
             failures = (died, *failures)
+        silent = not failures
+        if silent:
+            word = JobError(
+                f"{job.value} ended with {status}, and said nothing",
+                hint="call it by hand: `archiver run`, or see the service's log above",
+            )
+            failures = (word,)
         # A night that came to its end has told of its failures by itself; a killed one has not.
-        self._failed(job, failures, told=self.hung or (job is Job.NIGHT and not ended.killed_by))
+        by_itself = job is Job.NIGHT and not ended.killed_by and not silent
+        self._failed(job, failures, told=self.hung or by_itself)
 
     def _failed(self, job: Job, failures: tuple[ArchiverError, ...], *, told: bool) -> None:
         patience = self.patience[job]

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from archiver.attended import Attended
 from archiver.cli.answer import Answer, Invocation, human_size, table, verb
-from archiver.cli.completion import sources
+from archiver.cli.attending import attended
 from archiver.cli.dates import days
 from archiver.cli.run import certificate, gone
 from archiver.errors import ArchiverError, ClockError, RefusedError, UsageError
@@ -74,7 +75,7 @@ def expire_(
     if auto:
         if day or names or dry_run or trust_clock:
             raise UsageError("--auto goes with no other option", hint="archiver retention plan")
-        return _by_itself(invocation)
+        return attended(invocation, "retention expire", (), lambda a: _by_itself(invocation, a))
     if dry_run:
         return _planned(invocation, day, names)
     config = invocation.config()
@@ -112,7 +113,7 @@ def expire_(
         return _destroyed(done, run.problems)
 
 
-def _by_itself(invocation: Invocation) -> Answer:
+def _by_itself(invocation: Invocation, _around: Attended) -> Answer:
     report = expiry(invocation.config(), now=invocation.now)
     return _destroyed(report.expiry, report.problems)
 

@@ -38,7 +38,7 @@ VERBS = {
         "What would go wrong tonight, and what to do about it.",
     ),
     "catalog": ("archiver.cli.catalog:catalog", "Rebuild the catalog from the stores."),
-    "notify": ("archiver.cli.notify:notify", "Try whether people would be told."),
+    "notify": ("archiver.cli.notify:notify_", "Try whether anybody would be told."),
     "config": ("archiver.cli.config:config", "Write, check and show the configuration."),
     "service": ("archiver.cli.service:service", "Let the system run it: systemd, timer, rc.d."),
     "completion": (

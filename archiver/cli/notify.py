@@ -2,48 +2,44 @@
 
 import click
 
+from archiver import metrics, notify
 from archiver.cli.answer import Answer, Invocation, table, verb
 from archiver.errors import UsageError
-from archiver.notify import TEST, Event, ask, attempted, ways
-from archiver.overview import worst
 
 
-@click.group(short_help="Try whether people and monitoring would be told.")
-def notify() -> None:
-    """Who is told of what, [notify] says."""
+@click.group("notify", short_help="Try whether anybody would be told.")
+def notify_() -> None:
+    """Who is told how runs go is set in `[notify]` and `[metrics]`."""
 
 
-@notify.command(short_help="Send a test by each way that is configured.")
+@notify_.command(short_help="Send a test in each way that is configured.")
 @verb
 def test(invocation: Invocation) -> Answer:
-    """Send a mail, call the webhook, and ask for `ping_url/log`, each as far as it is configured.
-
-    Nothing else is done, and nothing is noted. Exit status 3: one of them did not work.
+    """Send a test mail, ping and webhook, and write the metrics' textfile: whatever is
+    configured. The ping says that a run ended well (`/0`), as there is no other.
     """
     config = invocation.config()
     settings = config.notify
-    event = Event(TEST, config.host.name, "notify test", invocation.now)
-    acts = ways(settings, event)
+    event = notify.Event(notify.TEST, config.host.name, "notify test", invocation.now)
+    ways = notify.ways(settings, event)
     if settings.ping_url:
-        # healthchecks notes that, and does not take it for a run that began or ended.
-        acts["ping"] = lambda: ask(settings, "log")
-    if not acts:
+        ways["ping"] = lambda: notify.ask(settings, "0")
+    told = {way: notify.attempted(way, act, settings) for way, act in ways.items()}
+    if config.metrics.textfile:
+        told["textfile"] = next(iter(metrics.written(config, invocation.now)), None)
+    if not told:
         raise UsageError(
-            f"{config.path}: nobody is to be told: [notify] names neither mail_to, webhook_url "
-            "nor ping_url",
-            hint="set one of them; see docs/configuration.md",
+            f"{config.path} names nobody who is to be told",
+            hint="set mail_to, ping_url or webhook_url in [notify], or textfile in [metrics]",
         )
-    problems = {way: attempted(way, act, settings) for way, act in acts.items()}
-    rows = [(way, "failed" if problem else "delivered") for way, problem in problems.items()]
-    failures = [problem for problem in problems.values() if problem]
+    rows = [(way, "failed" if problem else "ok") for way, problem in told.items()]
     return Answer(
         data={
             "ways": [
-                {"way": way, "ok": problem is None, "message": problem and problem.message}
-                for way, problem in problems.items()
+                {"way": way, "ok": not problem, "message": problem.message if problem else None}
+                for way, problem in told.items()
             ]
         },
         text=table(("WAY", "RESULT"), rows),
-        failures=failures,
-        exit_status=worst(failures),
+        failures=[problem for problem in told.values() if problem],
     )

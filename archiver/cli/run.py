@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from archiver.attended import Attended
-from archiver.cli.answer import Answer, Invocation, human_size, tell, verb
-from archiver.cli.completion import sources
+from archiver.cli.answer import Answer, Invocation, human_size, verb
+from archiver.cli.attending import attended
 from archiver.cli.sources import named
 from archiver.errors import ArchiverError
 from archiver.expire import Certificate
@@ -43,15 +43,9 @@ def run(
     config = invocation.config()
     chosen = [source.name for source in named(config, names)]
     if dry_run:
-        return _answer(
-            plan_(config, chosen, now=invocation.now, force=force, root=invocation.root), dry=True
-        )
-    whole = len(chosen) == len(config.sources)
-    around = Attended(
-        config, "run", chosen, invocation.now, whole=whole, asked_to_stop=invocation.asked_to_stop
-    )
-    around.begin()
-    try:
+        return _answer(plan_(config, chosen, now=invocation.now, force=force), dry_run=True)
+
+    def work(around: Attended) -> Answer:
         report = run_(
             config,
             chosen,
@@ -62,19 +56,14 @@ def run(
             asked_to_stop=invocation.asked_to_stop,
             root=invocation.root,
         )
-    except ArchiverError as failure:
-        around.end(failure.exit_status, [failure])
-        for warning in around.warnings:
-            tell(warning, color=invocation.color)
-        raise
-    every = [each for source in report.sources for each in source.archived]
-    around.archives = [each.archive_key for each in every if not each.is_empty_day]
-    around.end(report.exit_status, report.failures)
-    return _answer(report, around.warnings)
+        made = [manifest for each in report.sources for manifest in each.archived]
+        around.archives = [each.archive_key for each in made if not each.is_empty_day]
+        return _answer(report, dry_run=False)
+
+    return attended(invocation, "run", names, work)
 
 
-def _answer(report: Report, warnings: Sequence[ArchiverError] = (), *, dry: bool = False) -> Answer:
-    """warnings: what went wrong around the run, and changes nothing of how it ended."""
+def _answer(report: Report, *, dry_run: bool) -> Answer:
     destroyed = report.expiry.destroyed
     return Answer(
         data={

@@ -12,21 +12,22 @@ import logging
 import select
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor as Threads
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 
 import click
 
-from archiver import attended, ownlog, sdnotify
+from archiver import attended, metrics, ownlog, sdnotify
 from archiver.cli.answer import Answer, Invocation, verb
 from archiver.config import Config
 from archiver.durable import exclusive, make_directory
 from archiver.errors import ArchiverError, explained, from_os_error
-from archiver.listener import Listener
 from archiver.schedule import Job
+from archiver.scraped import Metrics
 from archiver.serve import Accepted, Service
 
 log = logging.getLogger("archiver.serve")
@@ -47,9 +48,9 @@ def serve(invocation: Invocation) -> Answer:
     with explained("starting the service"):
         make_directory(state_dir)
         lock = exclusive(state_dir / "serve.lock")
-    ownlog.begin(accepted.config.log)
-    with lock, ThreadPoolExecutor(1) as teller:
-        Attendant(Service(accepted), teller).serve()
+    ownlog.set_up(accepted.config.log)
+    with lock:
+        Attendant(Service(accepted)).serve()
     return Answer()
 
 
@@ -67,6 +68,32 @@ class Attendant:
         watchdog = sdnotify.watchdog_seconds()
         self.seconds = min(TICK, watchdog / 3) if watchdog else TICK
         self.last_tick = service.monotonic()
+        # One at a time, and beside the ticks: a mail that nobody takes does not let a job wait.
+        self.telling = Threads(1, "telling")
+        service.alarm = self.alarm
+        self.metrics: Metrics | None = None
+
+    def alarm(self, job: Job, failures: tuple[ArchiverError, ...]) -> None:
+        config = self.service.accepted.config
+        self.telling.submit(_told, config, job, failures, self.service.now())
+
+    def listen(self) -> None:
+        """Answer where the configuration says. If that cannot be, the service goes on without."""
+        if self.metrics:
+            self.metrics.close()
+            self.metrics = None
+        settings = self.service.accepted.config.metrics
+        if not settings.listen:
+            return
+        try:
+            self.metrics = Metrics(settings.address, self.scraped).begin()
+        except OSError as error:
+            log.error("no metrics at %s: %s", settings.listen, error.strerror or error)
+        else:
+            log.info("metrics at http://%s/metrics", settings.listen)
+
+    def scraped(self) -> str:
+        return metrics.text(self.service.accepted.config, int(time.time()))
 
     def tick(self) -> None:
         """One look, and a sign of life. A mistake of ours gives none, and systemd restarts us."""
@@ -109,7 +136,7 @@ class Attendant:
         except ArchiverError as failure:
             log.error("not reloaded, the old configuration stays in force: %s", failure.message)
         else:
-            ownlog.begin(self.service.accepted.config.log)
+            ownlog.set_up(self.service.accepted.config.log)
             self.listen()
             log.info("reloaded %s", self.service.accepted.config.path)
         sdnotify.ready(self.service.status)
@@ -146,8 +173,9 @@ class Attendant:
                         scheduler.modify_job("tick", next_run_time=datetime.now(UTC))
             finally:
                 scheduler.shutdown()
-                if self.listener:
-                    self.listener.close()
+                self.telling.shutdown()
+                if self.metrics:
+                    self.metrics.close()
         log.info("stopped")
 
     def heed(self, arrived: bytes) -> None:
@@ -159,6 +187,13 @@ class Attendant:
         # A child has ended, or a minute of it: no need to wait for the next tick.
         if arrived:
             self.tick()
+
+
+def _told(config: Config, job: Job, failures: tuple[ArchiverError, ...], now: int) -> None:
+    try:
+        attended.alarm(config, job, failures, now)
+    except Exception as error:  # noqa: BLE001 (a thread has nobody to raise it to)
+        log.error("nobody was told of %s: %s: %s", job.value, type(error).__name__, error)
 
 
 @contextmanager

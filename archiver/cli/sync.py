@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import click
 
+from archiver.attended import Attended
 from archiver.cli.answer import Answer, Invocation, verb
-from archiver.cli.completion import sources, targets
+from archiver.cli.attending import attended
 from archiver.cli.sources import named
 from archiver.config import Source
 from archiver.errors import UsageError
@@ -48,7 +49,7 @@ def sync(invocation: Invocation, names: tuple[str, ...], refill: tuple[str, ...]
     for name in refill:
         if name not in known:
             raise UsageError(f"--refill: no target {name!r}", hint=f"there are: {', '.join(known)}")
-    return _each(invocation, names, fill_and_protect, Ledger.protect, refill)
+    return _attended(invocation, "sync", names, fill_and_protect, Ledger.protect, refill)
 
 
 @click.command(short_help="Read every copy back, and replace those that are damaged.")
@@ -81,7 +82,23 @@ def repair(invocation: Invocation, names: tuple[str, ...], sample: str) -> Answe
         syncing.repair(source, part)
         syncing.fill(source)
 
-    return _each(invocation, names, fill_and_repair, Ledger.repair)
+    return _attended(invocation, "repair", names, fill_and_repair, Ledger.repair)
+
+
+def _attended(
+    invocation: Invocation,
+    verb: str,
+    names: tuple[str, ...],
+    work: Callable[[Sync, Source], None],
+    ledger: Callable[[Ledger], None],
+    refill: tuple[str, ...] = (),
+) -> Answer:
+    named(invocation.config(), names)
+
+    def each(_around: Attended) -> Answer:
+        return _each(invocation, names, work, ledger, refill)
+
+    return attended(invocation, verb, names, each)
 
 
 def _each(
@@ -89,7 +106,7 @@ def _each(
     names: tuple[str, ...],
     work: Callable[[Sync, Source], None],
     ledger: Callable[[Ledger], None],
-    refill: tuple[str, ...] = (),
+    refill: tuple[str, ...],
 ) -> Answer:
     config = invocation.config()
     begun = started(config, now=invocation.now, meter=invocation.meter, refill=refill)
