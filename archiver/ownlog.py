@@ -30,7 +30,7 @@ FACILITIES = {"user": 1, "daemon": 3, "cron": 9, **{f"local{n}": 16 + n for n in
 SOCKETS = ("/dev/log", "/var/run/log")
 # What every syslogd takes in one piece: bytes (FreeBSD's MAXLINE is 2048, before 12: 1024).
 LONGEST = 1000
-MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def set_up(settings: Log) -> None:
@@ -110,7 +110,7 @@ class Stderr(logging.Handler):
 
 
 def is_journal(stream: str) -> bool:
-    """Whether stderr is what JOURNAL_STREAM names: it is inherited beyond that (systemd.exec(5))."""
+    """Whether stderr is what JOURNAL_STREAM names: children inherit that (systemd.exec(5))."""
     try:
         status = os.fstat(2)
     except OSError:

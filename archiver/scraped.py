@@ -26,7 +26,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = f"archiver/{__version__}"
     sys_version = ""
 
-    def do_GET(self) -> None:  # noqa: N802 (the library's name)
+    def do_GET(self) -> None:
         if self.path.partition("?")[0] != "/metrics":
             self.send_error(404, "only /metrics is here")
             return
@@ -65,7 +65,7 @@ class Metrics(ThreadingHTTPServer):
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = self.server_address[:2]
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def begin(self) -> Self:
         threading.Thread(target=self.serve_forever, name="metrics", daemon=True).start()

@@ -185,8 +185,8 @@ def test_the_wheel_has_every_file(tmp_path: Path) -> None:
     shutil.copytree(
         TOP / "archiver", here / "archiver", ignore=shutil.ignore_patterns("__pycache__")
     )
-    words = ["-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, here]
-    subprocess.run([sys.executable, *words], check=True, capture_output=True)
+    words = ["-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w"]
+    subprocess.run([sys.executable, *words, tmp_path, here], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     wanted = {f"archiver/units/{path.name}" for path in (TOP / "archiver/units").iterdir()}

@@ -29,8 +29,8 @@ def attended(
     around.begin()
     try:
         answer = work(around)
-    except ArchiverError as failure:
-        answer = Answer(failures=[failure])
+    except ArchiverError as known:
+        answer = Answer(failures=[known])
     except KeyboardInterrupt:
         around.end(InterruptedRunError.exit_status, ())
         raise

@@ -1,8 +1,8 @@
 """`archiver completion`, and what a shell gets that asks how a line may go on.
 
-The shell's function calls `archiver` itself with COMPLETE in its environment. It is asked at each press
-of TAB: so no verb is imported but the one on the line, nothing is asked of a store, and whatever goes
-wrong is no answer, never a message in the middle of what is being typed.
+The shell's function calls `archiver` itself with COMPLETE in its environment. It is asked at each
+press of TAB: so no verb is imported but the one on the line, nothing is asked of a store, and
+whatever goes wrong is no answer, never a message in the middle of what is being typed.
 """
 
 import os
@@ -37,7 +37,7 @@ def completion(_invocation: Invocation, shell: str) -> Answer:
 
 
 def complete(command: click.Command, invocation: Invocation, asked: str) -> None:
-    """Print how the line in COMP_WORDS may go on, as the script of `asked` (bash_complete) reads it."""
+    """Print how the line in COMP_WORDS may go on, as the script of `asked` wants it."""
     try:
         kind = get_completion_class(asked.removesuffix("_complete"))
         with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):

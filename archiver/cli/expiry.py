@@ -10,6 +10,7 @@ import click
 from archiver.attended import Attended
 from archiver.cli.answer import Answer, Invocation, human_size, table, verb
 from archiver.cli.attending import attended
+from archiver.cli.completion import sources
 from archiver.cli.dates import days
 from archiver.cli.run import certificate, gone
 from archiver.errors import ArchiverError, ClockError, RefusedError, UsageError

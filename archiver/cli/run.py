@@ -1,6 +1,5 @@
 """`archiver run`."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -8,8 +7,8 @@ import click
 from archiver.attended import Attended
 from archiver.cli.answer import Answer, Invocation, human_size, verb
 from archiver.cli.attending import attended
+from archiver.cli.completion import sources
 from archiver.cli.sources import named
-from archiver.errors import ArchiverError
 from archiver.expire import Certificate
 from archiver.known import Summary
 from archiver.manifest import Manifest
@@ -43,7 +42,10 @@ def run(
     config = invocation.config()
     chosen = [source.name for source in named(config, names)]
     if dry_run:
-        return _answer(plan_(config, chosen, now=invocation.now, force=force), dry_run=True)
+        return _answer(
+            plan_(config, chosen, now=invocation.now, force=force, root=invocation.root),
+            dry_run=True,
+        )
 
     def work(around: Attended) -> Answer:
         report = run_(
@@ -67,14 +69,16 @@ def _answer(report: Report, *, dry_run: bool) -> Answer:
     destroyed = report.expiry.destroyed
     return Answer(
         data={
-            "dry_run": dry,
+            "dry_run": dry_run,
             "sources": [_data(each) for each in report.sources],
             "destroyed": [certificate(each) for each in destroyed],
         },
-        text="\n".join([*(_text(each, dry=dry) for each in report.sources), *map(gone, destroyed)]),
-        failures=[*report.failures, *warnings],
+        text="\n".join(
+            [*(_text(each, dry=dry_run) for each in report.sources), *map(gone, destroyed)]
+        ),
+        failures=report.failures,
         exit_status=report.exit_status,
-        chatty=not dry,
+        chatty=not dry_run,
     )
 
 

@@ -55,16 +55,10 @@ def serve(invocation: Invocation) -> Answer:
 
 
 class Attendant:
-    """Keeps a service ticking, hands it the signals that come, and tells what goes wrong.
+    """Keeps a service ticking, hands it the signals that come, and tells what goes wrong."""
 
-    teller: does that, one after the other: a mail server that hangs must hold up no night.
-    """
-
-    def __init__(self, service: Service, teller: Executor) -> None:
+    def __init__(self, service: Service) -> None:
         self.service = service
-        self.teller = teller
-        self.listener: Listener | None = None
-        service.alarm = self.alarm
         watchdog = sdnotify.watchdog_seconds()
         self.seconds = min(TICK, watchdog / 3) if watchdog else TICK
         self.last_tick = service.monotonic()
@@ -105,29 +99,6 @@ class Attendant:
             log.error("%s", from_os_error(error, "looking what is due").message)
         self.last_tick = self.service.monotonic()
         sdnotify.alive(self.service.status)
-
-    def alarm(self, job: Job, failures: tuple[ArchiverError, ...]) -> None:
-        self.teller.submit(self.told, self.service.accepted.config, job, failures)
-
-    def told(self, config: Config, job: Job, failures: tuple[ArchiverError, ...]) -> None:
-        try:
-            attended.alarm(config, job, failures, self.service.now())
-        except ArchiverError as failure:
-            log.error("%s (try: %s)", failure.message, failure.hint)
-        except OSError as error:
-            log.error("%s", from_os_error(error, f"telling of {job.value}").message)
-
-    def listen(self) -> None:
-        """Answer for metrics where the configuration says; a service without them is one, too."""
-        wanted = self.service.accepted.config.metrics.listen
-        if self.listener and self.listener.where != wanted:
-            self.listener.close()
-            self.listener = None
-        if wanted and not self.listener:
-            try:
-                self.listener = Listener(lambda: self.service.accepted.config)
-            except ArchiverError as failure:
-                log.error("%s (try: %s)", failure.message, failure.hint)
 
     def reload(self) -> None:
         sdnotify.reloading()

@@ -21,7 +21,7 @@ HOMES = ("/root", "/home", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 (not u
 
 @click.group(short_help="Install what lets the system run it, or take that away.")
 def service() -> None:
-    """Files for systemd or rc(8). A file that somebody has edited is neither replaced nor removed."""
+    """Files for systemd or rc(8). One that somebody has edited is neither replaced nor removed."""
 
 
 def _kinds(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,8 +123,8 @@ def _program(asked: str | None, kind: Kind) -> str:
         if kind.name != "rcd" and each.startswith(tuple(f"{home}/" for home in HOMES)):
             raise UsageError(
                 f"{each} lies where the service may not look",
-                hint="install it elsewhere (pipx: PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin), "
-                "or name another with --program PATH",
+                hint="install it elsewhere (pipx: PIPX_HOME=/opt/pipx "
+                "PIPX_BIN_DIR=/usr/local/bin), or name another with --program PATH",
             )
     return _plain(str(path))
 

@@ -7,6 +7,7 @@ import click
 from archiver.attended import Attended
 from archiver.cli.answer import Answer, Invocation, verb
 from archiver.cli.attending import attended
+from archiver.cli.completion import sources, targets
 from archiver.cli.sources import named
 from archiver.config import Source
 from archiver.errors import UsageError
