@@ -16,6 +16,8 @@ from archiver.zone import local_date
 
 # Growth is the mean of so many days; room for fewer days than these is told.
 DAYS, SOON, NOW = 30, 30, 3
+# Less than that is as good as none. Bytes.
+FULL = 2**20
 
 
 def second_rotator(patient: Patient) -> Iterator[Finding]:
@@ -159,7 +161,7 @@ def _room(path: Path, daily: float) -> Finding:
     remedy = "make room, or move the store elsewhere; a retention rule lets old archives go"
     if space.f_files and space.f_favail < 1000:
         return Finding(CRITICAL, f"only {space.f_favail} more files fit at {path}", remedy)
-    if free < 2**20 or (days is not None and days < NOW):
+    if free < FULL or (days is not None and days < NOW):
         return Finding(CRITICAL, told, remedy)
     if days is not None and days < SOON:
         return Finding(WARNING, told, remedy)
