@@ -1,4 +1,4 @@
-"""Other rotators are found by their configurations: as they read them, and whatever stands there."""
+"""Other rotators are found by their configurations: as those read them, whatever stands there."""
 
 import os
 import re
@@ -50,7 +50,7 @@ def told(rotators: Rotators, log: Path = LOG) -> list[str]:
         ("<default> 640 7 * @T00 JC", False),
     ],
 )
-def test_newsyslog(tmp_path: Path, row: str, finds: bool) -> None:  # noqa: FBT001
+def test_newsyslog(tmp_path: Path, row: str, finds: bool) -> None:
     found = told(more(tmp_path, {"etc/newsyslog.conf": f"# head\n{row}\n"}))
     assert found == (["newsyslog (/etc/newsyslog.conf:2) ?"] if finds else [])
 

@@ -74,9 +74,8 @@ def directories(patient: Patient) -> Iterator[Finding]:
     """Whoever may write to one of these may change what is archived, or what is run."""
     config = patient.config
     own = [("the spool", config.host.spool_dir), ("the state", config.host.state_dir)]
-    for target in config.storage.targets:
-        if isinstance(target, LocalTarget):
-            own.append((f"store {target.name!r}", target.path))
+    local = [each for each in config.storage.targets if isinstance(each, LocalTarget)]
+    own += [(f"store {each.name!r}", each.path) for each in local]
     for what, path in own:
         yield from _directory(what, path)
     status = os.stat(config.path)
