@@ -60,6 +60,8 @@ def claims(text: str, logs: frozenset[str], *, table: bool, user: bool) -> Itera
     names = {os.path.basename(log) for log in logs}
     if not any(name in text for name in names):
         return
+    # Not /var/log/maillogs, nor /var/log/maillog.0.
+    named = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, logs))})(?![\w.-])")
     shell = Shell()
     for number, row in lines(text):
         command = _command(row, user=user) if table else row
@@ -72,7 +74,7 @@ def claims(text: str, logs: frozenset[str], *, table: bool, user: bool) -> Itera
                 yield Claim(number, took, certain=True)
                 break
         else:
-            if any(log in shell.expanded(row) for log in logs) and SUSPICIOUS.search(command):
+            if named.search(shell.expanded(row)) and SUSPICIOUS.search(command):
                 yield Claim(number, "a command", certain=False)
         if table:
             shell.directory = ""  # each line has a shell of its own

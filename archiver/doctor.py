@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from archiver.checks import CRITICAL, WARNING, Finding, Patient, places, stored, system, writer
-from archiver.errors import ArchiverError
+from archiver.errors import ArchiverError, from_os_error
 
 Check = Callable[[Patient], Iterable[Finding]]
 # What `archiver doctor` looks at, in this order. A new question is a new row.
@@ -21,6 +21,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("directories", places.directories),
     ("spool", places.one_file_system),
     ("room", places.room),
+    ("syslogd", writer.routes),
     ("reopen", writer.reopen),
     ("release", writer.proof),
     ("clock", system.clock),
@@ -46,9 +47,14 @@ def _looked(name: str, check: Check, patient: Patient) -> list[Finding]:
             found.append(replace(each, check=name))  # noqa: PERF401 (what came before a failure counts)
     except ArchiverError as error:
         found.append(Finding(CRITICAL, error.message, error.hint, name))
+    except OSError as error:
+        failure = from_os_error(error, "looking")
+        found.append(Finding(CRITICAL, failure.message, failure.hint, name))
     except Exception as error:  # noqa: BLE001 (a check that fails must not hide the others)
         what = f"could not be looked at: {type(error).__name__}: {error}"
-        found.append(Finding(WARNING, what, "run as root; if that is so, please report it", name))
+        found.append(
+            Finding(WARNING, what, "this is a mistake in archiver: please report it", name)
+        )
     return found
 
 

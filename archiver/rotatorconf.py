@@ -94,7 +94,7 @@ def _flags(fields: list[str]) -> str:
 
 
 def logrotate(text: str) -> Read:
-    """Read what logrotate(8) is configured by. All names are patterns."""
+    """Read a configuration of that program. All names are patterns."""
     return _Logrotate(text).read()
 
 

@@ -202,9 +202,10 @@ class Rotators:
             descriptor = os.open(self._inside(name), os.O_RDONLY | os.O_NONBLOCK)
         except (OSError, ValueError):
             return None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            return None
         with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
             try:
                 return os.fsdecode(file.read(LARGEST))
             except OSError:

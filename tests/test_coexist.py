@@ -15,7 +15,7 @@ TUESDAY, WEDNESDAY = after(MONDAY), after(MONDAY, 2)
 
 
 def owned(host: Host, *, installed: bool = True, options: str = "daily") -> None:
-    """Logrotate is configured for the log, below the host's own root."""
+    """Configure logrotate for the log, below the host's own root."""
     (host.root / "etc").mkdir(parents=True, exist_ok=True)
     conf = f"# the host's\n{host.log} {{\n{options}\n}}\n"
     (host.root / "etc/logrotate.conf").write_text(conf)

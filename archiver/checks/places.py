@@ -16,6 +16,8 @@ from archiver.zone import local_date
 
 # Growth is the mean of so many days; room for fewer days than these is told.
 DAYS, SOON, NOW = 30, 30, 3
+# Less than that is as good as none. Bytes.
+FULL = 2**20
 
 
 def second_rotator(patient: Patient) -> Iterator[Finding]:
@@ -72,9 +74,8 @@ def directories(patient: Patient) -> Iterator[Finding]:
     """Whoever may write to one of these may change what is archived, or what is run."""
     config = patient.config
     own = [("the spool", config.host.spool_dir), ("the state", config.host.state_dir)]
-    for target in config.storage.targets:
-        if isinstance(target, LocalTarget):
-            own.append((f"store {target.name!r}", target.path))
+    local = [each for each in config.storage.targets if isinstance(each, LocalTarget)]
+    own += [(f"store {each.name!r}", each.path) for each in local]
     for what, path in own:
         yield from _directory(what, path)
     status = os.stat(config.path)
@@ -159,7 +160,7 @@ def _room(path: Path, daily: float) -> Finding:
     remedy = "make room, or move the store elsewhere; a retention rule lets old archives go"
     if space.f_files and space.f_favail < 1000:
         return Finding(CRITICAL, f"only {space.f_favail} more files fit at {path}", remedy)
-    if free < 2**20 or (days is not None and days < NOW):
+    if free < FULL or (days is not None and days < NOW):
         return Finding(CRITICAL, told, remedy)
     if days is not None and days < SOON:
         return Finding(WARNING, told, remedy)

@@ -11,6 +11,7 @@ from archiver import syslogd
 from archiver.checks.found import CRITICAL, OK, WARNING, Finding, Patient, may
 from archiver.config import Source
 from archiver.errors import ArchiverError
+from archiver.syslogconf import doubts, look
 
 
 def reopen(patient: Patient) -> Iterator[Finding]:
@@ -94,12 +95,26 @@ def proof(patient: Patient) -> Iterator[Finding]:
     )
 
 
-def sendmail(patient: Patient) -> Iterator[Finding]:
-    """What failures are mailed by, if they are: [notify] may not be there."""
-    notify = getattr(patient.config, "notify", None)
-    if not getattr(notify, "mail_to", ()):
+def routes(patient: Patient) -> Iterator[Finding]:
+    """Whether syslogd's own configuration sends mail.info where it is archived, and only there."""
+    told = [each for each in patient.config.sources if each.reopen.kind != "none"]
+    reading = look(patient.root)
+    if not reading.daemon and not told:
+        yield Finding(OK, "no syslogd writes the logs")
         return
-    program = Path(getattr(notify, "sendmail", "/usr/sbin/sendmail"))
+    doubtful = doubts(reading, [source.path for source in patient.config.sources])
+    for each in doubtful:
+        yield Finding(WARNING, each.sentence, each.remedy)
+    if not doubtful:
+        yield Finding(OK, f"{reading.daemon} writes mail.info into what is archived")
+
+
+def sendmail(patient: Patient) -> Iterator[Finding]:
+    """What failures are mailed by, if they are."""
+    notify = patient.config.notify
+    if not notify.mail_to:
+        return
+    program = notify.sendmail
     if shutil.which(program):
         yield Finding(OK, f"{program} is there, to mail failures with")
     else:

@@ -15,8 +15,8 @@ from archiver.errors import ArchiverError, WorkKeptError
 @click.option("--nagios", "as_nagios", is_flag=True, help="One line, and exit status 0 to 3.")
 @verb
 def doctor(invocation: Invocation, as_service: bool, as_nagios: bool) -> Answer:
-    """Examine this host: other rotators, paths and modes, room, the log's writer, the clock, stores,
-    secrets, missing days, and what starts the archiver. Changes nothing.
+    """Examine this host: other rotators, paths and modes, room, the log's writer, the clock,
+    stores, secrets, missing days, and what starts the archiver. Changes nothing.
 
     Exit status 3: something is critical. With -v, what is well is told, too.
     """

@@ -88,9 +88,10 @@ def _not_archived(informed: list[Log], archived: list[str]) -> Iterator[Doubt]:
 def _no_mail(reading: Reading, every: tuple[Log, ...], archived: list[str]) -> Iterator[Doubt]:
     mailed = {log.path for log in every}
     for path in archived:
-        if path in mailed:
-            continue
         other = next((route for route in reading.routes if route.path == path), None)
+        # A second log, of something else, is no mistake; the only one would be.
+        if path in mailed or (other and mailed.intersection(archived)):
+            continue
         found = f"only other things ({other.told})" if other else "nothing"
         yield Doubt(
             f"{reading.daemon} writes {found} into {path}, which is configured as a log",
