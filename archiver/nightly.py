@@ -22,7 +22,6 @@ from archiver.errors import (
     ArchiverError,
     ClockError,
     InterruptedRunError,
-    SecondRotatorError,
     WorkKeptError,
     explained,
 )
@@ -113,7 +112,6 @@ class Night:
         self.rotators = rotators
         self.other: Rotator | None = None
         self.taken = takeover.Taken()
-        self.unbroken = False
 
     def pass_through(self) -> SourceReport:
         """Take the log through all the stages; a failure ends it and is part of the report."""
@@ -166,7 +164,7 @@ class Night:
         if self.other is None:
             return False
         if self.source.coexist == "refuse":
-            raise refusal(self.source, self.other)
+            raise takeover.refusal(self.source, self.other)
         self.report.reason = f"left to {self.other}"
         return True
 
@@ -180,12 +178,6 @@ class Night:
         self.report.archived += self.taken.manifests
         self.report.waiting += self.taken.waiting
         self.report.failures += self.taken.failures
-        state_dir, name = self.run.config.host.state_dir, self.source.name
-        seen = takeover.load(state_dir, name)
-        self.unbroken = self.taken.has(seen.head)
-        if not (self.taken.waiting or self.taken.failures):
-            head = takeover.head_of(self.source.path)
-            takeover.save(state_dir, name, takeover.Seen(seen.files, head))
 
     def release(self) -> None:
         """Make the writer let go of whatever it may still hold, and see that it does."""
@@ -247,7 +239,9 @@ class Night:
         rotated = self.run.catalog.last_rotation(self.source.name) or 0
         ours = self.report.rotated or rotated > (self.last.started or 0)
         # What another one rotated was taken over, the log of that time among it: nothing between.
-        ours = ours or self.unbroken or (bool(known) and tuple(known or ()) in self.taken.inodes)
+        ours = (
+            ours or self.taken.unbroken or (bool(known) and tuple(known or ()) in self.taken.inodes)
+        )
         if known and known != [live.status.st_dev, live.status.st_ino] and not ours:
             self.report.complete = self.today - DAY
             raise WorkKeptError(
@@ -294,14 +288,6 @@ class Night:
     def first_look(self, live: rotate.LiveLog) -> bytes:
         with open(live.path, "rb") as log:
             return log.read(FIRST_LOOK)
-
-
-def refusal(source: Source, other: Rotator) -> SecondRotatorError:
-    return SecondRotatorError(
-        f"{source.path} was left as it is: {other} rotates it, too",
-        hint=f"take the log out of {other.file}, line {other.line}; or let it rotate the log, and "
-        f'set coexist = "adopt" for source {source.name}, which archives what it leaves',
-    )
 
 
 def run(

@@ -25,11 +25,13 @@ from archiver.errors import (
     ArchiverError,
     DamagedInputError,
     NotFoundError,
+    SecondRotatorError,
     WorkKeptError,
     WriterHoldsError,
     explained,
 )
 from archiver.manifest import Manifest
+from archiver.rotators import Rotator
 from archiver.run import Run
 
 # .0 .1; -20261126, -2026112603, -2026-11-26; .20261126T000000: logrotate(8), dateext and
@@ -54,7 +56,8 @@ class Seen:
 @dataclass
 class Taken:
     """What a look took over. waiting: files left for the next one, and why. heads: what the files
-    that were read begin with.
+    that were read begin with. unbroken: the log as the last look left it is one of them, so that no
+    file was removed in between.
     """
 
     manifests: list[Manifest] = field(default_factory=list)
@@ -62,6 +65,7 @@ class Taken:
     failures: list[ArchiverError] = field(default_factory=list)
     heads: list[bytes] = field(default_factory=list)
     inodes: set[tuple[int, int]] = field(default_factory=set)
+    unbroken: bool = False
 
     def has(self, head: tuple[int, str]) -> bool:
         """Whether one of the files that were read is the log that once began so."""
@@ -70,6 +74,14 @@ class Taken:
             len(each) >= length and hashlib.sha256(each[:length]).hexdigest() == digest
             for each in self.heads
         )
+
+
+def refusal(source: Source, other: Rotator) -> SecondRotatorError:
+    return SecondRotatorError(
+        f"{source.path} was left as it is: {other} rotates it, too",
+        hint=f"take the log out of {other.file}, line {other.line}; or let it rotate the log, and "
+        f'set coexist = "adopt" for source {source.name}, which archives what it leaves',
+    )
 
 
 def is_left_of(name: str, log: str) -> bool:
@@ -120,8 +132,11 @@ def take_over(run: Run, source: Source, directories: Iterable[str] = ()) -> Take
             taken.failures.append(failure)
             if not isinstance(failure, (DamagedInputError, WriterHoldsError)):
                 break  # it would be the same with the next one
+    taken.unbroken = taken.has(seen.head)
+    all_of_it = not (taken.waiting or taken.failures)
+    head = head_of(source.path) if all_of_it else seen.head
     with explained("noting what was taken over"):
-        save(run.config.host.state_dir, source.name, Seen(known, seen.head))
+        save(run.config.host.state_dir, source.name, Seen(known, head))
     return taken
 
 

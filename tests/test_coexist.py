@@ -113,13 +113,28 @@ def test_what_was_made_just_now_waits(host: Host) -> None:
     """Between its renaming and its compression nobody may hold it."""
     host.configure(more='coexist = "adopt"')
     owned(host)
-    left(host, "maillog.1", lines(MONDAY, "08:00:00"))
     now = int(time.time())
+    assert host.run(now - 4 * 86_400).exit_status == 0
+    left(host, "maillog.1", lines(MONDAY, "08:00:00"))
     report = host.run(now)
     assert (report.exit_status, report.sources[0].archived) == (0, [])
     assert report.sources[0].waiting == [f"{host.directory}/maillog.1 was made just now"]
     assert host.run(now + 600).exit_status == 0
     assert host.dates()[0] == (str(MONDAY), 1)
+
+
+def test_what_was_rotated_before_comes_first(host: Host) -> None:
+    """The chain follows time: while our own segment is held, no later file is taken over."""
+    host.configure(more='coexist = "adopt"\nreopen_timeout = "1ms"')
+    host.write(lines(MONDAY, "08:00:00"))
+    with open(host.log, "ab"):
+        assert host.night(TUESDAY).exit_status == 13
+        owned(host)
+        left(host, "maillog.1", lines(TUESDAY, "08:00:00"), WEDNESDAY)
+        assert host.night(WEDNESDAY).exit_status == 13
+    assert host.dates() == []
+    assert host.night(WEDNESDAY, "01:00").exit_status == 0
+    assert host.dates() == [(str(MONDAY), 1), (str(TUESDAY), 1)]
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -143,6 +158,34 @@ def test_a_damaged_one_keeps_nobody_else_waiting(host: Host) -> None:
     report = host.night(WEDNESDAY)
     assert [failure.code for failure in report.failures] == ["damaged_input"]
     assert host.dates() == [(str(TUESDAY), 1)]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_days_without_lines(host: Host, *, seen: bool) -> None:
+    """Recorded where the log of the last look is among what was taken over, though packed by now;
+    where it is not, somebody may have removed it, and nothing is called empty.
+    """
+    host.configure(more='coexist = "adopt"')
+    owned(host)
+    left(host, "maillog.1", lines(MONDAY, "08:00:00"))
+    host.write(lines(TUESDAY, "08:00:00"))
+    assert host.night(WEDNESDAY).exit_status == 0
+    content = host.log.read_bytes()
+    (host.directory / "new").touch()
+    (host.directory / "new").rename(host.log)
+    if seen:
+        left(host, "maillog.1.gz", gzip.compress(content), TUESDAY)
+    (host.directory / "maillog.1").unlink()
+    host.write(lines(after(MONDAY, 4), "08:00:00"))
+    report = host.night(after(MONDAY, 5))
+    days = [(str(MONDAY), 1), (str(TUESDAY), 1)]
+    if seen:
+        assert report.exit_status == 0
+        # Not Wednesday: the day of the first run is not known whole.
+        assert host.dates() == [*days, (str(after(MONDAY, 3)), 0)]
+    else:
+        assert [failure.code for failure in report.failures] == ["work_kept"]
+        assert host.dates() == days[:1]
 
 
 @pytest.mark.system

@@ -10,7 +10,7 @@ from pathlib import Path
 from archiver import rotate
 from archiver.checks.found import CRITICAL, OK, WARNING, Finding, Patient, may, nearest
 from archiver.errors import ArchiverError
-from archiver.nightly import refusal
+from archiver.takeover import refusal
 from archiver.targets import LocalTarget
 from archiver.zone import local_date
 
