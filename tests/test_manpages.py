@@ -45,7 +45,7 @@ def test_mandoc_finds_nothing_to_mend() -> None:
 def test_a_page_tells_of_every_option(path: tuple[str, ...]) -> None:
     """As a terminal shows it, with the dashes that a shell understands."""
     shown = rendered(MAN / f"archiver-{'-'.join(path)}.1")
-    assert ' '.join(path) in shown
+    assert " ".join(path) in shown
     missing = {name for name in options(COMMANDS[path]) if name not in shown}
     assert missing - {"--help", "-h"} == set()
 
