@@ -33,6 +33,8 @@ PARAMETER = re.compile(r"""([\w.]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)')""", 
 IF = re.compile(r"if\b", re.IGNORECASE)
 THEN = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\bthen\b|[\w$-]+|.""", re.DOTALL)
 ELSE = re.compile(r"else\b", re.IGNORECASE)
+# What a filter of messages by facility or level names, in each of the styles.
+FACILITY = re.compile(r"facility|severity|pri", re.IGNORECASE)
 STOP = re.compile(r"(?:stop\b|~)[ \t]*(?:;\w+)?")
 GO_ON = re.compile(r"continue\b")
 JUMP = re.compile(r"call[ \t]+(?P<name>[\w.-]+)")
@@ -70,7 +72,12 @@ class _Jump:
 
 @dataclass
 class _Filter:
+    """match: the facilities and levels it lets through. picks: by what a message says, or who says
+    it, and not by these.
+    """
+
     match: Match
+    picks: bool = False
     then: list["_Statement"] = field(default_factory=list)
     otherwise: list["_Statement"] = field(default_factory=list)
 
@@ -195,7 +202,7 @@ class _Reader:
         if self.take(IF):
             return self.condition(begun, depth)
         if found := self.take(PROPERTY):
-            filtered = _Filter(UNKNOWN)
+            filtered = _Filter(UNKNOWN, picks=not FACILITY.search(found.group()))
         elif found := self.take(SELECTOR):
             try:
                 filtered = _Filter(selected(found.group(), last_counts=False))
@@ -219,7 +226,8 @@ class _Reader:
             self.at = start
             self.rest_of_line()
             return None
-        filtered = _Filter(condition(self.text[start : token.start()]))
+        text = self.text[start : token.start()]
+        filtered = _Filter(condition(text), picks=not FACILITY.search(text))
         self.branch(filtered.then, depth)
         self.take(BLANK)
         if self.take(ELSE):
@@ -360,6 +368,8 @@ class _Flow:
                 inner = self.through(statement.name, left)
                 stopped |= Match(NOTHING.yes, inner.possible)
             else:
-                stopped |= self.walk(statement.then, left & statement.match)
+                gone = self.walk(statement.then, left & statement.match)
+                # One program's messages are taken away: where mail goes is still where it goes.
+                stopped |= Match(gone.yes, gone.yes) if statement.picks else gone
                 stopped |= self.walk(statement.otherwise, left & ~statement.match)
         return stopped
