@@ -71,7 +71,8 @@ def test_the_founding_document(tmp_path: Path) -> None:
 
 
 def test_blocks_restrict(tmp_path: Path) -> None:
-    text = "$FreeBSD$\n!ppp\n*.*\t/var/log/ppp.log\n#!x\n*.*\t/a\n!*\n+h\nmail.*\t/b\n+*\nmail.*\t-/c\n"
+    text = "$FreeBSD$\n!ppp\n*.*\t/var/log/ppp.log\n#!x\n*.*\t/a\n!*\n+h\nmail.*\t/b\n"
+    text += "+*\nmail.*\t-/c\n"
     assert chosen(system(tmp_path, syslog_conf="# " + text)) == ["/c"]
 
 
@@ -101,7 +102,7 @@ def test_split_over_files(tmp_path: Path) -> None:
 RSYSLOG = {
     "mail.* -/m;Template\n& stop\n*.* /all\n": ["/m"],
     "if $syslogfacility-text == 'mail' then /m\n": ["/m"],
-    "if prifilt('mail.*') then { action(type=\"omfile\" file=\"/m\") stop }\n*.* /all\n": ["/m"],
+    'if prifilt(\'mail.*\') then { action(type="omfile" file="/m") stop }\n*.* /all\n': ["/m"],
     "if $syslogfacility == 2 and $syslogseverity <= 6 then /m\n": ["/m"],
     "if not ($syslogfacility-text == 'mail') then stop\n*.* /m\n": ["/m"],
     "if $programname == 'x' then { mail.* /x\n stop }\nmail.* /m\n": ["/m"],
@@ -123,7 +124,7 @@ def test_rsyslog(tmp_path: Path, text: str) -> None:
 
 def test_rsyslog_includes(tmp_path: Path) -> None:
     """By directive and by call; a loop is a doubt, and ends."""
-    text = "$IncludeConfig /etc/rsyslog.d/*.conf\ninclude(file=\"/etc/b\")\n"
+    text = '$IncludeConfig /etc/rsyslog.d/*.conf\ninclude(file="/etc/b")\n'
     loop = "mail.err /e\n$IncludeConfig /etc/rsyslog.conf\n"
     reading = system(tmp_path, rsyslog_conf=text, rsyslog_d__a_conf="mail.* /m\n", b=loop)
     assert chosen(reading) == ["/m"]
@@ -155,9 +156,12 @@ def test_strange_files(tmp_path: Path) -> None:
 
 
 WORDS = st.sampled_from(
-    'mail *.* . ; , { } ( ) if then else & stop ~ call ruleset( action( include( file="/x" "'
-    " ' /var/log/m $IncludeConfig $RuleSet !p +h # \\ : not prifilt ==".split()
-    + ["\n", " ", "\0", "mail.* /m", "name=\"r\""]
+    [
+        *("mail", "*.*", ".", ";", ",", "{", "}", "(", ")", "if", "then", "else", "&", "stop", "~"),
+        *("call", "ruleset(", "action(", "include(", 'file="/x"', '"', "'", "/var/log/m", "\n"),
+        *("$IncludeConfig", "$RuleSet", "!p", "+h", "#", "\\", ":", "not", "prifilt", "==", " "),
+        *("\0", "mail.* /m", 'name="r"'),
+    ]
 )
 TEXTS = st.lists(WORDS | st.text(max_size=3), max_size=60).map(" ".join)
 NESTED = st.integers(0, 3000).map(lambda n: "if (" + "(" * n + "{ if x then { " * n)

@@ -1,9 +1,11 @@
 """The story of the first evening: write, rotate, write, rotate, write, ask for today."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from archiver.syslogconf import look
 from tests.live.host import Host
 from tests.system import need
 
@@ -31,3 +33,16 @@ def test_today_holds_archives_and_live_log(host: Host) -> None:
 
     assert len(host.archives()) == 2
     assert host.fetch() == ["maillog: ready", *(f"test: line {n}" for n in range(1, 10))]
+
+
+@pytest.mark.system
+def test_the_log_is_found_in_syslogds_own_configuration(host: Host, tmp_path: Path) -> None:
+    """What a real syslogd was started with names the file that it really writes."""
+    own = host.syslogd.directory
+    name = "rsyslog.conf" if (own / "rsyslog.conf").exists() else "syslog.conf"
+    (tmp_path / "root/etc").mkdir(parents=True)
+    (tmp_path / "root/etc" / name).write_bytes((own / name).read_bytes())
+    host.syslogd.write(["where does it go"])
+    (log,) = look(tmp_path / "root").mail_logs
+    assert Path(log.path) == host.syslogd.log
+    assert b"where does it go" in Path(log.path).read_bytes()
