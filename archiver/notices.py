@@ -13,8 +13,11 @@ from urllib.parse import urlsplit
 from archiver.secretref import REFERENCE, absolute
 from archiver.tables import DAY_SECONDS, Table, duration_in_seconds
 
-# What goes into a header of a mail as it is. A local name such as root is an address, too.
-ADDRESS = re.compile(r"(?!-)[A-Za-z0-9.!#$%&'*+/=?^_`{|}~@:[\]-]{1,254}")
+# What goes into a header of a mail as it is (RFC 5322, 3.4.1, without quotes and comments). A local
+# name such as root is an address, too; none may look like an option of sendmail.
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_DOMAIN = r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:.]+\]|\[IPv6:[0-9A-Fa-f:.]+\]"
+ADDRESS = re.compile(rf"(?!-)(?=.{{1,254}}\Z){_ATOM}(?:\.{_ATOM})*(?:@(?:{_DOMAIN}))?")
 URL = re.compile(r"https?://[!-~]{1,2000}")
 # Facilities of syslog(3) that a program like this may log to: never mail, which it archives.
 FACILITIES = ("daemon", "cron", "user", *(f"local{number}" for number in range(8)))

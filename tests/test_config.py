@@ -173,7 +173,8 @@ WRONG = {
     "share": '5 0.05 true [] {} "" "5" "%" "0%" "0.0%" "101%" "-5%" "x%" "5%%" "٣%"',
     "list": '5 true "ip" {} [5] [["ip"]]',
     "index.keys": '["ip","adress"]',
-    "notify.mail_to": r'["a","b\nc"] [""] ["-oQ/tmp"] ["a,b"] ["é@x"]',
+    "notify.mail_to": r'["a","b\nc"] [""] ["-oQ/tmp"] ["a,b"] ["é@x"] '
+    '["a:b"] ["a@"] ["a@["] ["a@b@c"] [".a"] ["a..b"]',
     "notify.mail_from": r'"a\nb" "-f" "a,b"',
     "notify.ping_url": '"x" "ftp://a/" "http://" "http://a:0/" "http://é/" "http://a:x/" "vault:x"',
     "notify.webhook_url": r'"x" "//a" "https://a\u0020b" "http://[::1" "file:"',
@@ -238,7 +239,7 @@ RIGHT = {
     "schedule.scrub": '"never" "daily" "weekly" "monthly"',
     "schedule.scrub_sample": '"0.001%" "100%" "33.3%"',
     "schedule.hang_after": '1 "7d"',
-    "notify.mail_to": '["root"] ["a+b@example.org","c@[192.0.2.1]"]',
+    "notify.mail_to": '["root"] ["a+b@example.org","c@[192.0.2.1]","d@[IPv6:2001:db8::1]"]',
     "notify.ping_url": '"http://127.0.0.1:8000/ping/x" "file:x" "env:X" "https://a.example/?b=c"',
     "notify.remind": '"1m" "366d"',
     "hooks.before": '["x",""]',
@@ -477,6 +478,13 @@ def test_init_writes_the_commented_configuration(place: Path) -> None:
     path = place / "etc/archiver/archiver.toml"
     assert command("-c", path, "config", "init", "--plain").status == 0
     assert (REPOSITORY / "config/archiver.toml").read_bytes() == path.read_bytes()
+    # FreeBSD's differs in a path and in what is said of others.
+    sample = (REPOSITORY / "config/archiver.freebsd.toml.sample").read_text()
+    assert parse(sample, path).host.state_dir == Path("/var/db/archiver")
+    ours = path.read_text().splitlines()
+    changed = [row for row in sample.splitlines() if row not in ours]
+    assert [row.split(" = ")[0] for row in changed[1:]] == ["state_dir", "path"]
+    assert len(sample.splitlines()) == len(ours)
     assert command("-c", path, "config", "validate").status == 0
     uncommented = re.sub(r"(?m)^# (?=\w+ = |\[)", "", path.read_text())
     assert TYPES.keys() == lines_of_keys(uncommented).keys()

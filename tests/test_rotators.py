@@ -221,3 +221,20 @@ def test_files_of_any_bytes(content: bytes) -> None:
             more(root, {f"etc/{name}": ""})
             (root / "etc" / name).write_bytes(b"/var/log/maillog\n" + content)
         assert all(each.line >= 1 for each in Rotators(root).of(LOG))
+
+
+def test_the_snippets_hand_the_log_over(tmp_path: Path) -> None:
+    """In their places nobody else rotates the mail log; with the stock lines somebody does."""
+    config = Path(__file__).parents[1] / "config"
+    theirs = (config / "newsyslog.conf").read_text()
+    name = "etc__newsyslog.conf"
+    assert told(below(tmp_path / "a", **{name: theirs.replace("\n#/var", "\n/var")}))
+    assert told(below(tmp_path / "b", **{name: theirs})) == []
+    rsyslog = (config / "logrotate-rsyslog").read_text()
+    files = {"etc/logrotate.conf": "include /etc/logrotate.d\n", "etc/logrotate.d/rsyslog": rsyslog}
+    mail_log = Path("/var/log/mail.log")
+    below(tmp_path / "c")
+    assert told(more(tmp_path / "c", files), mail_log) == []
+    stock = rsyslog.replace("/var/log/kern.log", "/var/log/mail.log\n/var/log/kern.log")
+    below(tmp_path / "d")
+    assert told(more(tmp_path / "d", {**files, "etc/logrotate.d/rsyslog": stock}), mail_log)

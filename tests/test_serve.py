@@ -7,7 +7,7 @@ import pytest
 
 from archiver import lastrun
 from archiver.child import Ended
-from archiver.errors import ArchiverError, ConfigError, DiskError
+from archiver.errors import ArchiverError, ConfigError, DiskError, NotToldError, StoreError
 from archiver.schedule import LONGEST_PAUSE, Job
 from archiver.serve import SOON, Accepted, Running, Service
 from tests.host import MONDAY, Host, after, lines
@@ -136,7 +136,8 @@ def test_a_failed_night_is_tried_again_ever_later_and_lets_the_others_go_on(cloc
     service = clock.service()
     service.tick()
     tried = [clock.monotonic]
-    clock.end(service, Ended(12))
+    away = Ended(12, (StoreError("it is away", hint="wait"),))
+    clock.end(service, away)
     assert clock.jobs[-1] is Job.EXPIRE
     clock.end(service, WELL)
     clock.end(service, WELL)
@@ -148,7 +149,7 @@ def test_a_failed_night_is_tried_again_ever_later_and_lets_the_others_go_on(cloc
         if service.running:
             assert clock.jobs[-1:] == [Job.NIGHT]
             tried.append(clock.monotonic)
-            clock.end(service, Ended(12))
+            clock.end(service, away)
     pauses = [b - a for a, b in itertools.pairwise(tried)]
     assert pauses == [300, 600, 1200, 2400, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
     assert clock.alarms == [], "a run tells of its own failures"
@@ -171,6 +172,25 @@ def test_what_cannot_tell_of_itself_is_told_of(clock: Clock) -> None:
     clock.end(service, WELL)
     clock.end(service, Ended(3, (DiskError("full", hint="free some"),)))
     assert clock.alarms == [(Job.NIGHT, ["job"]), (Job.NIGHT, []), (Job.EXPIRE, ["disk"])]
+
+
+def test_a_night_that_failed_without_a_word_is_told_of(clock: Clock) -> None:
+    """Its program could not even be loaded: so it has told nobody."""
+    service = clock.service()
+    service.tick()
+    clock.end(service, Ended(1))
+    assert clock.alarms == [(Job.NIGHT, ["job"])]
+
+
+def test_the_warnings_of_a_job_that_went_well_are_logged(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = clock.service()
+    service.tick()
+    with caplog.at_level("INFO"):
+        clock.end(service, Ended(0, (NotToldError("mail: not delivered", hint="look"),)))
+    assert "night: mail: not delivered (try: look)" in caplog.messages
+    assert clock.alarms == []
 
 
 def test_another_archiver_at_work_is_no_failure(clock: Clock) -> None:
