@@ -11,6 +11,7 @@ comes late, twice or on another day does no harm.
 
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from archiver.schedule import Done, Job, Today, due, latest_night, pause, start_
 from archiver.zone import rfc3339
 
 log = logging.getLogger("archiver.serve")
+# The signals by which a job is told to end.
+ENDING = {signal.SIGTERM, signal.SIGKILL}
 # While another archiver is at work, and between two of the same job. Seconds.
 SOON = 60.0
 
@@ -197,7 +200,9 @@ class Service:
     def _note(self, running: Running, ended: Ended) -> None:
         job, status = running.job, ended.exit_status
         took = f"{running.seconds:.1f} s"
-        if status == InterruptedRunError.exit_status and self.stopping:
+        # By a signal: it had only just begun, and knew of no step yet; or was too slow to end.
+        asked = status == InterruptedRunError.exit_status or ended.killed_by in ENDING
+        if self.stopping and asked:
             log.info("%s: ended after a step, as asked; %s", job.value, took)
             return
         if status == LockHeldError.exit_status:

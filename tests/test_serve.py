@@ -1,6 +1,7 @@
 """The service's looks: what it starts, what it makes of how a job ends, and what it never does."""
 
 import itertools
+import signal
 from dataclasses import dataclass, field
 
 import pytest
@@ -250,6 +251,18 @@ def test_stopping_ends_after_the_step_and_starts_nothing(clock: Clock) -> None:
     clock.end(service, Ended(130))
     assert service.finished
     assert (clock.jobs, clock.alarms) == ([Job.NIGHT], [])
+
+
+def test_stopped_before_it_knew_of_signals_it_is_no_failure(clock: Clock) -> None:
+    """A child takes a while to come up; a service is often stopped soon after it was started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        service = clock.service()
+        service.tick()
+        service.stop()
+        clock.started[-1].end = Ended(1, (), killed_by=number)
+        service.tick()
+        assert service.finished
+    assert clock.alarms == []
 
 
 def test_a_full_log_makes_a_night(clock: Clock) -> None:
