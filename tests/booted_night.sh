@@ -46,10 +46,9 @@ for unit in archiver archiver-run; do
 done
 systemctl daemon-reload
 systemctl start writer
-written() {  # a line to the writer, and until it stands in the log
-    until grep -q " $1\$" /var/log/trial.log; do
-        logger -u /run/trial.sock -p mail.info -t trial "$1"
-    done
+written() {  # a line to the writer, once it listens, and until it stands in the log
+    until logger -u /run/trial.sock -p mail.info -t trial "$1"; do :; done
+    until grep -q " $1\$" /var/log/trial.log; do :; done
 }
 stamp=$(stat -c %U:%G:%a /var/log/trial.log 2>/dev/null)
 written first
