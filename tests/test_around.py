@@ -57,6 +57,11 @@ def test_hooks_are_told_what_happens_and_call_no_shell(host: Host) -> None:
     host.write(lines(after(MONDAY), "09:00"))
     assert run(host, 24).status == 12
     assert "ARCHIVER_EXIT_STATUS=12\n" in (host.directory / "on_failure").read_text()
+    host.bring_back()
+    for words in (["sync"], ["repair", "--source", "maillog"], ["retention", "expire", "--auto"]):
+        host.archiver(*words)
+        verb = " ".join(words[: 1 + (words[0] == "retention")])
+        assert f"ARCHIVER_VERB={verb}\n" in (host.directory / "after").read_text()
     documented = set(re.findall(r"`(ARCHIVER_[A-Z_]+)`", DOCUMENT))
     told = set(re.findall(r"(?m)^(ARCHIVER_[A-Z_]+)=", following))
     assert told <= documented
