@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from archiver.errors import ArchiverError, from_os_error
+from archiver.errors import ArchiverError, explained, from_os_error
 from archiver.schedule import Job, Schedule
 
 # How long a job may take to end that was told to, before it is killed. Seconds; a run that is
@@ -54,10 +54,12 @@ class Child:
         self.since = time.monotonic()
         self.told_to_stop: float | None = None
         self.grace = min(GRACE, schedule.hang_after)
-        self._answer = tempfile.TemporaryFile()  # noqa: SIM115 (until `ended`)
-        self._config = tempfile.TemporaryFile()  # noqa: SIM115 (until `ended`)
-        self._config.write(text.encode())
-        self._config.seek(0)
+        doing = f"starting the job {job.value}"
+        with explained(doing):
+            self._answer = tempfile.TemporaryFile()  # noqa: SIM115 (until `ended`)
+            self._config = tempfile.TemporaryFile()  # noqa: SIM115 (until `ended`)
+            self._config.write(text.encode())
+            self._config.seek(0)
         # -P: what lies in the directory we were started in is none of our code.
         argv = [sys.executable, "-P", "-m", "archiver", "--json", "-c", path, "--config-on-stdin"]
         try:
@@ -70,7 +72,7 @@ class Child:
             )
         except OSError as error:
             self.close()
-            raise from_os_error(error, f"starting the job {job.value}") from error
+            raise from_os_error(error, doing) from error
 
     @property
     def seconds(self) -> float:

@@ -112,6 +112,7 @@ class Night:
         self.rotators = rotators
         self.other: Rotator | None = None
         self.taken = takeover.Taken()
+        self.directories: list[str] = []
 
     def pass_through(self) -> SourceReport:
         """Take the log through all the stages; a failure ends it and is part of the report."""
@@ -173,8 +174,9 @@ class Night:
         if self.source.coexist != "adopt" or self.journal.entries():
             return
         # Also where nobody else rotates it any more: the last ones are still there.
-        directories = {each.directory for each in self.rotators.of(self.source.path)} - {""}
-        self.taken = takeover.take_over(self.run, self.source, sorted(directories))
+        found = {each.directory for each in self.rotators.of(self.source.path)} - {""}
+        self.directories = sorted(found)
+        self.taken = takeover.take_over(self.run, self.source, self.directories)
         self.report.archived += self.taken.manifests
         self.report.waiting += self.taken.waiting
         self.report.failures += self.taken.failures
@@ -214,7 +216,12 @@ class Night:
         if live.size:
             # Days from the live log's first on are not over, or not known: min_size, --source.
             times = [time for _, time in self.clock().lines(self.first_look(live))]
-            until = min(until, local_date(min(times), self.zone))
+            until = min([until, *(local_date(time, self.zone) for time in times)])
+        if self.source.coexist == "adopt" and self.taken.listed != takeover.listed(
+            self.run, self.source, self.directories
+        ):
+            self.report.waiting.append(f"{self.source.path} was rotated just now")
+            return
         covered = self.run.catalog.days(self.source.name, self.zone)
         days = due.empty_days(since=self.report.complete, until=until, covered=covered)
         if days:

@@ -148,7 +148,10 @@ def _url(table: Table, key: str) -> str:
 def demand_url(text: str) -> str:
     """Return an address that can be asked. Raises: ValueError: it is none."""
     try:
-        if URL.fullmatch(text) and urlsplit(text).hostname and urlsplit(text).port != 0:
+        parts = urlsplit(text)
+        # With a password in it, a library would tell it in its own message.
+        plain = parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        if URL.fullmatch(text) and plain:
             return text
     except ValueError:
         pass

@@ -319,7 +319,10 @@ def load(state_dir: Path) -> dict[str, Told]:
         told = {job: replace(each, codes=tuple(each.codes)) for job, each in told.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
-    sound = all(type(each.since) is type(each.at) is int for each in told.values())
+    sound = all(
+        type(each.since) is type(each.at) is int and all(type(code) is str for code in each.codes)
+        for each in told.values()
+    )
     return told if sound else {}
 
 

@@ -159,7 +159,8 @@ class Service:
     def _full(self) -> bool:
         """Whether a log has reached its max_size."""
         for source in self.accepted.config.sources:
-            if source.max_size:
+            # What another one rotates gets no smaller by a night of ours.
+            if source.max_size and source.coexist != "adopt":
                 with suppress(OSError):
                     if os.stat(source.path).st_size >= source.max_size:
                         return True
@@ -192,7 +193,6 @@ class Service:
                 "ended",
                 hint="look at what it waited for: a store, a disk, a hook; it is tried again",
             )
-            self.patience[running.job].failures += 1
             log.error("%s", failure.message)
             self.alarm(running.job, (failure,))
             running.stop()
@@ -209,6 +209,8 @@ class Service:
             log.info("%s: another archiver is at work; later", job.value)
             self.patience[job].until = self.monotonic() + SOON
             return
+        # Also if that cannot be noted: else it would begin anew with the next look.
+        self.patience[job].until = self.monotonic() + SOON
         if job is not Job.NIGHT:
             state = self.accepted.config.host.state_dir
             done = lastrun.load_jobs(state)

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,8 +56,8 @@ class Seen:
 @dataclass
 class Taken:
     """What a look took over. waiting: files left for the next one, and why. heads: what the files
-    that were read begin with. unbroken: the log as the last look left it is one of them, so that no
-    file was removed in between.
+    that were read begin with. listed: the device and inode of all that lay there. unbroken: the log
+    as the last look left it is one of them, so that no file was removed in between.
     """
 
     manifests: list[Manifest] = field(default_factory=list)
@@ -66,6 +66,7 @@ class Taken:
     heads: list[bytes] = field(default_factory=list)
     inodes: set[tuple[int, int]] = field(default_factory=set)
     unbroken: bool = False
+    listed: set[tuple[int, int]] = field(default_factory=set)
 
     def has(self, head: tuple[int, str]) -> bool:
         """Whether one of the files that were read is the log that once began so."""
@@ -113,10 +114,20 @@ def left(source: Source, directories: Iterable[str], others: Iterable[Path]) -> 
     return sorted(found, key=lambda path: (found[path], path))
 
 
-def take_over(run: Run, source: Source, directories: Iterable[str] = ()) -> Taken:
+def listed(run: Run, source: Source, directories: Iterable[str]) -> set[tuple[int, int]]:
+    """Return the device and inode of all that lies there now: one more, and it was rotated."""
+    found = set()
+    for path in left(source, directories, {each.path for each in run.config.sources}):
+        with suppress(FileNotFoundError):
+            status = os.lstat(path)
+            found.add((status.st_dev, status.st_ino))
+    return found
+
+
+def take_over(run: Run, source: Source, directories: Sequence[str] = ()) -> Taken:
     """Archive what was left of a source's log and is not archived yet."""
     seen = load(run.config.host.state_dir, source.name)
-    taken, known = Taken(), set[str]()
+    taken, known = Taken(listed=listed(run, source, directories)), set[str]()
     others = {each.path for each in run.config.sources}
     paths = left(source, directories, others)
     for path in paths:
@@ -160,8 +171,11 @@ def _take(run: Run, source: Source, path: Path, paths: list[Path], taken: Taken)
             "rotator did not tell it to reopen its log",
         )
     plain = path.with_suffix("")
-    if plain in paths and re.fullmatch(PACKED, path.suffix) and _is_part_of(path, plain):
-        return True  # it is in the making, or was left half made: the plain file counts
+    packed = plain != path and re.fullmatch(PACKED, path.suffix)
+    if packed and plain in paths and _is_part_of(path, plain):
+        # It is in the making, or was left half made: the plain file counts. And if that is not
+        # archived after all, this one is looked at again.
+        return False
     content = hashlib.sha256()
     head = b""
     with lines_of(run, path) as log:

@@ -5,9 +5,11 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from archiver import takeover
 from tests.host import MONDAY, Host, after, lines
 from tests.system import need
 
@@ -150,6 +152,63 @@ def test_a_file_and_its_compressed_copy_in_the_making(host: Host, *, whole: bool
     assert host.dates() == [(str(MONDAY), 60)]
 
 
+@pytest.mark.parametrize("name", ["maillog-20260504", "maillog-2026-05-04", "maillog.0"])
+def test_whatever_a_plain_one_is_called(host: Host, name: str) -> None:
+    """Dateext without compress, too: no part of its name is a compression."""
+    host.configure(more='coexist = "adopt"')
+    owned(host)
+    left(host, name, lines(MONDAY, "08:00:00"))
+    host.run(host.at(WEDNESDAY))
+    assert host.content() == [lines(MONDAY, "08:00:00")]
+
+
+def test_a_compressed_one_whose_plain_one_was_never_archived(host: Host) -> None:
+    """The plain one was held open, and is gone by the next night: the other has its lines."""
+    host.configure(more='coexist = "adopt"')
+    owned(host)
+    plain = left(host, "maillog.0", lines(MONDAY, "08:00:00"))
+    left(host, "maillog.0.gz", gzip.compress(lines(MONDAY, "08:00:00")))
+    with open(plain, "ab"):
+        report = host.run(host.at(TUESDAY))
+    assert [failure.code for failure in report.failures] == ["writer_holds"]
+    assert host.content() == []
+    plain.unlink()
+    assert host.run(host.at(WEDNESDAY)).failures == []
+    assert host.content() == [lines(MONDAY, "08:00:00")]
+
+
+@pytest.mark.parametrize("copied", [False, True], ids=["renamed", "copytruncate"])
+def test_what_is_rotated_while_the_run_looks_makes_no_day_empty(
+    host: Host, monkeypatch: pytest.MonkeyPatch, *, copied: bool
+) -> None:
+    """Between the list of what was left, and the look into the live log."""
+    host.configure(more='coexist = "adopt"')
+    owned(host)
+    left(host, "maillog.1", lines(MONDAY, "08:00:00"))
+    host.run(host.at(TUESDAY))
+    content = lines(TUESDAY, "08:00:00")
+    host.write(content)
+    take_over = takeover.take_over
+
+    def and_then_rotated(*words: Any) -> takeover.Taken:
+        taken = take_over(*words)
+        if copied:
+            left(host, "maillog.0", content, WEDNESDAY)
+            os.truncate(host.log, 0)
+        else:
+            host.log.rename(host.directory / "maillog.0")
+            host.log.touch(0o640)
+        return taken
+
+    monkeypatch.setattr(takeover, "take_over", and_then_rotated)
+    host.run(host.at(after(MONDAY, 3)))
+    monkeypatch.undo()
+    host.run(host.at(after(MONDAY, 4)))
+    assert host.content() == [lines(MONDAY, "08:00:00"), content]
+    empty = [manifest.date for manifest in host.manifests() if manifest.is_empty_day]
+    assert TUESDAY not in empty
+
+
 def test_a_damaged_one_keeps_nobody_else_waiting(host: Host) -> None:
     host.configure(more='coexist = "adopt"')
     owned(host)
@@ -191,7 +250,14 @@ def test_days_without_lines(host: Host, *, seen: bool) -> None:
 @pytest.mark.system
 @pytest.mark.parametrize(
     "options",
-    ["", "compress", "compress\ndelaycompress", "dateext\ncompress", "copytruncate\ncompress"],
+    [
+        "",
+        "compress",
+        "compress\ndelaycompress",
+        "dateext\ncompress",
+        "dateext",
+        "copytruncate\ncompress",
+    ],
 )
 def test_no_line_is_lost_across_real_rotations(host: Host, options: str) -> None:
     """Six forced rotations by the real logrotate, a run between, sometimes two rotations."""

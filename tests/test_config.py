@@ -177,7 +177,7 @@ WRONG = {
     '["a:b"] ["a@"] ["a@["] ["a@b@c"] [".a"] ["a..b"]',
     "notify.mail_from": r'"a\nb" "-f" "a,b"',
     "notify.ping_url": '"x" "ftp://a/" "http://" "http://a:0/" "http://é/" "http://a:x/" "vault:x"',
-    "notify.webhook_url": r'"x" "//a" "https://a\u0020b" "http://[::1" "file:"',
+    "notify.webhook_url": r'"x" "//a" "https://a\u0020b" "http://[::1" "file:" "https://u:p@a/"',
     "notify.timeout": '0 "0.05s" "301s"',
     "notify.remind": '0 "59s" "367d"',
     "hooks.before": r'["","a"] ["a\u0000"]',

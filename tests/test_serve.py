@@ -2,6 +2,7 @@
 
 import itertools
 import signal
+import tempfile
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,7 +11,7 @@ from archiver import lastrun
 from archiver.child import Ended
 from archiver.errors import ArchiverError, ConfigError, DiskError, NotToldError, StoreError
 from archiver.schedule import LONGEST_PAUSE, Job
-from archiver.serve import SOON, Accepted, Running, Service
+from archiver.serve import SOON, Accepted, Running, Service, start_child
 from tests.host import MONDAY, Host, after, lines
 
 WELL, HELD = Ended(0), Ended(11)
@@ -286,6 +287,49 @@ def test_a_full_log_makes_a_night(clock: Clock) -> None:
     clock.pass_(SOON)
     service.tick()
     assert clock.jobs == [*Job, Job.NIGHT, Job.NIGHT]
+
+
+def test_a_full_log_that_another_one_rotates_makes_none(clock: Clock) -> None:
+    """Our nights do not make it smaller: they would follow one another, each minute."""
+    clock.host.configure(more='max_size = "100B"\ncoexist = "adopt"')
+    service = clock.service()
+    service.tick()
+    for _ in Job:
+        clock.end(service, WELL)
+    clock.host.write(lines(MONDAY, "00:00:01") * 3)
+    clock.pass_(SOON)
+    service.tick()
+    assert clock.jobs == list(Job)
+
+
+def test_what_cannot_be_noted_is_not_done_at_each_look(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk."""
+    service = clock.service()
+    service.tick()
+    clock.end(service, WELL)
+    assert clock.jobs[-1] is Job.EXPIRE
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(lastrun, "save_jobs", full)
+    with pytest.raises(OSError, match="No space"):
+        clock.end(service, WELL)
+    service.tick()
+    assert clock.jobs.count(Job.EXPIRE) == 1
+
+
+def test_a_job_that_cannot_have_files_is_no_mistake_of_ours(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(ArchiverError, match="starting the job night"):
+        start_child(Job.NIGHT, Accepted.read(clock.host.toml), 0)
 
 
 def test_a_night_of_one_source_only_is_not_the_night(clock: Clock) -> None:

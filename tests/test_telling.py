@@ -208,7 +208,18 @@ def test_a_forged_message_has_one_recipient(host: Host, sendmail: Sendmail) -> N
     assert host.directory
 
 
-@pytest.mark.parametrize("text", ["", "novel", "[]", '{"run": 5}', '{"run": {"since": "x"}}', "\0"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "novel",
+        "[]",
+        '{"run": 5}',
+        '{"run": {"since": "x"}}',
+        '{"run": {"since": 1, "at": 1, "codes": [{}]}}',
+        "\0",
+    ],
+)
 def test_spoilt_notes_only_tell_once_more(host: Host, sendmail: Sendmail, text: str) -> None:
     configure(host, 'mail_to = ["root"]', f'sendmail = "{sendmail.program}"')
     host.write(lines(MONDAY, "09:00"))

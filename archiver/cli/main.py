@@ -121,7 +121,7 @@ def cli(
     context.obj.json = as_json
     context.obj.progress = not no_progress
     if config_on_stdin:
-        context.obj.config_text = sys.stdin.read()
+        context.obj.config_text = sys.stdin.buffer.read().decode()
 
 
 def main() -> None:
