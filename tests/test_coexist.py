@@ -186,16 +186,18 @@ def test_what_is_rotated_while_the_run_looks_makes_no_day_empty(
     owned(host)
     left(host, "maillog.1", lines(MONDAY, "08:00:00"))
     host.run(host.at(TUESDAY))
-    content = lines(TUESDAY, "08:00:00")
+    content = lines(WEDNESDAY, "08:00:00")
     host.write(content)
     take_over = takeover.take_over
 
     def and_then_rotated(*words: Any) -> takeover.Taken:
         taken = take_over(*words)
         if copied:
-            left(host, "maillog.0", content, WEDNESDAY)
+            left(host, "maillog.0", content, after(MONDAY, 3))
             os.truncate(host.log, 0)
         else:
+            # The year is told by the time that the file was last written at.
+            os.utime(host.log, (host.at(after(MONDAY, 3)),) * 2)
             host.log.rename(host.directory / "maillog.0")
             host.log.touch(0o640)
         return taken
@@ -206,7 +208,8 @@ def test_what_is_rotated_while_the_run_looks_makes_no_day_empty(
     host.run(host.at(after(MONDAY, 4)))
     assert host.content() == [lines(MONDAY, "08:00:00"), content]
     empty = [manifest.date for manifest in host.manifests() if manifest.is_empty_day]
-    assert TUESDAY not in empty
+    assert WEDNESDAY not in empty
+    assert dict(host.dates())[str(WEDNESDAY)] == 1
 
 
 def test_a_damaged_one_keeps_nobody_else_waiting(host: Host) -> None:
