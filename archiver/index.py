@@ -1,18 +1,21 @@
 """Make an archive's index, frame by frame, while the archive is written.
 
     frame → its keys → their hashes, sorted      by two processes, for a large log
-    the hashes of all frames → pages             when the last frame is through
+    the hashes of all frames → entries           likewise, when the last frame is through
+    all entries → pages
 
-Memory: a few frames, and a part of the hashes; all of them wait in a file without a name.
+Memory: a few frames, and a part of the hashes; all of them wait in a file without a name, and so
+do the entries.
 """
 
 import os
+import pickle
 import sys
 import tempfile
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -26,9 +29,8 @@ from archiver.maillog.bulk import Reader
 from archiver.maillog.lines import NEAR
 from archiver.pages import PLACE_BITS, Entries, entries_of, hasher, save
 
-# So many hashes are sorted at once; and so many, sorted, are kept, to be gone through again.
-AT_ONCE = 2**18
-KEPT = 2**20
+# So many hashes are sorted at once.
+AT_ONCE = 2**17
 IN_MEMORY = 2**25
 # The keys of smaller logs are read by the run itself: to start processes would take longer.
 WORTH_PROCESSES = 2**24
@@ -52,6 +54,15 @@ class Hashes:
             frame = zstandard.ZstdDecompressor().decompress(frame)
         keys = self._reader.keys(frame, before=before, after=after)
         return b"".join(sorted(self._hashes_of(keys)))
+
+    def entries(self, hashes: list[bytes]) -> Entries:
+        """Return the entries that these hashes make, which each frame has some of."""
+        low = 2**PLACE_BITS - 1
+        postings: list[int] = []
+        for frame, some in enumerate(hashes):
+            postings += [hashed & ~low | frame for hashed in _numbers(some)]
+        postings.sort()
+        return entries_of(postings, len(hashes))
 
 
 class Indexing:
@@ -160,38 +171,48 @@ class Indexing:
         self._hashes.write(hashes)
 
     def _write(self, path: Path, identity: bytes) -> None:
-        frames, total = len(self._bounds), sum(map(self._count, range(256)))
+        with tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(self._directory)) as kept:
+            for some in self._entries():
+                pickle.dump(some, kept, pickle.HIGHEST_PROTOCOL)
+            size = kept.tell()
 
-        def parts() -> Iterable[Entries]:
-            return (entries_of(part, frames) for part in self._postings())
+            def parts() -> Iterator[Entries]:
+                kept.seek(0)
+                while kept.tell() < size:
+                    yield pickle.load(kept)  # noqa: S301 (nobody else can write there)
 
-        found = list(parts()) if total <= KEPT else None
-        with open(path, "wb") as file:
-            save(file, lambda: found or parts(), kinds=self._kinds, identity=identity)
-            file.flush()
-            os.fsync(file.fileno())
+            with open(path, "wb") as file:
+                save(file, parts, kinds=self._kinds, identity=identity)
+                file.flush()
+                os.fsync(file.fileno())
 
-    def _postings(self) -> Iterator[list[int]]:
-        """Yield all of `hash << 24 | frame`, sorted, in parts of a bearable size."""
+    def _entries(self) -> Iterator[Entries]:
+        """Yield all entries, in order, in parts of a bearable size."""
+        ahead: deque[Future[Entries]] = deque()
+        for part in self._parts():
+            ahead.append(self._crew.ask("entries", part))
+            if len(ahead) > PROCESSES:
+                yield ahead.popleft().result(PATIENCE)
+        for asked in ahead:
+            yield asked.result(PATIENCE)
+
+    def _parts(self) -> Iterator[list[bytes]]:
+        """Yield the hashes of each frame, those with the lowest first bytes first."""
         first = 0
         while first < 256:
             last, count = first, 0
             while last < 256 and (not count or count + self._count(last) <= AT_ONCE):
                 count += self._count(last)
                 last += 1
-            yield sorted(self._part(first, last))
+            yield [self._read_back(bounds[first], bounds[last]) for bounds in self._bounds]
             first = last
 
     def _count(self, first: int) -> int:
         return sum(bounds[first + 1] - bounds[first] for bounds in self._bounds)
 
-    def _part(self, first: int, last: int) -> Iterator[int]:
-        """Yield the postings of the hashes whose first byte is first <= it < last."""
-        low = 2**PLACE_BITS - 1
-        for frame, bounds in enumerate(self._bounds):
-            self._hashes.seek(bounds[first] * 8)
-            hashes = _numbers(self._hashes.read((bounds[last] - bounds[first]) * 8))
-            yield from [hashed & ~low | frame for hashed in hashes]
+    def _read_back(self, begin: int, end: int) -> bytes:
+        self._hashes.seek(begin * 8)
+        return self._hashes.read((end - begin) * 8)
 
 
 def _numbers(hashes: bytes) -> "array[int]":

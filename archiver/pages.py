@@ -104,18 +104,19 @@ def entries_of(postings: Iterable[int], places: int) -> Entries:
     single = [_varint((place + 1) * 2) for place in range(places)]
     hashes: list[int] = []
     encoded: list[bytes] = []
-    several: dict[int, list[int]] = {}
-    last, first = -1, 0
+    last, listed = -1, [0]
     for posting in postings:
         hashed, place = posting >> PLACE_BITS, posting & below
         if hashed == last:
-            several.setdefault(len(hashes) - 1, [first]).append(place)
+            listed.append(place)
             continue
-        last, first = hashed, place
+        if len(listed) > 1:
+            encoded[-1] = _encoded(list(dict.fromkeys(listed)), places)
+        last, listed = hashed, [place]
         hashes.append(hashed)
         encoded.append(single[place])
-    for at, listed in several.items():
-        encoded[at] = _encoded(sorted(set(listed)), places)
+    if len(listed) > 1:
+        encoded[-1] = _encoded(list(dict.fromkeys(listed)), places)
     return Entries(hashes, encoded)
 
 

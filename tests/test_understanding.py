@@ -6,7 +6,7 @@ The key property: whatever a line tells by itself is among the keys of the frame
 import re
 import time
 import tracemalloc
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,13 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archiver import lifelike
 from archiver.maillog.born import born
-from archiver.maillog.bulk import Reader
+from archiver.maillog.bulk import EVERYWHERE, GROUP, Reader, finders, spelt, usual
+from archiver.maillog.facts import Family
 from archiver.maillog.kinds import KINDS
 from archiver.maillog.lines import continued, facts, keys_of, repeated_after, repeated_before
 from archiver.maillog.match import Wanted, keys_in
-from archiver.maillog.programs import FAMILIES
+from archiver.maillog.programs import FAMILIES, SPLOGGED, family_of
 from archiver.maillog.record import record
+from tests.host import MONDAY, ROME
 
 ALL = frozenset(KINDS)
 DATA = Path(__file__).with_name("data")
@@ -145,6 +148,65 @@ def test_a_place_in_a_line_is_no_header() -> None:
     forged = b"Nov 23 08:46:46 q imapd: LOGIN, user=x mx1 qmail: y@z.example, ip=[192.0.2.1]\n"
     assert first.index(b" mx1 ") == forged.index(b" mx1 ")
     assert missed([first, forged]) == []
+
+
+# -- the usual lines --------------------------------------------------------------------------
+
+USUAL = [family for family in FAMILIES if family.usual]
+LIFELIKE = list(lifelike.day(MONDAY, ROME, seed=3, messages=40))
+SECOND = b" Aug 16 15:53:25 mx1 splogger: 1092664405.519292 tcpserver: pid 590 from 192.0.2.77\n"
+
+
+@pytest.mark.parametrize("kinds", [ALL, *({kind} for kind in KINDS)], ids=" ".join)
+def test_lifelike_lines(kinds: Collection[str]) -> None:
+    assert missed(LIFELIKE, frozenset(kinds)) == []
+
+
+def test_most_lines_are_usual() -> None:
+    """Else the usual would be no shorter way."""
+    found = 0
+    for line in LIFELIKE:
+        of = record(line)
+        if of is None:
+            continue
+        families = (*family_of(of.program), *(SPLOGGED if of.logged else ()))
+        text = b"\n: " + of.text.lower() + b"\n"
+        found += any(pattern.search(text) for pattern in usual(families, ALL, 0))
+    assert found > 0.9 * len(LIFELIKE)
+
+
+@pytest.mark.parametrize("family", USUAL, ids=lambda family: family.name)
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_usual_text_holds_no_more_than_its_groups(family: Family, data: st.DataObject) -> None:
+    """What may be searched for by its brackets, too, is found where nothing but the usual is."""
+    grammar = re.compile(GROUP.sub(b"(?:", family.usual))
+    text = data.draw(st.from_regex(grammar, fullmatch=True)).lower()
+    (pattern,) = usual((family,), ALL, 0)
+    before, *found, behind = pattern.split(b"\n: " + text + b"\n")
+    assert (before, behind) == (b"", b"\n"), text
+    keys = {key for each in found if each for key in spelt({each}, ALL)}
+    for find in finders(EVERYWHERE, ALL):
+        assert spelt(set(find(text)), ALL) <= keys, text
+
+
+@pytest.mark.parametrize("some", [CORPUS, LIFELIKE], ids=["real", "lifelike"])
+def test_a_second_record_behind_any_line(some: list[bytes]) -> None:
+    doubled = [line.removesuffix(b"\n") + SECOND for line in some if record(line)]
+    assert [line for line in doubled if missed([line])] == []
+    assert missed(doubled) == []
+
+
+def test_what_stands_in_a_header_is_found_too() -> None:
+    """Whoever searches for text in brackets, means the whole line."""
+    for line in (
+        b"Nov 23 08:41:24 [192.0.2.1] qmail: 1092664405.519292 new msg 1\n",
+        b"Nov 23 08:41:24 mx1 <a@x.example>: 1092664405.519292 new msg 1\n",
+        b"Nov 23 08:41:24 <a@x.example> imapd: Connection, ip=[192.0.2.1]\n",
+    ):
+        keys = Reader(ALL).keys(line)
+        assert keys & {b"192.0.2.1", b"a@x.example"}, line
+        assert {key.lower() for _, key in keys_of(line)} <= keys
 
 
 # -- whatever comes, nothing is raised ---------------------------------------------------------

@@ -55,18 +55,22 @@ class Pass:
     pattern: Late
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family:
     """Programs that log alike. tags: the names, in lower case, that syslog has for them.
 
     events: a name and a pattern each, tried in order, which must match a whole text.
     passes: these find every key that the events can tell, and perhaps more.
+    usual: a pattern for the texts, in lower case, that most of a log consists of. Its groups are
+    named after kinds of key, as often as it takes, and hold all keys that the text has; what
+    stands in brackets, `<…>`, is `bracketed`. It matches no text that may hold a second record.
     """
 
     name: str
     tags: frozenset[bytes]
     events: tuple[tuple[str, Late], ...]
     passes: tuple[Pass, ...]
+    usual: bytes = b""
 
     def parse(self, text: bytes) -> Event | None:
         """Return what a text says; None if this family would not say so."""

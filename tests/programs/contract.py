@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterable
 
-from archiver.maillog.bulk import EVERYWHERE, finders, spelt
+from archiver.maillog.bulk import EVERYWHERE, Reader, finders, spelt, usual
 from archiver.maillog.facts import EMPTY_SENDER, Event, Family, keys
 from archiver.maillog.kinds import KINDS
 
@@ -30,20 +30,28 @@ def tokens(text: bytes, family: Family, kinds: Collection[str]) -> set[bytes]:
 
 
 def in_bulk(family: Family, text: bytes) -> None:
-    """Run all of a family's passes over a text."""
+    """Look for the usual in a text, and run all of a family's passes over it."""
+    for pattern in usual((family,), frozenset(KINDS), 0):
+        pattern.split(b"\n: " + text.lower() + b"\n")
     for each in family.passes:
         each.pattern.compiled.findall(text.lower())
 
 
 def assert_found_in_bulk(family: Family, texts: Iterable[bytes]) -> None:
-    """Every key that a parse tells is found in bulk, for its kind alone and for all of them."""
+    """Every key that a parse tells is found in bulk, for its kind alone and for all of them.
+
+    By the passes, whatever is usual; and by all together.
+    """
     texts = list(texts)
+    header = b"Nov 23 08:41:24 host %s: " % min(family.tags)
     together = b"\n".join(b"nov 23 08:41:24 host tag: " + text for text in texts).lower()
     for text in texts:
         alone = (b"nov 23 08:41:24 host tag: " + text).lower()
         for kind, key in keys_of(family.parse(text)):
             assert key.lower() in tokens(alone, family, {kind}), (kind, key, text)
             assert key.lower() in tokens(together, family, KINDS), (kind, key, text)
+            found = Reader(frozenset({kind})).keys(header + text + b"\n")
+            assert key.lower() in found, (kind, key, text)
 
 
 def assert_linear(

@@ -71,4 +71,6 @@ FAMILY = Family(
         # whole, so that none is searched twice.
         ("user domain", rb"user=(?:([^\n]*), ip=\[|[^\n]*)"),
     ),
+    usual=rb"[a-z ]+, (?:user=(?P<user>[^,<\[\n]*), )?"
+    rb"ip=\[(?:::ffff:(?=[\d.]*\.[\d.]*\]))?(?P<ip>[0-9a-f.:]+)\](?:, port=\[\d+\])?[^<\[\n:]*",
 )

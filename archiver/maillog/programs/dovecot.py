@@ -163,4 +163,9 @@ FAMILY = Family(
             rb"(?:(?!: )[^\n])*: " + LAST + rb"|[^\n]*)",
         ),
     ),
+    usual=rb"[a-z0-9]+-login: login: user=<(?P<bracketed>[^\s<>\[]*)>, method=[\w-]+"
+    rb", rip=(?P<ip>[0-9a-f.:]+), lip=[0-9a-f.:]+, mpid=\d+(?:, secured|, tls)?"
+    rb", session=<(?P<session>[^\s<>\[]+)>"
+    rb"|[a-z0-9]+\((?P<user>[^(),<>\[\n]+)\)<\d+><(?P<session>[^\s<>\[]+)>: "
+    rb"(?:disconnected: [^<\[\n]*|msgid=<(?P<bracketed>[^\s<>\[]*)>: saved mail to [^<\[\n:]*)",
 )

@@ -247,4 +247,16 @@ FAMILY = Family(
         ("ip queue_id", rb"warning: ([0-9a-z.:]*[0-9a-z]): "),
         ("ip", rb"for \([\w.-]+:([0-9a-f.:]+)\)"),
     ),
+    usual=rb"(?:dis)?connect from [^\s<\[]*\[(?:ipv6:)?(?P<ip>[0-9a-f.:]+)\](?: [a-z][^<\[\n:]*)?"
+    rb"|(?P<queue_id>[0-9a-z]{6,}): (?:removed"
+    rb"|client=[^\s<\[]*\[(?:ipv6:)?(?P<ip>[0-9a-f.:]+)\]"
+    rb"(?:, sasl_method=[\w-]+, sasl_username=(?P<user>[^\s<>\[,]+))?"
+    rb"|message-id=<(?P<bracketed>[^\s<>\[]+)>"
+    rb"|from=<(?P<bracketed>[^\s<>\[]*)>, size=\d+, nrcpt=\d+ \(queue \w+\)"
+    rb"|to=<(?P<bracketed>[^\s<>\[]*)>, relay=[^\s<\[,]*"
+    rb"(?:\[(?:(?:ipv6:)?(?P<ip>[0-9a-f.:]+)|[\w/-]+)\](?::\d+)?)?"
+    rb", delay=[\d.]+, delays=[\d./]+, dsn=[\d.]+, status=[a-z]+ \((?:"
+    rb"250 (?:2\.\d\.\d )?(?:ok: queued as |<(?P<bracketed>[^\s<>\[]*)> (?:ok \d+ qp )?)"
+    rb"(?P<replied>[^\s()<>\[]+)(?: saved)?"
+    rb"|[^<\[\n]*(?:<(?P<bracketed>[^\s<>\[]*)>[^<\[\n]*)?)\))",
 )

@@ -60,4 +60,12 @@ FAMILY = Family(
         ("address domain", rb" to (?:local|remote) (.*)$"),
         ("ip", rb"delivery \d+: [a-z]+: (?:connected_to_)?(\d{1,3}(?:\.\d{1,3}){3})_"),
     ),
+    usual=rb"status: local \d+/\d+ remote \d+/\d+"
+    rb"|(?:starting delivery \d+: |new |info |bounce |end )msg (?P<queue_id>\d+)"
+    rb"(?:: bytes \d+ from <(?P<bracketed>[^<>\[\n]*)>"
+    rb"| to (?:local|remote) (?P<address>[^<\[\n]*))?"
+    rb"(?: qp (?P<qp>\d+)(?: uid \d+)?)?"
+    rb"|delivery \d+: (?:success|failure|deferral): "
+    rb"(?:did_[\d+]+/(?:qp_(?P<qp>\d+)/)?|(?:connected_to_)?(?P<ip>\d{1,3}(?:\.\d{1,3}){3})_)?"
+    rb"[^<\[\n]*(?:<(?P<bracketed>[^<>\[\s]*)>[^<\[\n]*)?",
 )

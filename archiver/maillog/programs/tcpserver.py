@@ -57,4 +57,8 @@ FAMILY = Family(
         # Either way a line is taken whole, so that none is searched twice.
         ("user domain", rb"pop3d: user (?:([^\n]*) logged in from |[^\n]*)"),
     ),
+    usual=rb"tcpserver: (?:status: \d+/\d+|end (?P<session>\d+) status \d+"
+    rb"|pid (?P<session>\d+) from (?P<ip>[0-9a-f.:]+)"
+    rb"|ok (?P<session>\d+) [^\s:<\[]*:[0-9a-f.:]+:\d+ "
+    rb"[^\s:<\[]*:(?P<ip>[0-9a-f.:]+):[^\s:<\[]*:\d+)",
 )
