@@ -24,6 +24,9 @@ WORTH_PROCESSES, PROCESSES = 2**25, 2
 AHEAD = 4
 # How far an id's own time and the log's may be apart, in seconds.
 CLOCKS_DIFFER = 60
+# What could not be delivered is tried again after 300 seconds (Postfix's queue_run_delay), and then
+# perhaps again. That long after an id was made, a few frames more are read before an index is.
+TRIED_AGAIN, MOST_NEAR = 900, 4
 ZONES_DIFFER = 86_400
 EVER = Window(-(2**62), 2**62)
 # Events that end a message: nothing is logged of it later.
@@ -73,13 +76,14 @@ class Search:
         if made is None or not window.holds(made):
             yield from self._lines(catalog, source, window)
             return
-        near = Window(made - CLOCKS_DIFFER, made + CLOCKS_DIFFER)
         considered = self.cost.considered
-        found = list(self._lines(catalog, source, window, near=near))
-        if any(_is_last(line.data) for line in found):
-            yield from found
-            return
-        self.cost.considered = considered  # they are considered again
+        for later in (CLOCKS_DIFFER, TRIED_AGAIN):
+            near = Window(made - CLOCKS_DIFFER, made + later)
+            found = list(self._lines(catalog, source, window, near=near))
+            if any(_is_last(line.data) for line in found):
+                yield from found
+                return
+            self.cost.considered = considered  # they are considered again
         # A program in a chroot without zone files logs UTC: its hours are others.
         since = Window(max(window.start, made - ZONES_DIFFER), window.end)
         any_found = False
@@ -100,8 +104,8 @@ class Search:
     def _lines(
         self, catalog: Catalog, source: Source, window: Window, *, near: Window | None = None
     ) -> Iterator[Line]:
-        """Yield the lines that are wanted. near: only from archived frames of that time, all of
-        them, without asking an index.
+        """Yield the lines that are wanted. near: only from archived frames of that time, the first
+        few, without asking an index.
         """
         host, stores = self.config.host, [CountedStore(each, self.cost) for each in self.stores]
         lookup = Lookup(
@@ -125,7 +129,10 @@ class Search:
         with taken as found:
             raw = found.raw
             if near:
-                chosen = [(each, _within(each.manifest.frames, near)) for each in found.archived]
+                chosen = [
+                    (each, _within(each.manifest.frames, near)[:MOST_NEAR])
+                    for each in found.archived
+                ]
                 raw = ()
                 self.cost.considered += len(chosen)
                 self.cost.answer("the id itself")

@@ -348,14 +348,54 @@ def test_the_number_of_a_file_is_found_at_all_times(searched: Searched) -> None:
     assert searched.lines(wanting("queue_id", b"6440000012345"), now=now) == lines
 
 
-def test_an_id_that_tells_its_time_is_looked_for_until_its_end(searched: Searched) -> None:
-    """What names it much later, when the message is long gone, is found as text only."""
-    host, made = searched.host, searched.host.at(MONDAY, "12:00")
+def postfix_id(made: int) -> bytes:
+    """A long queue id of that second."""
     queue_id, rest = b"", made
     letters = b"0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
     while rest:
         queue_id, rest = letters[rest % 52 : rest % 52 + 1] + queue_id, rest // 52
-    queue_id += b"0HDszKn0L"
+    return queue_id + b"0HDszKn0L"
+
+
+@pytest.mark.parametrize(
+    ("again", "end", "asked"),
+    [
+        ("12:00:07", "12:00:08", {"the id itself"}),
+        ("12:05:01", "12:05:02", {"the id itself"}),
+        ("12:05:01", "17:20:00", {"the id itself", "index"}),
+        ("12:05:01", None, {"the id itself", "index"}),
+    ],
+)
+def test_a_message_that_is_tried_again(
+    searched: Searched, again: str, end: str | None, asked: set[str]
+) -> None:
+    """An index is asked only if no end was seen when the queue had been looked through again."""
+    host = searched.host
+    queue_id = postfix_id(host.at(MONDAY, "12:00"))
+    lines = [
+        b"May  4 12:00:00 mx1 postfix/smtpd[1]: %s: client=h[127.0.0.1]\n" % queue_id,
+        b"May  4 %s mx1 postfix/qmgr[1]: %s: from=<a@b>, size=1, nrcpt=1 (queue active)\n"
+        % (again.encode(), queue_id),
+    ]
+    if end:
+        lines.append(b"May  4 %s mx1 postfix/qmgr[1]: %s: removed\n" % (end.encode(), queue_id))
+    others = [
+        b"May  4 1%d:%02d:30 mx1 imapd: Connection, ip=[192.0.2.1] %040d\n" % (hour, minute, n)
+        for hour in range(2, 9)
+        for minute in range(60)
+        for n in range(60)
+    ]
+    host.write(b"".join(sorted([*lines, *others])))
+    assert host.night(after(MONDAY)).exit_status == 0
+    assert len(host.manifests()[0].frames) > 100
+    assert searched.key("queue_id", queue_id) == lines
+    assert set(searched.cost.answered) == asked
+
+
+def test_an_id_that_tells_its_time_is_looked_for_until_its_end(searched: Searched) -> None:
+    """What names it much later, when the message is long gone, is found as text only."""
+    host = searched.host
+    queue_id = postfix_id(host.at(MONDAY, "12:00"))
     lines = [
         b"May  4 12:00:00 mx1 postfix/smtpd[1]: %s: client=h[127.0.0.1]\n" % queue_id,
         b"May  4 12:00:01 mx1 postfix/qmgr[1]: %s: removed\n" % queue_id,
