@@ -34,7 +34,7 @@ from zoneinfo import ZoneInfo
 import zstandard
 
 import archiver
-from archiver import lifelike, pages
+from archiver import lifelike, pages, runs
 from archiver.catchup import readable
 from archiver.config import Config, load
 from archiver.maillog.lines import keys_of
@@ -192,6 +192,15 @@ def some_keys(
 
 
 # -- what an index names ----------------------------------------------------------------------
+
+
+def run_identity(config: Config, span: runs.Span) -> bytes:
+    """What the pages of a run of the first source are sealed with."""
+    with catalogued(config, []) as catalog:
+        identity = runs.identity_of(catalog, config.sources[0].name, span)
+    if identity is None:
+        sys.exit(f"the archives {span} are not one chain")
+    return identity
 
 
 def places(truth: Truth, sizes: Sequence[int]) -> Places:

@@ -167,7 +167,8 @@ def in_runs(bench: Bench) -> list[Row]:
             if key[0] in config.index.keys
         }
         key = runs.key_of(config.host.name, config.sources[0].name, span)
-        missed += counted.not_named(config, counted.stored(config, key), key.encode(), of_run)
+        identity = counted.run_identity(config, span)
+        missed += counted.not_named(config, counted.stored(config, key), identity, of_run)
     bench.expect(missed == 0, f"runs: {missed} keys missed")
     return [Row(f"runs: keys missed of {len(of_all):,}", [missed], goal=0)]
 
@@ -380,14 +381,15 @@ def answered(bench: Bench, argv: list[str], lines: list[bytes]) -> tuple[float, 
     return statistics.median(costs), got.removeprefix(whole)
 
 
+# The night comes first: a command that is started counts this process's memory as its own.
 MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
+    "night": night,
     "recall": recall,
     "size": size,
     "dated": dated,
     "undated": undated,
     "absent": absent,
     "time": telling_time,
-    "night": night,
     "tools": tools,
 }
 

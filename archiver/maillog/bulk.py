@@ -48,7 +48,6 @@ KINDS_OF = {
     b"bracketed": {"message_id", "address", "domain", "user"},
     b"address": {"address", "domain"},
     b"user": {"user", "domain"},
-    b"replied": {"queue_id", "qp", "session"},
 }
 
 Families = tuple[Family, ...]

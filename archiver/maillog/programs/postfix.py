@@ -256,7 +256,9 @@ FAMILY = Family(
     rb"|to=<(?P<bracketed>[^\s<>\[]*)>, relay=[^\s<\[,]*"
     rb"(?:\[(?:(?:ipv6:)?(?P<ip>[0-9a-f.:]+)|[\w/-]+)\](?::\d+)?)?"
     rb", delay=[\d.]+, delays=[\d./]+, dsn=[\d.]+, status=[a-z]+ \((?:"
-    rb"250 (?:2\.\d\.\d )?(?:ok: queued as |<(?P<bracketed>[^\s<>\[]*)> (?:ok \d+ qp )?)"
-    rb"(?P<replied>[^\s()<>\[]+)(?: saved)?"
-    rb"|[^<\[\n]*(?:<(?P<bracketed>[^\s<>\[]*)>[^<\[\n]*)?)\))",
+    rb"250 (?:2\.\d\.\d )?ok: queued as (?P<queue_id>[\w-]+)"
+    rb"|250 2\.0\.0 <(?P<bracketed>[^\s<>\[]*)> (?P<session>[^\s()<>\[]+) saved"
+    rb"|250 2\.0\.0 (?P<queue_id>\w+) message accepted for delivery"
+    # Other replies, as far as they tell no id.
+    rb"|(?!250 |.*ed as )[^<\[\n]*(?:<(?P<bracketed>[^\s<>\[]*)>[^<\[\n]*)?)\))",
 )
