@@ -8,6 +8,7 @@ copies are made, instead of a second archive of the same lines.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -51,7 +52,7 @@ class Run:
     logs are rotated all the same. behind: stores that lack earlier archives of a source, and must
     not get later ones before those. away: stores that did not answer at the start. doubt: why the
     clock cannot be trusted, if so. new_policy: the retention rules are others than before.
-    asked_to_stop: whether to end after the step that is being made.
+    asked_to_stop: whether to end after the step that is being made. began: by the monotonic clock.
     """
 
     config: Config
@@ -66,6 +67,12 @@ class Run:
     doubt: str = ""
     new_policy: bool = False
     asked_to_stop: Callable[[], bool] = never
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been at work: `now` is when it began."""
+        return time.monotonic() - self.began
 
     @property
     def ledger(self) -> Ledger:

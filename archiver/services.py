@@ -9,6 +9,7 @@ Pure: nothing here writes. `cli.service` does.
 
 import hashlib
 import importlib.resources
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +45,10 @@ class Kind:
 
     def _text(self, shipped: Shipped, program: str, config: str) -> str:
         source = importlib.resources.files("archiver").joinpath("units", shipped.name)
-        text = source.read_text("utf-8")
-        return text.replace(self.config, config).replace(PROGRAM, program)
+        usual = {PROGRAM: program, self.config: config}
+        # All at once: the one may stand in the other.
+        either = re.compile("|".join(map(re.escape, usual)))
+        return either.sub(lambda found: usual[found[0]], source.read_text("utf-8"))
 
 
 ETC = "/etc/systemd/system"

@@ -159,7 +159,7 @@ def _take(run: Run, source: Source, path: Path, paths: list[Path], taken: Taken)
             taken.waiting.append(f"{path} still is the log")
             return False
     # A time from the future tells of a clock, and of nothing else.
-    if abs(run.now - max(status.st_mtime, status.st_ctime)) < QUIET:
+    if abs(run.now + run.seconds - max(status.st_mtime, status.st_ctime)) < QUIET:
         taken.waiting.append(f"{path} was made just now")
         return False
     if not syslogd.look(path).proven:

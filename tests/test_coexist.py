@@ -6,10 +6,12 @@ import subprocess
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from archiver import takeover
+from archiver.run import Run
 from tests.host import MONDAY, Host, after, lines
 from tests.system import need
 
@@ -121,6 +123,8 @@ def test_what_was_made_just_now_waits(host: Host) -> None:
     report = host.run(now)
     assert (report.exit_status, report.sources[0].archived) == (0, [])
     assert report.sources[0].waiting == [f"{host.directory}/maillog.1 was made just now"]
+    with mock.patch.object(Run, "seconds", 3600):  # that run began long before
+        assert host.run(now - 3600).sources[0].waiting == report.sources[0].waiting
     assert host.run(now + 600).exit_status == 0
     assert host.dates()[0] == (str(MONDAY), 1)
 

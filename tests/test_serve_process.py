@@ -110,11 +110,18 @@ def test_a_job_that_stands_still_is_killed_told_of_and_made_good(host: Host) -> 
 
 def test_told_to_stop_it_ends_after_the_step_and_the_next_one_goes_on(host: Host) -> None:
     """SIGTERM comes while the writer is being told: the segment stays, closed, in the spool."""
-    reopening(host, "read service <pid; kill -TERM $service")
-    os.mkfifo(host.directory / "pid")
+    reopening(host, "echo told >told; read go <go")
+    for name in ("told", "go"):
+        os.mkfifo(host.directory / name)
     host.write(LONG_AGO)
     with Served(host.toml) as served:
-        (host.directory / "pid").write_text(f"{served.pid}\n")
+        assert (host.directory / "told").read_text() == "told\n"
+        served.signal(signal.SIGTERM)
+        served.logs("stopping")
+        # Signals are heeded one by one: when this one is, the job has been told.
+        served.signal(signal.SIGHUP)
+        served.logs("reloaded")
+        (host.directory / "go").write_text("go\n")
         assert served.ended() == 0
         assert "night: ended after a step, as asked" in served.log
     assert host.spooled() != []

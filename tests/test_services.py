@@ -105,6 +105,9 @@ def test_another_configuration_and_program_are_named_in_it(tmp_path: Path) -> No
     words = ("service", "install", "--systemd", "--print", "--root", tmp_path)
     said = command("-c", "/srv/a.toml", *words, "--program", "/opt/a")
     assert b"ExecStart=/opt/a -c /srv/a.toml serve\n" in said.out
+    odd = f"{PROGRAM}.toml"  # what is named like the usual program stays what it is
+    said = command("-c", odd, *words, "--program", "/opt/a")
+    assert f"ExecStart=/opt/a -c {odd} serve\n".encode() in said.out
     assert list(tmp_path.iterdir()) == []
     for bad in ("relative", "/with blank", "/with%percent", "/with\nline", "/$HOME/a"):
         assert command(*words, "--program", bad).status == 2, bad
