@@ -3,13 +3,14 @@
 #   make test         the tests                         make test-live    1000 rotations of real syslogds
 #   make check        types, lint, layers               make test-year    a year of the service, by zone
 #   make man          the manual pages, from docs/      make bench        side by side with zstd, zgrep
+#   make fuzz         whatever comes, to the parsers    make clean        remove what these made
 PYTHON = python3
 BIN = .venv/bin
 PIP = $(BIN)/pip --disable-pip-version-check --quiet
 
 DEMO_1 = --s3
 
-.PHONY: demo test check man test-crash test-live test-year bench clean
+.PHONY: demo test check man test-crash test-live test-year fuzz bench clean
 
 demo: .venv/ready
 	$(BIN)/archiver demo $(DEMO_$(S3)) demo
@@ -36,6 +37,11 @@ test-live: .venv/ready
 
 test-year: .venv/ready
 	ARCHIVER_YEARS=all $(BIN)/pytest -n 2 tests/test_serve_year.py
+
+# Only where it runs: Linux, and CPythons that it was built for.
+fuzz: .venv/ready
+	$(PIP) install atheris==3.0.0
+	$(BIN)/python -m tests.fuzz 600
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/nightly.py
