@@ -48,7 +48,7 @@ def catch_up(
     what is wrong with them: documents that cannot be read, copies that are gone, such stores.
     """
     problems: list[ArchiverError] = []
-    catalog.forget_other_targets([store.name for store in stores])
+    catalog.copies.forget_other_targets([store.name for store in stores])
     listings: list[tuple[Store, dict[str, int]]] = []
     with catalog.changing():
         for store in stores:
@@ -82,7 +82,7 @@ def unchained(host: str, number: int) -> ChainError:
 def _listed(catalog: Catalog, store: Store) -> dict[str, int]:
     """Return the sizes of all that a store has of the host."""
     sizes = {each.key: each.size for each in store.listed(host_prefix(catalog.host))}
-    known = catalog.copies_in(store.name)
+    known = catalog.copies.keys_in(store.name)
     if known and not any(key.endswith(MANIFEST_SUFFIX) for key in sizes):
         raise StoreAwayError(
             f"store {store.name!r} is empty, but {len(known)} archives were there",
@@ -135,13 +135,13 @@ def _take_record(catalog: Catalog, store: Store, key: str, document: bytes | Arc
             hint="one of the two was changed: the next record's `previous` tells which is right",
             key=key,
         )
-    catalog.note_copy(key, store.name)
+    catalog.copies.note(key, store.name)
 
 
 def _catch_up_with(
     catalog: Catalog, store: Store, sizes: Mapping[str, int], problems: list[ArchiverError]
 ) -> None:
-    known = catalog.copies_in(store.name)
+    known = catalog.copies.keys_in(store.name)
     stored = {key for key in sizes if key.endswith(MANIFEST_SUFFIX)}
     expired = catalog.records.expired()
     for key, document in _documents(store, sorted(stored - known)):
@@ -169,7 +169,7 @@ def _forget_gone(
 ) -> None:
     gone = sorted(keys)
     for key in gone:
-        catalog.forget_copy(key, store.name)
+        catalog.copies.forget(key, store.name)
     if gone:
         others = f", and {len(gone) - 1} more" if len(gone) > 1 else ""
         problems.append(
@@ -201,12 +201,12 @@ def _documents(store: Store, keys: Sequence[str]) -> Iterator[tuple[str, bytes |
 
 def _catch_up_with_indexes(catalog: Catalog, store: Store, sizes: Mapping[str, int]) -> None:
     """They are derived: one that is gone is missed by whoever looks for something."""
-    known = catalog.indexes_in(store.name)
+    known = catalog.copies.indexes_in(store.name)
     for key in known - sizes.keys():
-        catalog.forget_index(key, store.name)
+        catalog.copies.forget_index(key, store.name)
     for key in sizes.keys() - known:
         if sizes[key]:
-            catalog.note_index(key, store.name, sizes[key] // PAGE)
+            catalog.copies.note_index(key, store.name, sizes[key] // PAGE)
 
 
 def _take(
@@ -241,7 +241,7 @@ def _take(
             f"store {store.name!r}: {manifest.archive_key} is gone or cut short",
             hint="bring it back from another copy",
         )
-    catalog.note_copy(key, store.name, whole=whole)
+    catalog.copies.note(key, store.name, whole=whole)
     if len(doubled := catalog.keys_of(manifest.source, manifest.sequence)) > 1:
         raise ChainError(
             f"{' and '.join(doubled)} have one number: the chain forks there",

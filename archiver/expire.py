@@ -253,7 +253,7 @@ def _note_protection(
         receipt = facts.receipt(summary, target)
         if stored and receipt and receipt.protection != stored.protection:
             with run.catalog.changing():
-                run.catalog.note_receipt(replace(receipt, protection=stored.protection))
+                run.catalog.copies.note_receipt(replace(receipt, protection=stored.protection))
 
 
 def _destroy(run: Run, number: int, each: Ordered) -> Certificate:
@@ -305,8 +305,8 @@ def _destroy_in(run: Run, store: Store, manifest: Manifest) -> StoreReply:
         for one in store.destroy(key)
     ]
     with run.catalog.changing():
-        run.catalog.forget_index(manifest.index_key, store.name)
+        run.catalog.copies.forget_index(manifest.index_key, store.name)
         if store.name in run.catalog.of_key(manifest.manifest_key).manifests:
-            run.catalog.note_copy(manifest.manifest_key, store.name, whole=False)
+            run.catalog.copies.note(manifest.manifest_key, store.name, whole=False)
     places = {target.name: target.place for target in run.config.storage.targets}
     return StoreReply(store.name, places[store.name], run.now, tuple(removed))

@@ -69,4 +69,4 @@ def _note(run: Run, store: Store, key: str, receipt: Receipt | None) -> None:
     found = store.find(key)
     if receipt and found:
         with run.catalog.changing():
-            run.catalog.note_receipt(replace(receipt, protection=found.protection))
+            run.catalog.copies.note_receipt(replace(receipt, protection=found.protection))

@@ -105,7 +105,7 @@ class Lookup:
         if not self._asked:
             return [(each, list(each.manifest.frames)) for each in with_frames]
         indexes = [
-            _Index(key, catalog.index_pages(key), bytes.fromhex(each.manifest.sha256))
+            _Index(key, catalog.copies.index_pages(key), bytes.fromhex(each.manifest.sha256))
             for each in with_frames
             for key in [each.manifest.index_key]
         ]
@@ -126,7 +126,7 @@ class Lookup:
             if any(n in numbers for n in range(span.first, span.last + 1)):
                 key = key_of(catalog.host, self.source, span)
                 identity = identity_of(catalog, self.source, span)
-                if identity and (pages := catalog.index_pages(key)):
+                if identity and (pages := catalog.copies.index_pages(key)):
                     there.append((span, _Index(key, pages, identity)))
         rest = set(numbers)
         found: set[int] = set()

@@ -137,7 +137,7 @@ class Ledger:
 
     def note_copies(self) -> None:
         """Note what copies were found to be, since this was last done."""
-        while seen := self.catalog.unrecorded(MOST_COPIES):
+        while seen := self.catalog.copies.unrecorded(MOST_COPIES):
             self.append(CopiesSeen(tuple(Seen.of(receipt) for receipt in seen)))
 
     def _bring(self, number: int, store: Store, *, mend: bool) -> None:
@@ -162,7 +162,7 @@ class Ledger:
                     IntegrityError(f"{damage.message}; it was replaced", hint="suspect that store")
                 )
         with self.catalog.changing():
-            self.catalog.note_copy(record.key, store.name)
+            self.catalog.copies.note(record.key, store.name)
 
     def _document(self, number: int) -> bytes:
         document = self.catalog.records.document(number)

@@ -32,7 +32,7 @@ def known(
     chosen = [source for source in every if not sources or source in sources]
     receipts: dict[tuple[str, str], Receipt] = {}
     for source in chosen:
-        receipts |= catalog.receipts(source)
+        receipts |= catalog.copies.receipts(source)
     if doubt is None:
         doubt = clock_doubt(now, newest_instant(catalog.records.moments()))
     return Known(

@@ -300,7 +300,7 @@ def started(
                 problems = [] if sound else rebuild(path, host, stores, away)
                 catalog = stack.enter_context(opened(path, host))
                 for name in refill:
-                    catalog.forget_target(name)
+                    catalog.copies.forget_target(name)
                 if sound:
                     problems = catch_up(catalog, stores, away)
             except ArchiverError as problem:

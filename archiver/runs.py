@@ -141,7 +141,7 @@ def merge(
 
 def _is_there(catalog: Catalog, store: Store, key: str, identity: bytes) -> bool:
     """Whether a store has the run, of these archives: others may have had their numbers once."""
-    pages = catalog.index_pages(key).get(store.name)
+    pages = catalog.copies.index_pages(key).get(store.name)
     if not pages:
         return False
     try:
@@ -155,17 +155,17 @@ def bring(catalog: Catalog, store: Store, key: str, path: Path) -> None:
     """Bring an index to a store, in place of another one if need be, and catalogue it."""
     pages = put_index(store, key, path)
     with catalog.changing():
-        catalog.note_index(key, store.name, pages)
+        catalog.copies.note_index(key, store.name, pages)
 
 
 def drop(catalog: Catalog, stores: Sequence[Store], source: str, span: Span) -> None:
     """Remove a run, if there is one of that span: a larger one replaces it, or it is made anew."""
     key = key_of(catalog.host, source, span)
     for store in stores:
-        if store.name in catalog.index_pages(key):
+        if store.name in catalog.copies.index_pages(key):
             store.remove(key)
             with catalog.changing():
-                catalog.forget_index(key, store.name)
+                catalog.copies.forget_index(key, store.name)
 
 
 def forget(catalog: Catalog, stores: Sequence[Store], source: str, number: int) -> None:
@@ -177,7 +177,7 @@ def forget(catalog: Catalog, stores: Sequence[Store], source: str, number: int) 
         for store in stores:
             store.destroy(key)
             with catalog.changing():
-                catalog.forget_index(key, store.name)
+                catalog.copies.forget_index(key, store.name)
 
 
 def _failed(key: str, error: Exception) -> IndexFailedError:
@@ -256,7 +256,7 @@ class _Merger:
 
     def _brought(self, key: str, name: str) -> Path | None:
         """Bring an index here from the first store that has it."""
-        there = self.catalog.index_pages(key)
+        there = self.catalog.copies.index_pages(key)
         for store in self.stores:
             if store.name in there:
                 path = self.directory / name

@@ -56,7 +56,7 @@ class Sync:
         return {store.name for store in self.stores if not self._fill(source, store)}
 
     def _fill(self, source: Source, store: Store) -> bool:
-        lacking = self.catalog.lacking(source.name, store.name, self._since(store))
+        lacking = self.catalog.copies.lacking(source.name, store.name, self._since(store))
         if not lacking:
             return True
         with self.meter(f"bringing {source.name} to {store.name}", len(lacking)) as advance:
@@ -74,7 +74,7 @@ class Sync:
 
     def protect(self, source: Source) -> None:
         """Lock and hold what is not known to be locked and held as the configuration says."""
-        receipts = self.catalog.receipts(source.name)
+        receipts = self.catalog.copies.receipts(source.name)
         for each in self.catalog.every(source.name):
             for store in self._with_a_copy(each):
                 wanted = store.protection(each.manifest.date, self.now)
@@ -118,7 +118,7 @@ class Sync:
         copies = [(each, store) for each in every for store in self._with_a_copy(each)]
         if sample >= 1:
             return copies
-        receipts = self.catalog.receipts(source.name)
+        receipts = self.catalog.copies.receipts(source.name)
 
         def read_at(copy: tuple[Archived, Store]) -> int:
             each, store = copy
@@ -151,7 +151,7 @@ class Sync:
 
     def _mend(self, each: Archived, store: Store, damage: ArchiverError) -> None:
         for key in self._digests(each):
-            self.catalog.doubt(key, store.name)
+            self.catalog.copies.doubt(key, store.name)
         try:
             self._bring(each, store, mend=True)
         except ArchiverError as problem:
@@ -206,7 +206,7 @@ class Sync:
         )
 
     def _fetch_index(self, manifest: Manifest, *, but: Store) -> None:
-        pages = self.catalog.index_pages(manifest.index_key)
+        pages = self.catalog.copies.index_pages(manifest.index_key)
         for store in self.stores:
             if store.name in pages and store.name != but.name:
                 try:
@@ -240,7 +240,7 @@ class Sync:
 
     def _note(self, receipt: Receipt) -> None:
         with self.catalog.changing():
-            self.catalog.note_receipt(receipt)
+            self.catalog.copies.note_receipt(receipt)
 
 
 def _gives_others(store: Store, but: Archived, every: Sequence[Archived]) -> bool:

@@ -35,7 +35,7 @@ def _thin(run: Run, facts: Known, store: Store) -> int:
         if each.date < since and store.name in each.copies and _may_go(run, facts, each):
             store.destroy(each.archive_key)
             with run.catalog.changing():
-                run.catalog.note_copy(each.key, store.name, whole=False)
+                run.catalog.copies.note(each.key, store.name, whole=False)
             removed += 1
     return removed
 

@@ -89,7 +89,7 @@ class Filler:
         self.catalog.records.note(record, document)
         self.catalog.records.apply(record)
         for target in TARGETS:
-            self.catalog.note_copy(record.key, target)
+            self.catalog.copies.note(record.key, target)
         return self.number
 
     def archive(self, source: str, day: date, sequence: int, at: int) -> tuple[Manifest, str]:
@@ -109,10 +109,10 @@ class Filler:
         self.catalog.note(manifest, document)
         sums = {manifest.archive_key: manifest.sha256, manifest.manifest_key: digest(document)}
         for target in TARGETS:
-            self.catalog.note_copy(manifest.manifest_key, target)
+            self.catalog.copies.note(manifest.manifest_key, target)
             for key, sha256 in sums.items():
                 receipt = Receipt(key, target, manifest.size, sha256, at + 90_000)
-                self.catalog.note_receipt(receipt, recorded=True)
+                self.catalog.copies.note_receipt(receipt, recorded=True)
         return manifest, digest(document)
 
     def destroy(self, each: Manifest, sha256: str, order: int, at: int) -> None:

@@ -61,7 +61,7 @@ def test_the_rules_are_noted_as_they_change(host: Host) -> None:
 
 def receipts(host: Host) -> dict[tuple[str, str], Receipt]:
     with opened(host.config.host.catalog, "mx1") as catalog:
-        return catalog.receipts("maillog")
+        return catalog.copies.receipts("maillog")
 
 
 def test_receipts_survive_the_catalog(host: Host) -> None:

@@ -1,24 +1,23 @@
-"""What is catalogued of archives, their copies, and what there is beside them."""
+"""What is catalogued of archives: their manifests."""
 
 import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
 from datetime import date
 from itertools import chain
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
+from archiver.catalog.copies import Copies
 from archiver.catalog.records import Records
-from archiver.catalog.tables import DDL, REBUILD_HINT, TABLES, checksum, explained
+from archiver.catalog.tables import DDL, REBUILD_HINT, TABLES, changing, checksum, explained
 from archiver.errors import IntegrityError
 from archiver.known import Summary
 from archiver.manifest import (
-    ARCHIVE_SUFFIX,
     INDEX_SUFFIX,
     MANIFEST_SUFFIX,
     Head,
@@ -26,9 +25,8 @@ from archiver.manifest import (
     decode,
     digest,
     place,
-    source_prefix,
 )
-from archiver.objects import Protection, Receipt
+from archiver.objects import Receipt
 from archiver.zone import local_date
 
 NUMBERED = "sequence IN (SELECT value FROM json_each(?))"
@@ -49,14 +47,15 @@ class Archived:
 
 
 class Catalog:
-    """An open catalog of one host's archives."""
+    """An open catalog of one host: its archives; and in `copies` and `records`, all else."""
 
     def __init__(
         self, connection: sqlite3.Connection, host: str, file: os.stat_result | None = None
     ) -> None:
         self._sql = connection
         self.host = host
-        self.records = Records(connection, host, self)
+        self.copies = Copies(connection, host)
+        self.records = Records(connection, host, self.copies)
         self._file = file
 
     def is_the_one_at(self, path: Path) -> bool:
@@ -203,24 +202,6 @@ class Catalog:
         ).fetchone()
         return tuple(row) == (last - first + 1,) * 2
 
-    def forget_other_targets(self, targets: Sequence[str]) -> None:
-        """Forget the copies in targets that are not among these: they are no longer configured."""
-        with self.changing():
-            rows = self._sql.execute("SELECT target FROM copy UNION SELECT target FROM sidecar")
-            for (target,) in rows.fetchall():
-                if target not in targets:
-                    self._forget(target)
-
-    def forget_target(self, target: str) -> None:
-        """Forget all that a target had."""
-        with self.changing():
-            self._forget(target)
-
-    def _forget(self, target: str) -> None:
-        for table in ("copy", "sidecar"):
-            self._sql.execute(f"DELETE FROM {table} WHERE target = ?", (target,))  # noqa: S608
-        self._doubt("target = ?", target)
-
     @explained()
     def days(self, source: str, zone: ZoneInfo) -> frozenset[date]:
         """Return the log dates that have a manifest, of lines or of their absence.
@@ -280,13 +261,6 @@ class Catalog:
         except (ValueError, zlib.error) as error:
             raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
 
-    def copies_in(self, target: str) -> set[str]:
-        """Return the keys of the manifests of which a target holds a copy."""
-        rows = self._sql.execute(
-            "SELECT key FROM copy JOIN manifest USING (key) WHERE target = ?", (target,)
-        )
-        return {str(key) for (key,) in rows}
-
     def of_key(self, key: str) -> Archived:
         """Return the manifest of that key. Raises: IntegrityError: there is none."""
         source, _ = place(key)
@@ -302,63 +276,11 @@ class Catalog:
             raise IntegrityError(f"{key} is not catalogued", hint=REBUILD_HINT)
         return zlib.decompress(row[0])
 
-    @explained()
-    def lacking(self, source: str, target: str, since: date = date.min) -> list[str]:
-        """Return the manifests of which a target has no copy, but another one has, in order.
-
-        since: of archives of earlier log dates it needs to have the manifest only.
-        """
-        rows = self._sql.execute(
-            "SELECT key FROM manifest WHERE host = ? AND source = ?"
-            " AND EXISTS (SELECT * FROM copy WHERE copy.key = manifest.key)"
-            " AND NOT EXISTS (SELECT * FROM copy WHERE copy.key = manifest.key AND target = ?"
-            " AND (whole OR date < ? OR key IN (SELECT key FROM expiry)))"
-            " ORDER BY sequence",
-            (self.host, source, target, since.isoformat()),
-        )
-        return [str(key) for (key,) in rows]
-
-    def receipts(self, source: str) -> dict[tuple[str, str], Receipt]:
-        """Return the receipts of a source's copies that are there, by key and target."""
-        condition = (
-            "key >= ? AND key < ? || char(0x10ffff) AND EXISTS (SELECT * FROM copy"
-            " WHERE copy.key = replace(receipt.key, ?, ?) AND copy.target = receipt.target"
-            " AND (whole OR copy.key = receipt.key))"
-        )
-        prefix = source_prefix(self.host, source)
-        found = self._receipts(condition, prefix, prefix, ARCHIVE_SUFFIX, MANIFEST_SUFFIX)
-        return {(each.key, each.target): each for each in found}
-
-    def unrecorded(self, most: int) -> list[Receipt]:
-        """Return receipts, at most so many, of which the ledger does not tell yet."""
-        return self._receipts("NOT recorded ORDER BY key, target LIMIT ?", most)
-
-    @explained()
-    def _receipts(self, condition: str, *values: object) -> list[Receipt]:
-        rows = self._sql.execute(f"SELECT * FROM receipt WHERE {condition}", values)  # noqa: S608
-        return [_receipt(row) for row in rows]
-
-    @explained()
-    def indexes_in(self, target: str) -> set[str]:
-        """Return the keys of the indexes that a target holds."""
-        rows = self._sql.execute("SELECT key FROM sidecar WHERE target = ?", (target,))
-        return {str(key) for (key,) in rows}
-
-    @explained()
-    def index_pages(self, key: str) -> dict[str, int]:
-        """Return how many pages an index has, in each target that holds it."""
-        rows = self._sql.execute(
-            "SELECT target, pages FROM sidecar WHERE key = ? ORDER BY target", (key,)
-        )
-        return {str(target): int(pages) for target, pages in rows}
-
     # -- changes -----------------------------------------------------------------------
 
-    @contextmanager
-    def changing(self) -> Iterator[None]:
+    def changing(self) -> AbstractContextManager[None]:
         """What is noted within becomes durable together, or not at all."""
-        with explained(), self._sql:
-            yield
+        return changing(self._sql)
 
     def add(
         self,
@@ -378,11 +300,11 @@ class Catalog:
         with self.changing():
             self.note(manifest, document)
             for target in targets:
-                self.note_copy(manifest.manifest_key, target, whole=whole)
+                self.copies.note(manifest.manifest_key, target, whole=whole)
             for receipt in receipts:
-                self.note_receipt(receipt)
+                self.copies.note_receipt(receipt)
             for target, pages in (indexes or {}).items():
-                self.note_index(manifest.index_key, target, pages)
+                self.copies.note_index(manifest.index_key, target, pages)
 
     def note(self, manifest: Manifest, document: bytes) -> None:
         segment = manifest.segment
@@ -410,67 +332,6 @@ class Catalog:
             f"INSERT OR IGNORE INTO manifest VALUES ({', '.join('?' * (len(row) + 1))})",  # noqa: S608
             (*row, checksum(row)),
         )
-
-    def note_copy(self, key: str, target: str, *, whole: bool = True) -> None:
-        row = (key, target, int(whole))
-        insert = "INSERT OR REPLACE INTO copy VALUES (?, ?, ?, ?)"
-        self._sql.execute(insert, (*row, checksum(row)))
-
-    def note_receipt(self, receipt: Receipt, *, recorded: bool = False) -> None:
-        """Note what a copy was found to be. recorded: the ledger tells so; then it does not
-        displace what it does not tell of yet.
-        """
-        kept = receipt.protection
-        row = (
-            receipt.key,
-            receipt.target,
-            receipt.size,
-            receipt.sha256,
-            receipt.at,
-            receipt.version,
-            kept.mode,
-            kept.until,
-            int(kept.hold),
-            int(receipt.sound),
-            int(recorded),
-        )
-        if recorded:
-            place = (receipt.key, receipt.target)
-            known = "SELECT * FROM receipt WHERE (key, target) = (?, ?) AND NOT recorded"
-            newer = self._sql.execute(known, place).fetchone()
-            if newer and _receipt(newer) != receipt:
-                return
-        marks = ", ".join("?" * (len(row) + 1))
-        insert = f"INSERT OR REPLACE INTO receipt VALUES ({marks})"  # noqa: S608
-        self._sql.execute(insert, (*row, checksum(row)))
-
-    def doubt(self, key: str, target: str) -> None:
-        """Note that something speaks against a copy: it is damaged, or gone."""
-        with self.changing():
-            self._doubt("(key, target) = (?, ?)", key, target)
-
-    def _doubt(self, condition: str, *values: object) -> None:
-        for each in self._receipts(f"sound AND {condition}", *values):
-            self.note_receipt(replace(each, sound=False))
-
-    def note_index(self, key: str, target: str, pages: int) -> None:
-        row = (key, target, pages, checksum((key, target, pages)))
-        self._sql.execute("INSERT OR REPLACE INTO sidecar VALUES (?, ?, ?, ?)", row)
-
-    def forget_index(self, key: str, target: str) -> None:
-        self._sql.execute("DELETE FROM sidecar WHERE (key, target) = (?, ?)", (key, target))
-
-    def forget_copy(self, key: str, target: str) -> None:
-        """Forget a manifest's copy, by its key; its receipts, and its archive's, are doubted."""
-        self._sql.execute("DELETE FROM copy WHERE (key, target) = (?, ?)", (key, target))
-        for each in (key, key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX):
-            self._doubt("(key, target) = (?, ?)", each, target)
-
-
-def _receipt(row: Sequence[Any]) -> Receipt:
-    key, target, size, sha256, at, version, mode, until, hold, sound, _, _ = row
-    protection = Protection(mode, until, bool(hold))
-    return Receipt(key, target, size, sha256, at, version, protection, bool(sound))
 
 
 def _targets(joined: str | None) -> tuple[str, ...]:

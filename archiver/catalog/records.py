@@ -3,8 +3,8 @@
 import sqlite3
 import zlib
 from collections.abc import Collection
-from typing import Protocol
 
+from archiver.catalog.copies import Copies
 from archiver.catalog.tables import REBUILD_HINT, checksum, explained
 from archiver.errors import IntegrityError
 from archiver.ledger import (
@@ -21,18 +21,11 @@ from archiver.ledger import (
     decode,
 )
 from archiver.manifest import INDEX_SUFFIX, MANIFEST_SUFFIX, Head, digest
-from archiver.objects import Receipt
 
 COPIES = NAMES[CopiesSeen]
 CONFIRMS = NAMES[ClockConfirmed]
 RULING = tuple(NAMES[kind] for kind in (PolicyNoted, HoldAdded, HoldReleased))
 ACTING = tuple(NAMES[kind] for kind in (Order, Withdrawal, Tombstone))
-
-
-class Copies(Protocol):
-    """What of the catalog the records speak of."""
-
-    def note_receipt(self, receipt: Receipt, *, recorded: bool = False) -> None: ...
 
 
 class Records:

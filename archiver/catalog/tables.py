@@ -114,6 +114,13 @@ def explained() -> Iterator[None]:
         raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
 
 
+@contextmanager
+def changing(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is noted within becomes durable together, or not at all."""
+    with explained(), connection:
+        yield
+
+
 def checksum(row: tuple[object, ...]) -> int:
     """Against what a bad disk does, or a careless editor; not against an enemy.
 

@@ -37,7 +37,7 @@ def stores(patient: Patient) -> Iterator[Finding]:
             yield Finding(CRITICAL, error.message, error.hint)
             continue
         with patient.catalog() as catalog:
-            known = len(catalog.copies_in(target.name))
+            known = len(catalog.copies.keys_in(target.name))
         if first is None and known:
             yield Finding(
                 CRITICAL,

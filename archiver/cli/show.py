@@ -44,7 +44,7 @@ def list_archives(
         sources = named(config, names)
         found = archived(catalog, sources, first, last)
         receipts = {
-            key: each for one in sources for key, each in catalog.receipts(one.name).items()
+            key: each for one in sources for key, each in catalog.copies.receipts(one.name).items()
         }
     rows = [
         (
