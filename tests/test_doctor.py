@@ -175,6 +175,20 @@ def test_the_proof(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [each.level for each in of(host, "release")] == [CRITICAL]
 
 
+def test_what_a_killed_doctor_left_is_removed(host: Host) -> None:
+    """Once it is sure that it is at work no more."""
+    spool = host.config.host.spool_dir
+    old, new = spool / ".doctor-old", spool / ".doctor-new"
+    for left in (old, new):
+        left.mkdir(parents=True)
+        (left / "segment").touch()
+    now = host.at(*NOON)
+    os.utime(old, (now - 7200,) * 2)
+    os.utime(new, (now - 60,) * 2)
+    of(host, "release")
+    assert [path.name for path in spool.iterdir()] == [new.name]
+
+
 def test_the_clock(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     healthy(host)
     monkeypatch.setattr("archiver.checks.system.synchronised", lambda: True)

@@ -13,6 +13,9 @@ from archiver.config import Source
 from archiver.errors import ArchiverError
 from archiver.syslogconf import doubts, look
 
+# Where a file is rotated to see whether that can be proven; and for how many seconds at most.
+SCRATCH, LEFT = ".doctor-", 3600
+
 
 def reopen(patient: Patient) -> Iterator[Finding]:
     """Nothing is signalled: only whom, and whether somebody is there."""
@@ -76,7 +79,10 @@ def proof(patient: Patient) -> Iterator[Finding]:
             OK, "a scratch file is rotated once the spool is there, and may be written to"
         )
         return
-    with tempfile.TemporaryDirectory(prefix=".doctor-", dir=spool) as directory:
+    for begun in spool.glob(f"{SCRATCH}*"):  # by a doctor that was killed
+        if abs(patient.now - begun.lstat().st_mtime) > LEFT:
+            shutil.rmtree(begun, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=spool) as directory:
         scratch, segment = Path(directory, "log"), Path(directory, "segment")
         with open(scratch, "wb"):
             os.link(scratch, segment)
