@@ -7,6 +7,7 @@ loaded, from which each run is forked off. `Sandbox` is one place on such a benc
 import hashlib
 import json
 import os
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -23,7 +24,12 @@ from tests.crash.writer import Writer, numbers, writer
 MARK = "/archiver-crash-marker"
 DRIVER = str(Path(__file__).with_name("driver.py"))
 REPOSITORY = Path(__file__).parents[2]
-PLAIN = [sys.executable, "-c", "from archiver.cli.main import main; main()"]
+# What another rotator has left lies there for longer than just now.
+PLAIN = [
+    sys.executable,
+    "-c",
+    "from archiver import takeover; takeover.QUIET = 0; from archiver.cli.main import main; main()",
+]
 LIMIT = 60
 LOG_MODE = 0o640
 
@@ -188,6 +194,24 @@ class Sandbox:
             cwd=self.directory,
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
+
+    def adopt(self) -> None:
+        """From now on what another rotator leaves is to be archived, too."""
+        text = self.config.read_text()
+        self.config.write_text(text.replace("[[source]]\n", '[[source]]\ncoexist = "adopt"\n'))
+
+    def rotated_by_another(self, name: str, *, days_ago: int) -> Path:
+        """Let another one rotate the log, properly, and return what it leaves."""
+        left = self.directory / name
+        self.log.rename(left)
+        self.log.touch()
+        self.log.chmod(LOG_MODE)
+        last = self.writer.tell()
+        os.kill(self.writer.pid, signal.SIGHUP)
+        while self.writer.tell() == last:  # it writes one more line, and opens the log anew
+            pass
+        os.utime(left, (self.zone.now(days_ago=days_ago).timestamp(),) * 2)
+        return left
 
     def rule(self) -> None:
         """From now on what is older than two days is to be destroyed."""

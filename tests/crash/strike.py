@@ -7,6 +7,7 @@ used; and a call that SIGKILL strikes is not carried out any more.
 """
 
 import contextlib
+import gzip
 import os
 import shutil
 import signal
@@ -68,6 +69,20 @@ def _expiring(box: Sandbox) -> None:
     box.write(20)
 
 
+def _adopting(box: Sandbox) -> None:
+    """Another one has rotated twice: one log is compressed, the other is not yet."""
+    box.adopt()
+    box.write(15, days_ago=4)
+    left = box.rotated_by_another("maillog.2", days_ago=4)
+    packed = left.with_name("maillog.2.gz")
+    packed.write_bytes(gzip.compress(left.read_bytes()))
+    os.utime(packed, (left.stat().st_mtime,) * 2)
+    left.unlink()
+    box.write(20, days_ago=2)
+    box.rotated_by_another("maillog.1", days_ago=2)
+    box.write(10)
+
+
 def _call(name: str, suffix: str = "") -> Callable[[Call], bool]:
     return lambda call: call.name.startswith(name) and (call.paths or [""])[-1].endswith(suffix)
 
@@ -81,6 +96,7 @@ SCENARIOS = (
     Scenario("after-undelivered", _plain, stage=_call("unlink", ".log")),
     Scenario("command", _plain, reopen=BY_COMMAND),
     Scenario("expiring", _expiring, brief=True),
+    Scenario("adopting", _adopting, brief=True),
 )
 
 

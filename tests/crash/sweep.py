@@ -29,7 +29,7 @@ from tests.crash.sandbox import Bench
 from tests.crash.strike import KILL, SCENARIOS, Outcome, Strike, baseline, resolved, strike
 
 # In the reduced sweep, for all scenarios together: what CI has time for.
-REDUCED = 150
+REDUCED = 180
 # What SIGKILL leaves behind does not depend on the disk, and memory answers an fsync at once.
 MEMORY = "/dev/shm"  # noqa: S108 (mkdtemp makes a directory in it that is ours alone)
 
