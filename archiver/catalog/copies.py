@@ -2,13 +2,14 @@
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import date
 from typing import Any
 
 from archiver.catalog.tables import changing, checksum, explained
+from archiver.ledger import Seen
 from archiver.manifest import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, source_prefix
-from archiver.objects import Protection, Receipt
+from archiver.objects import Receipt
 
 
 class Copies:
@@ -88,20 +89,10 @@ class Copies:
         """Note what a copy was found to be. recorded: the ledger tells so; then it does not
         displace what it does not tell of yet.
         """
-        kept = receipt.protection
-        row = (
-            receipt.key,
-            receipt.target,
-            receipt.size,
-            receipt.sha256,
-            receipt.at,
-            receipt.version,
-            kept.mode,
-            kept.until,
-            int(kept.hold),
-            int(receipt.sound),
-            int(recorded),
-        )
+        # The columns are what the ledger tells of a copy; SQLite has no bool, and the checksum
+        # is of what comes back.
+        seen = astuple(Seen.of(receipt))
+        row = tuple(int(each) if isinstance(each, bool) else each for each in (*seen, recorded))
         if recorded:
             place = (receipt.key, receipt.target)
             known = "SELECT * FROM receipt WHERE (key, target) = (?, ?) AND NOT recorded"
@@ -154,6 +145,6 @@ class Copies:
 
 
 def _receipt(row: Sequence[Any]) -> Receipt:
-    key, target, size, sha256, at, version, mode, until, hold, sound, _, _ = row
-    protection = Protection(mode, until, bool(hold))
-    return Receipt(key, target, size, sha256, at, version, protection, bool(sound))
+    *told, hold, sound, _, _ = row
+    fields: tuple[Any, ...] = (*told, bool(hold), bool(sound))
+    return Seen(*fields).receipt
