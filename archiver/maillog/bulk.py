@@ -12,7 +12,7 @@ import io
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 
@@ -45,7 +45,7 @@ EARLY = 15
 # A group of a pattern for usual lines; and what kinds it is of, if not of the one it is named for.
 GROUP = re.compile(rb"\(\?P<(\w+)>")
 KINDS_OF = {
-    b"bracketed": {"message_id", "address", "domain", "user"},
+    b"bracketed": EVERYWHERE[0].kinds,
     b"address": {"address", "domain"},
     b"user": {"user", "domain"},
 }
@@ -70,6 +70,13 @@ def spelt(there: set[bytes], kinds: Collection[str]) -> set[bytes]:
 def finders(table: Iterable[Pass], kinds: Collection[str]) -> list[Find]:
     """Return what finds keys of any of the kinds in lower-cased text."""
     return [each.pattern.compiled.findall for each in table if not each.kinds.isdisjoint(kinds)]
+
+
+@lru_cache(maxsize=256)
+def searches(families: Families, kinds: frozenset[str]) -> list[Find]:
+    """Return what finds all keys of these kinds in lines of these families."""
+    table = [each for family in families for each in family.passes]
+    return finders([*EVERYWHERE, *table], kinds)
 
 
 @lru_cache(maxsize=256)
@@ -99,14 +106,9 @@ def _empty_sender(text: bytes, kinds: Collection[str]) -> set[bytes]:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads the keys of some kinds out of frames, one after the other.
-
-    Remembers nothing but which tags it has met, which makes it faster, not wiser.
-    """
+    """Reads the keys of some kinds out of frames, one after the other."""
 
     kinds: frozenset[str]
-    _met: dict[bytes, Families | None] = field(default_factory=dict)
-    _passes: dict[Families, list[Find]] = field(default_factory=dict)
 
     def keys(self, frame: bytes, *, before: bytes = b"", after: bytes = b"") -> set[bytes]:
         """Return the frame's keys, in lower case.
@@ -118,13 +120,13 @@ class Reader:
         for piece in cut(io.BytesIO(frame), PIECE):
             lines = piece.split(b"\n")
             begin, host = _shape(lines)
-            twice = 0
+            low_host, twice = host.lower(), 0
             for families, header, text in self._sorted(lines, begin, host, odd):
                 rest = self._take_usual(families, header, text, there)
                 if len(rest) > 1:
-                    there.update(*(find(rest) for find in self._finds(families)))
+                    there.update(*(find(rest) for find in searches(families, self.kinds)))
                     own = rest.count(b"\n") - 1 if header else 0
-                    twice += max(rest.count(host.lower()) - own, 0)
+                    twice += max(rest.count(low_host) - own, 0)
             if host and twice:
                 odd += _double(piece)
         for line in odd:
@@ -140,12 +142,6 @@ class Reader:
             del parts[:: pattern.groups + 1]
             there.update(filter(None, parts))
         return text
-
-    def _finds(self, families: Families) -> list[Find]:
-        if families not in self._passes:
-            table = [each for family in families for each in family.passes]
-            self._passes[families] = finders([*EVERYWHERE, *table], self.kinds)
-        return self._passes[families]
 
     def _sorted(
         self, lines: list[bytes], begin: int, host: bytes, odd: list[bytes]
@@ -165,7 +161,9 @@ class Reader:
         )
         of_families: dict[tuple[Families, int], list[bytes]] = defaultdict(list)
         for tag, of_tag in by_tag.items():
-            families = self._families_of(tag, host) if alike else None
+            families = None
+            if host and alike and tag.startswith(host):
+                families = _families_by_tag(tag[len(host) :])
             if families is None:
                 for line in of_tag:
                     families, text = _by_header(line)
@@ -181,17 +179,6 @@ class Reader:
         for (families, width), of_them in of_families.items():
             newline = b"\n" if width else b"\n: "
             yield families, width, newline.join([b"", *of_them, b""]).lower()
-
-    def _families_of(self, tag: bytes, host: bytes) -> Families | None:
-        """Whose lines these may be, by what stands behind ` host `; None: the header must tell."""
-        if not host or not tag.startswith(host):
-            return None
-        name = tag[len(host) :]
-        if name not in self._met:
-            if len(self._met) > MOST_TAGS:
-                self._met.clear()
-            self._met[name] = _families_by_tag(name)
-        return self._met[name]
 
 
 def _shape(lines: Sequence[bytes]) -> tuple[int, bytes]:
@@ -216,8 +203,12 @@ def _texts(lines: list[bytes], at: int) -> Collection[bytes]:
     return ()
 
 
+@lru_cache(maxsize=MOST_TAGS)
 def _families_by_tag(name: bytes) -> Families | None:
-    """One family too many costs a little time; one too few would lose keys."""
+    """Whose lines these may be, by what stands behind ` host `; None: the header must tell.
+
+    One family too many costs a little time; one too few would lose keys.
+    """
     if name.lower().startswith(b"postfix/"):
         return family_of(name)
     found = re.match(rb"([^\s:\[\]]+)(\[|:? )(.?)", name, re.DOTALL)
