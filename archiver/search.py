@@ -77,8 +77,14 @@ class Search:
             yield from self._lines(catalog, source, window)
             return
         considered = self.cost.considered
+        looked: list[tuple[Archived, list[Frame]]] = []
         for later in (CLOCKS_DIFFER, TRIED_AGAIN):
             near = Window(made - CLOCKS_DIFFER, made + later)
+            # A frame may be hours long: then the second look would be the first one again.
+            there = _near(catalog.between(source.name, near.start, near.end), near)
+            if there == looked:
+                break
+            looked = there
             found = list(self._lines(catalog, source, window, near=near))
             if any(_is_last(line.data) for line in found):
                 yield from found
@@ -129,10 +135,7 @@ class Search:
         with taken as found:
             raw = found.raw
             if near:
-                chosen = [
-                    (each, _within(each.manifest.frames, near)[:MOST_NEAR])
-                    for each in found.archived
-                ]
+                chosen = _near(found.archived, near)
                 raw = ()
                 self.cost.considered += len(chosen)
                 self.cost.answer("the id itself")
@@ -247,6 +250,11 @@ def _found_ahead(crew: Crew, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, l
         while len(ahead) > (AHEAD if following else 0):
             first, finding = ahead.popleft()
             yield first, finding.result()
+
+
+def _near(some: Sequence[Archived], near: Window) -> list[tuple[Archived, list[Frame]]]:
+    """Return the first few frames of that time, of each archive."""
+    return [(each, _within(each.manifest.frames, near)[:MOST_NEAR]) for each in some]
 
 
 def _within(frames: Sequence[Frame], window: Window) -> list[Frame]:

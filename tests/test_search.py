@@ -392,6 +392,16 @@ def test_a_message_that_is_tried_again(
     assert set(searched.cost.answered) == asked
 
 
+def test_a_frame_is_not_looked_through_twice(searched: Searched) -> None:
+    """A quiet log: what was tried again would stand in the same frame."""
+    queue_id = postfix_id(searched.host.at(MONDAY, "12:00"))
+    line = b"May  4 12:00:00 mx1 postfix/smtpd[1]: %s: client=h[127.0.0.1]\n" % queue_id
+    searched.host.write(line)
+    assert searched.host.night(after(MONDAY)).exit_status == 0
+    assert searched.key("queue_id", queue_id) == [line]
+    assert searched.cost.answered == {"the id itself": 1, "index": 1}
+
+
 def test_an_id_that_tells_its_time_is_looked_for_until_its_end(searched: Searched) -> None:
     """What names it much later, when the message is long gone, is found as text only."""
     host = searched.host
