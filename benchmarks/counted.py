@@ -6,9 +6,6 @@ our own, which stands between a search and its stores, and may be some milliseco
 
 import contextlib
 import datetime as dt
-import gzip
-import importlib
-import importlib.util
 import os
 import random
 import shutil
@@ -30,8 +27,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 from zoneinfo import ZoneInfo
-
-import zstandard
 
 import archiver
 from archiver import lifelike, pages, runs
@@ -60,15 +55,6 @@ ZONE = ZoneInfo("Europe/Rome")
 EVER = Window(-(2**62), 2**62)
 REPEATED = b" mx1 last message repeated "
 MESSAGES_A_DAY = 25  # of a day among many: about 40 kB
-DUCKDB = """\
-import sys, duckdb
-def read():
-    return int(open("/proc/self/io").readline().split()[1])
-before, query = read(), "SELECT line FROM read_parquet(?) WHERE message_id = ?"
-for (line,) in duckdb.execute(query, sys.argv[1:]).fetchall():
-    print(line, end="")
-print(read() - before)
-"""
 DEFAULT_LEVEL = nightly.CONFIG.replace("[compress]\nlevel = 3\n", "")
 
 
@@ -396,67 +382,3 @@ def memory(pid: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return 0
-
-
-def commands_of_others(work: Path, config: Config, text: str) -> dict[str, tuple[list[str], int]]:
-    """Tell how others find a text in a host's archives, and how many bytes they read for it; 0:
-    they tell that themselves.
-    """
-    archives = [stored(config, each.archive_key) for each in manifests(config)]
-    gz = copies(archives, work / f"{config.path.parent.name}-gz", "gz", as_gzip)
-    # zstdgrep fails if any file does not hold the text.
-    one_suffices = ["sh", "-c", '"$@" || [ $? -eq 1 ]', "sh"]
-    commands = {"zgrep -F": ([*one_suffices, "zgrep", "-hF", text, *map(str, gz)], total(gz))}
-    for tool, options in (("zstdgrep", ["-h", "-F"]), ("rg", ["-zFIN"])):
-        if is_installed(tool):
-            argv = [*one_suffices, tool, *options, text, *map(str, archives)]
-            commands[f"{tool} {options[-1]}"] = (argv, total(archives))
-    if is_installed("duckdb", "pyarrow"):
-        directory = work / f"{config.path.parent.name}-parquet"
-        copies(archives, directory, "parquet", as_parquet)
-        argv = [sys.executable, "-c", DUCKDB, f"{directory}/*.parquet", text]
-        commands["DuckDB on Parquet"] = (argv, 0)
-    return commands
-
-
-@lru_cache
-def is_installed(*names: str) -> bool:
-    """Whether these are there, as commands or as modules; if not, it is said once."""
-    there = all(shutil.which(name) or importlib.util.find_spec(name) for name in names)
-    if not there:
-        print(f"{' and '.join(names)}: not installed", file=sys.stderr)
-    return there
-
-
-def total(paths: Sequence[Path]) -> int:
-    return sum(path.stat().st_size for path in paths)
-
-
-def copies(
-    archives: Sequence[Path], directory: Path, suffix: str, write: Callable[[bytes, Path], None]
-) -> list[Path]:
-    """Return these archives in another format; they are made if they are not there yet."""
-    paths = [directory / f"{number:05}.{suffix}" for number, _ in enumerate(archives)]
-    if not directory.exists():
-        making = directory.with_suffix(".making")
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir()
-        for archive, path in zip(archives, paths, strict=True):
-            with open(archive, "rb") as file:
-                reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-                write(reader.read(), making / path.name)
-        making.rename(directory)
-    return paths
-
-
-def as_gzip(log: bytes, path: Path) -> None:
-    path.write_bytes(gzip.compress(log, 6))
-
-
-def as_parquet(log: bytes, path: Path) -> None:
-    """A row per line, in DuckDB's row groups, with its Bloom filters."""
-    duckdb, pyarrow = (importlib.import_module(name) for name in ("duckdb", "pyarrow"))
-    lines = log.decode().splitlines(keepends=True)
-    ids = [line.partition("message-id=<")[2] or line.partition("msgid=<")[2] for line in lines]
-    columns = {"line": lines, "message_id": [each.partition(">")[0] or None for each in ids]}
-    duckdb.from_arrow(pyarrow.table(columns)).write_parquet(str(path), compression="zstd")

@@ -38,10 +38,11 @@ from archiver.manifest import INDEX_SUFFIXES
 from archiver.query import Window, day_window
 
 if TYPE_CHECKING:
-    from benchmarks import counted, nightly
+    from benchmarks import counted, nightly, others
 else:  # a script finds what stands beside it
     import counted
     import nightly
+    import others
 
 MB = 10**6
 LATENCY = 0.02
@@ -201,7 +202,7 @@ def size(bench: Bench) -> list[Row]:
         raw = sum(each.raw_size for each in counted.manifests(config))
         goal = 1.0 if config is bench.day else None
         rows.append(
-            Row(f"index of {name}, of raw", [100 * counted.total(indexes) / raw], "%", goal)
+            Row(f"index of {name}, of raw", [100 * others.total(indexes) / raw], "%", goal)
         )
     return rows
 
@@ -351,7 +352,7 @@ def tools(bench: Bench) -> list[Row]:
         log = path.read_bytes()
         (text,) = counted.some_keys(log, "message_id", 1)
         lines = counted.telling(log, ("message_id", text))
-        commands = counted.commands_of_others(bench.work, config, text.decode())
+        commands = others.commands(bench.work, config, text.decode())
         with counted.searching(config) as find:
             ours = find(("message_id", text), bench.window if dates else counted.EVER)
         seconds, _ = answered(bench, fetching(config, text, dates), lines)
