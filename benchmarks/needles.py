@@ -201,9 +201,7 @@ def size(bench: Bench) -> list[Row]:
         indexes = [path for path in found if path.name.endswith(INDEX_SUFFIXES)]
         raw = sum(each.raw_size for each in counted.manifests(config))
         goal = 1.0 if config is bench.day else None
-        rows.append(
-            Row(f"index of {name}, of raw", [100 * others.total(indexes) / raw], "%", goal)
-        )
+        rows.append(Row(f"index of {name}, of raw", [100 * others.total(indexes) / raw], "%", goal))
     return rows
 
 
