@@ -15,26 +15,27 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from archiver import archive, due, expire, holding, lastrun, rotate, syslogd, takeover, thin
-from archiver.catchup import readable
-from archiver.config import Config, Source
-from archiver.errors import (
-    ArchiverError,
-    ClockError,
-    InterruptedRunError,
-    WorkKeptError,
-    explained,
-)
-from archiver.expire import Expiry
-from archiver.journal import Intent, Journal, forgotten
-from archiver.lastrun import LastRun
+from archiver.archives.manifest import Manifest
+from archiver.config.settings import Config, Source
+from archiver.errors import ArchiverError, ClockError, InterruptedRunError, WorkKeptError, explained
 from archiver.maillog.clock import Clock
-from archiver.manifest import Manifest
 from archiver.progress import Meter, unwatched
-from archiver.rotators import ROOT, Rotator, Rotators
-from archiver.run import Run, never, started
+from archiver.retention import evict as thin
+from archiver.retention import expire
+from archiver.retention import hold as holding
+from archiver.retention.expire import Expiry
+from archiver.rotation import due, rotate
+from archiver.rotation import last_run as lastrun
+from archiver.rotation import release as syslogd
+from archiver.rotation import seal as archive
+from archiver.rotation.last_run import LastRun
+from archiver.rotation.others import takeover
+from archiver.rotation.others.rotators import ROOT, Rotator, Rotators
+from archiver.rotation.spool import Intent, Journal, forgotten
 from archiver.stores import open_stores
-from archiver.zone import DAY, day_end, local_date, rfc3339
+from archiver.stores.catch_up import readable
+from archiver.stores.session import Run, never, started
+from archiver.system.zone import DAY, day_end, local_date, rfc3339
 
 # How much of a live log is read to tell when it begins.
 FIRST_LOOK = 64 * 1024

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import BinaryIO
 
-from archiver.frames import Readable
+from archiver.system.streams import Readable
 
 Advance = Callable[[int], None]
 # A label and a total in bytes; within the context, each advance adds to what is done.

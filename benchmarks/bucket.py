@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from archiver.tables import size_in_bytes
+from archiver.config.toml_tables import size_in_bytes
 from benchmarks.nightly import Cost, timed
 from tests.s3.weed import Weed, weed
 
@@ -27,7 +27,7 @@ OURS = """
 import sys
 from pathlib import Path
 from archiver.stores import open_store
-from archiver.targets import S3Target
+from archiver.config.targets import S3Target
 endpoint, bucket, key, path, sha256, back = sys.argv[1:]
 store = open_store(S3Target("bench", bucket, endpoint_url=endpoint))
 store.put(key, Path(path), sha256)

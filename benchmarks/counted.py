@@ -29,17 +29,19 @@ from unittest import mock
 from zoneinfo import ZoneInfo
 
 import archiver
-from archiver import lifelike, pages, runs
-from archiver.catchup import readable
-from archiver.config import Config, load
+from archiver.archives.manifest import ARCHIVE_SUFFIX, Manifest
+from archiver.archives.receipts import Stored
+from archiver.config.settings import Config, load
+from archiver.config.targets import LocalTarget
+from archiver.find.search import Search
+from archiver.find.snapshot import Window, catalogued
+from archiver.index import merge as runs
+from archiver.index import pages
 from archiver.maillog.lines import keys_of
 from archiver.maillog.match import Wanted
-from archiver.manifest import ARCHIVE_SUFFIX, Manifest
-from archiver.objects import Stored
-from archiver.query import Window, catalogued
-from archiver.search import Search
+from archiver.setup.demo import lifelike
 from archiver.stores import Store, open_stores
-from archiver.targets import LocalTarget
+from archiver.stores.catch_up import readable
 
 if TYPE_CHECKING:
     from benchmarks import nightly

@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
-from archiver import lifelike
+from archiver.setup.demo import lifelike
 
 UNITS = {"": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 PROCESSES = 2

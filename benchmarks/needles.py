@@ -30,12 +30,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archiver import runs
-from archiver.config import Config
+from archiver.archives.manifest import INDEX_SUFFIXES
+from archiver.config.settings import Config
+from archiver.find.snapshot import Window, day_window
+from archiver.index import merge as runs
 from archiver.maillog.born import born
 from archiver.maillog.kinds import KINDS
-from archiver.manifest import INDEX_SUFFIXES
-from archiver.query import Window, day_window
 
 if TYPE_CHECKING:
     from benchmarks import counted, nightly, others

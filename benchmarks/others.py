@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import zstandard
 
-from archiver.config import Config
+from archiver.config.settings import Config
 
 if TYPE_CHECKING:
     from benchmarks import counted

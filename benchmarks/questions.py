@@ -15,9 +15,13 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
+from archiver.archives.manifest import Manifest, digest
+from archiver.archives.manifest import decode as decode_manifest
+from archiver.archives.manifest import encode as encode_manifest
+from archiver.archives.receipts import Receipt
 from archiver.catalog import Catalog, making
-from archiver.config import load
-from archiver.ledger import (
+from archiver.config.settings import load
+from archiver.policy.ledger import (
     Evidence,
     HoldAdded,
     Order,
@@ -28,13 +32,9 @@ from archiver.ledger import (
     Tombstone,
     encode,
 )
-from archiver.manifest import Manifest, digest
-from archiver.manifest import decode as decode_manifest
-from archiver.manifest import encode as encode_manifest
-from archiver.objects import Receipt
-from archiver.policy import Scope
-from archiver.questions import QUESTIONS
-from archiver.zone import day_start
+from archiver.policy.questions import QUESTIONS
+from archiver.policy.rules import Scope
+from archiver.system.zone import day_start
 from benchmarks.nightly import timed
 
 SAMPLE = Path(__file__).parents[1] / "tests" / "data" / "manifest.json"

@@ -25,12 +25,12 @@ import pytest
 import zstandard
 
 from archiver import nightly
+from archiver.archives.manifest import MANIFEST_SUFFIX, Manifest, decode, digest
 from archiver.cli import main
 from archiver.cli.answer import Invocation
-from archiver.config import Config, Source, load
-from archiver.journal import Journal
-from archiver.manifest import MANIFEST_SUFFIX, Manifest, decode, digest
-from archiver.rotators import ROOT
+from archiver.config.settings import Config, Source, load
+from archiver.rotation.others.rotators import ROOT
+from archiver.rotation.spool import Journal
 
 ARCHIVER = str(Path(sys.executable).with_name("archiver"))
 ROME = ZoneInfo("Europe/Rome")

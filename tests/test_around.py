@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from archiver import metrics
+from archiver.service import metrics
 from tests.host import MONDAY, Host, Said, after, lines
 from tests.live.syslogds import eventually
 from tests.served import Served

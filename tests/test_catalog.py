@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archiver.archives.manifest import Frame, Head, Manifest, Segment, digest, encode
 from archiver.catalog import SCHEMA, Archived, Catalog, is_sound, nowhere, opened
-from archiver.catchup import readable
 from archiver.errors import ArchiverError
-from archiver.manifest import Frame, Head, Manifest, Segment, digest, encode
 from archiver.stores import open_stores
-from archiver.zone import local_date
+from archiver.stores.catch_up import readable
+from archiver.system.zone import local_date
 from tests.conftest import MEMORY
 from tests.host import MONDAY, ROME, Host, after, lines
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from archiver.cli.main import VERBS
-from archiver.config import load
+from archiver.config.settings import load
 from tests.host import MONDAY, Host, Said, after, command, flip, lines
 
 KEYS = {

@@ -14,7 +14,8 @@ from unittest import mock
 
 import pytest
 
-from archiver import copy, rotate
+from archiver.rotation import rotate
+from archiver.stores import copy
 from tests.host import ARCHIVER, MONDAY, Host, after, lines
 
 # -- who is told what -------------------------------------------------------------------------
@@ -160,10 +161,10 @@ from archiver.cli.main import main
 main()
 """
 INSTANTS = [
-    ("archiver.archive", "cut", 1),
-    ("archiver.archive", "_publish", 1),
-    ("archiver.copy", "receipt", 1),
-    ("archiver.copy", "receipt", 2),
+    ("archiver.rotation.seal", "cut", 1),
+    ("archiver.rotation.seal", "_publish", 1),
+    ("archiver.stores.copy", "receipt", 1),
+    ("archiver.stores.copy", "receipt", 2),
 ]
 
 

@@ -10,8 +10,8 @@ from unittest import mock
 
 import pytest
 
-from archiver import takeover
-from archiver.run import Run
+from archiver.rotation.others import takeover
+from archiver.stores.session import Run
 from tests.host import MONDAY, Host, after, lines
 from tests.system import need
 

@@ -19,11 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver.config import Config, Reopen, parse
+from archiver.config.settings import Config, Reopen, parse
+from archiver.config.targets import LocalTarget, S3Target
+from archiver.config.toml_tables import duration_in_seconds, size_in_bytes
 from archiver.errors import ConfigError
-from archiver.period import Period
-from archiver.tables import duration_in_seconds, size_in_bytes
-from archiver.targets import LocalTarget, S3Target
+from archiver.policy.period import Period
 from tests.host import ARCHIVER, command, tree
 
 REPOSITORY = Path(__file__).parent.parent

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.config import load
+from archiver.config.settings import load
 from tests.host import Said, command
 
 FREEBSD = """\
@@ -100,7 +100,7 @@ def test_several_files_become_several_sources(tmp_path: Path) -> None:
 def test_plain_looks_at_nothing_and_a_root_must_be_there(tmp_path: Path) -> None:
     toml = tmp_path / "plain.toml"
     assert command("-c", toml, "config", "init", "--plain").status == 0
-    default = Path(__file__).parents[1] / "archiver/default.toml"
+    default = Path(__file__).parents[1] / "archiver/config/default.toml"
     assert toml.read_bytes() == default.read_bytes()
     said = command("-c", tmp_path / "x", "config", "init", "--root", str(tmp_path / "none"))
     assert said.status == 4

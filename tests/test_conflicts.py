@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver.conflicts import Conflict, Lock, _contains, conflicts
-from archiver.period import Period
-from archiver.policy import Policy, Rule, Scope
-from archiver.zone import day_end
+from archiver.policy.conflicts import Conflict, Lock, _contains, conflicts
+from archiver.policy.period import Period
+from archiver.policy.rules import Policy, Rule, Scope
+from archiver.system.zone import day_end
 
 P = Period.parse
 DAY = timedelta(days=1)

@@ -13,16 +13,23 @@ from typing import Any
 
 import pytest
 
-from archiver import adopt, archive, copy, durable, journal, lastrun, nightly, rotate, syslogd
+from archiver import nightly
+from archiver.archives.manifest import MANIFEST_SUFFIX
 from archiver.catalog import Catalog, opened
-from archiver.config import Config, parse
+from archiver.config.settings import Config, parse
 from archiver.errors import ArchiverError
-from archiver.manifest import MANIFEST_SUFFIX
-from archiver.query import catalogued, day_window, lines, snapshot
-from archiver.run import started
-from archiver.stores import open_stores
+from archiver.find.snapshot import catalogued, day_window, lines, snapshot
+from archiver.rotation import importing as adopt
+from archiver.rotation import last_run as lastrun
+from archiver.rotation import release as syslogd
+from archiver.rotation import rotate
+from archiver.rotation import seal as archive
+from archiver.rotation import spool as journal
+from archiver.stores import copy, open_stores
 from archiver.stores.local import LocalStore
-from archiver.zone import local_date, parse_rfc3339
+from archiver.stores.session import started
+from archiver.system import files as durable
+from archiver.system.zone import local_date, parse_rfc3339
 
 CONFIG = """\
 schema = 1

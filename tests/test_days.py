@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver import archive
-from archiver.config import Compress
-from archiver.frames import cut
-from archiver.journal import Intent, Journal
+from archiver.archives.manifest import Head
+from archiver.config.settings import Compress
 from archiver.maillog.clock import Clock
 from archiver.maillog.days import DayCutter, Stretch
-from archiver.manifest import Head
-from archiver.zone import day_start, local_date
+from archiver.rotation import seal as archive
+from archiver.rotation.spool import Intent, Journal
+from archiver.system.streams import cut
+from archiver.system.zone import day_start, local_date
 from tests.logs import ZONES, Log, logs, stamped
 
 ROME = ZoneInfo("Europe/Rome")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import archiver.demo
+from archiver.setup.demo import play
 from tests.host import ARCHIVER, Said, command, tree
 
 
@@ -83,7 +83,7 @@ def test_what_it_says_to_try_next_works(played: tuple[Path, Said]) -> None:
 
 def test_a_second_time(played: tuple[Path, Said], monkeypatch: pytest.MonkeyPatch) -> None:
     """In the directory of the first: made anew, as if it were the first."""
-    monkeypatch.setattr(archiver.demo, "DAYS", 24)
+    monkeypatch.setattr(play, "DAYS", 24)
     directory, _ = played
     said = command("demo", directory)
     assert (said.status, said.err) == (0, "")
@@ -105,8 +105,8 @@ def test_a_foreign_directory_is_refused(tmp_path: Path) -> None:
 
 def test_it_notices_when_it_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A claim that does not hold ends it: here no byte is flipped, so there is no damage."""
-    monkeypatch.setattr(archiver.demo, "DAYS", 3)
-    monkeypatch.setattr(archiver.demo, "_flip_a_byte", lambda _: None)
+    monkeypatch.setattr(play, "DAYS", 3)
+    monkeypatch.setattr(play, "_flip_a_byte", lambda _: None)
     said = command("demo", tmp_path / "demo")
     assert said.status == 1
     assert "did not do that" in said.err

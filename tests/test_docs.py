@@ -10,9 +10,9 @@ import pytest
 
 from archiver import errors
 from archiver.cli.main import cli
-from archiver.demo import DemoError
 from archiver.errors import ArchiverError
 from archiver.maillog import clock
+from archiver.setup.demo.play import DemoError
 
 TOP = Path(__file__).parents[1]
 DOCUMENTS = sorted([*TOP.glob("*.md"), *TOP.glob("docs/*.md"), *TOP.glob("[a-z]*/README.md")])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from archiver.checks import CRITICAL, OK, WARNING, Finding, Patient
-from archiver.checks.system import synchronised
-from archiver.doctor import CHECKS, examine, examine_as, nagios
-from archiver.durable import exclusive
+from archiver.setup.checks import CRITICAL, OK, WARNING, Finding, Patient
+from archiver.setup.checks.system import synchronised
+from archiver.setup.doctor import CHECKS, examine, examine_as, nagios
+from archiver.system.files import exclusive
 from tests.host import MONDAY, Host, after, lines
 
 NOON = (after(MONDAY), "12:00")
@@ -53,7 +53,7 @@ def safe(tmp_path: Path) -> Host:
 def test_a_healthy_host(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """0, nothing changed, with a run under way; each check has said something."""
     healthy(host)
-    monkeypatch.setattr("archiver.checks.system.synchronised", lambda: True)
+    monkeypatch.setattr("archiver.setup.checks.system.synchronised", lambda: True)
     with exclusive(host.config.host.state_dir / "lock"):
         before = host.tree()
         said = host.archiver("-v", "doctor", now=host.at(*NOON))
@@ -140,7 +140,7 @@ def test_room(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         figures[0], figures[1], figures[4] = 1, 1, size
         monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(figures))
 
-    monkeypatch.setattr("archiver.checks.places.FULL", 0)
+    monkeypatch.setattr("archiver.setup.checks.places.FULL", 0)
     free(daily * 20)
     assert {each.level for each in of(host, "room")} == {WARNING}
     free(daily * 2)
@@ -170,7 +170,8 @@ def test_the_proof(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     healthy(host)
     assert of(host, "release") == []
     monkeypatch.setattr(
-        "archiver.syslogd.look", lambda _: __import__("archiver.syslogd").syslogd.Finding(False)
+        "archiver.rotation.release.look",
+        lambda _: __import__("archiver.rotation.release").syslogd.Finding(False),
     )
     assert [each.level for each in of(host, "release")] == [CRITICAL]
 
@@ -191,10 +192,10 @@ def test_what_a_killed_doctor_left_is_removed(host: Host) -> None:
 
 def test_the_clock(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     healthy(host)
-    monkeypatch.setattr("archiver.checks.system.synchronised", lambda: True)
+    monkeypatch.setattr("archiver.setup.checks.system.synchronised", lambda: True)
     assert of(host, "clock") == []
     assert CRITICAL in {each.level for each in of(host, "clock", host.at(after(MONDAY, -5)))}
-    monkeypatch.setattr("archiver.checks.system.synchronised", lambda: False)
+    monkeypatch.setattr("archiver.setup.checks.system.synchronised", lambda: False)
     assert [each.level for each in of(host, "clock")] == [WARNING]
 
 

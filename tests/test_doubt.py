@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from archiver import query
-from archiver.manifest import decode
+from archiver.archives.manifest import decode
+from archiver.find import snapshot as query
 from archiver.stores import open_stores
 from tests.host import MONDAY, ROME, Host, after, lines
 

@@ -12,10 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from archiver.cli.dates import days, window
-from archiver.due import Criteria, Verdict, decide, empty_days
 from archiver.errors import UsageError
-from archiver.query import day_window
-from archiver.zone import day_end, day_start, local_date
+from archiver.find.snapshot import day_window
+from archiver.rotation.due import Criteria, Verdict, decide, empty_days
+from archiver.system.zone import day_end, day_start, local_date
 
 ROME = ZoneInfo("Europe/Rome")
 HOUR = 3600

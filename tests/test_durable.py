@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from archiver.durable import exclusive, make_directory, remove, remove_tree, write_whole
 from archiver.errors import LockHeldError
+from archiver.system.files import exclusive, make_directory, remove, remove_tree, write_whole
 
 OLD, NEW = b"old\n" * 3000, b"new, and of another length\n" * 2000
 
@@ -252,7 +252,7 @@ def test_removing_what_is_not_there(place: Path) -> None:
 HOLD = """\
 import os, subprocess, sys
 from pathlib import Path
-from archiver.durable import exclusive
+from archiver.system.files import exclusive
 with exclusive(Path(sys.argv[1])):
     if len(sys.argv) > 2:
         # A child that inherits all it can, and ends with our stdin, not with us.

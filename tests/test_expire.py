@@ -12,11 +12,11 @@ from unittest import mock
 
 import pytest
 
+from archiver.archives.manifest import Manifest, digest
+from archiver.archives.manifest import decode as decode_manifest
+from archiver.archives.receipts import Protection
 from archiver.errors import LockedError, StoreError
-from archiver.ledger import Order, Record, Tombstone, Withdrawal, decode, ledger_prefix
-from archiver.manifest import Manifest, digest
-from archiver.manifest import decode as decode_manifest
-from archiver.objects import Protection
+from archiver.policy.ledger import Order, Record, Tombstone, Withdrawal, decode, ledger_prefix
 from archiver.stores.local import LocalStore
 from tests.host import MONDAY, Host, Said, after, flip, lines
 

@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from archiver.ledger import Tombstone, decode, ledger_prefix
+from archiver.policy.ledger import Tombstone, decode, ledger_prefix
 from archiver.stores.local import LocalStore
 from tests.host import Host, after, flip, lines
 from tests.test_expire import interrupted

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from archiver import archive, copy
+from archiver.archives.manifest import decode, digest
 from archiver.catalog import opened
-from archiver.manifest import decode, digest
+from archiver.rotation import seal as archive
+from archiver.stores import copy
 from tests.host import MONDAY, Host, after, lines
 
 CATALOG = "state/catalog.sqlite3"

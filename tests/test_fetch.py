@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from archiver import nightly
-from archiver.manifest import ARCHIVE_SUFFIX, decode
+from archiver.archives.manifest import ARCHIVE_SUFFIX, decode
 from tests.host import MONDAY, Host, after, flip, lines, unpacked
 from tests.system import need
 

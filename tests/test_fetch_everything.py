@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver import query
-from archiver.config import Compress
+from archiver.config.settings import Compress
 from archiver.errors import ArchiverError
+from archiver.find import snapshot as query
 from archiver.maillog.clock import Clock
 from archiver.stores import open_stores
 from tests.conftest import MEMORY

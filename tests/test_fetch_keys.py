@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from archiver.journal import Journal
 from archiver.maillog.born import born
+from archiver.rotation.spool import Journal
 from tests.host import MONDAY, Host, Said, after
 
 LINES = [

@@ -15,12 +15,18 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver import archive, reading
-from archiver.config import Compress
+from archiver.archives import reader as reading
+from archiver.archives.manifest import Head, Manifest
+from archiver.archives.seek_table import (
+    FrameSize,
+    decode_seek_table,
+    encode_seek_table,
+    seek_table_size,
+)
+from archiver.config.settings import Compress
 from archiver.errors import ArchiverError
-from archiver.format import FrameSize, decode_seek_table, encode_seek_table, seek_table_size
-from archiver.journal import Entry, Intent, Journal
-from archiver.manifest import Head, Manifest
+from archiver.rotation import seal as archive
+from archiver.rotation.spool import Entry, Intent, Journal
 from tests.system import need
 
 ROME = ZoneInfo("Europe/Rome")

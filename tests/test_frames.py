@@ -7,7 +7,7 @@ from itertools import cycle, pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver.frames import cut
+from archiver.system.streams import cut
 
 LOG = st.lists(
     st.sampled_from([b"\n", b"a\n", b"\0\xff", b"word ", b"x" * 40, b"line of a log\n", b"\r"]),

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import zstandard
 
-from archiver import adopt, archive, copy
-from archiver.journal import Intent, Journal
-from archiver.run import Run, started
+from archiver.rotation import importing as adopt
+from archiver.rotation import seal as archive
+from archiver.rotation.spool import Intent, Journal
+from archiver.stores import copy
+from archiver.stores.session import Run, started
 from tests.host import MONDAY, Host, Said, after, flip, lines
 from tests.system import need
 

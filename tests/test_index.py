@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from archiver import index, lifelike
 from archiver.errors import ArchiverError, IndexFailedError
-from archiver.frames import cut
-from archiver.index import Indexing
+from archiver.index import build as index
+from archiver.index.build import Indexing
+from archiver.index.pages import PAGE, hasher, look_up, number
 from archiver.maillog.kinds import KINDS
 from archiver.maillog.lines import keys_of
-from archiver.pages import PAGE, hasher, look_up, number
+from archiver.setup.demo import lifelike
+from archiver.system.streams import cut
 from tests.host import MONDAY, ROME, Host, after, tree, unpacked
 
 IDENTITY = b"digest"

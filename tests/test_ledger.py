@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.ledger import (
+from archiver.policy.ledger import (
     KINDS,
     File,
     HoldAdded,
@@ -24,8 +24,8 @@ from archiver.ledger import (
     newest_instant,
     number_of,
 )
-from archiver.period import Period
-from archiver.policy import DAY_SECONDS, Rule, Scope
+from archiver.policy.period import Period
+from archiver.policy.rules import DAY_SECONDS, Rule, Scope
 
 texts = st.text(max_size=20)
 instants = st.integers(0, 4_000_000_000)

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import zstandard
 
-from archiver import lifelike
+from archiver.setup.demo import lifelike
 
 ROME = ZoneInfo("Europe/Rome")
 ORDINARY = dt.date(2026, 3, 5)
@@ -54,7 +54,7 @@ def test_another_argument_gives_another_log(lines: list[bytes], change: dict[str
 def test_no_process_sees_another_log(lines: list[bytes]) -> None:
     """Nothing hangs on the order of a set or on `hash`, which differ from process to process."""
     code = (
-        "import datetime, hashlib, zoneinfo; from archiver import lifelike;"
+        "import datetime, hashlib, zoneinfo; from archiver.setup.demo import lifelike;"
         "zone = zoneinfo.ZoneInfo('Europe/Rome'); date = datetime.date(2026, 3, 5);"
         "lines = lifelike.day(date, zone, seed=1, messages=2000);"
         "print(hashlib.sha256(b''.join(lines)).hexdigest())"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from archiver.errors import ArchiverError
-from archiver.lookup import Cost, Lookup
+from archiver.find.lookup import Cost, Lookup
+from archiver.find.snapshot import catalogued
 from archiver.maillog.match import Wanted
-from archiver.query import catalogued
 from archiver.stores import open_stores
 from tests.host import Host
 from tests.test_search import EVER, Searched, archived, indexed_by, scanned, some_of, wanting

@@ -19,8 +19,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver.manifest import EMPTY_SHA256, Frame, Manifest, Segment, decode, digest, encode
-from archiver.zone import day_start, local_date
+from archiver.archives.manifest import (
+    EMPTY_SHA256,
+    Frame,
+    Manifest,
+    Segment,
+    decode,
+    digest,
+    encode,
+)
+from archiver.system.zone import day_start, local_date
 
 HERE = Path(__file__).parent
 GOLDEN = (HERE / "data/manifest.json").read_bytes()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.zone import day_start
+from archiver.system.zone import day_start
 from tests.host import MONDAY, ROME, Host, after, lines
 
 SPRING, AUTUMN = date(2026, 3, 29), date(2026, 10, 25)

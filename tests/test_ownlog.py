@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver import ownlog
-from archiver.notices import FACILITIES, Log
+from archiver.config.telling import FACILITIES, Log
+from archiver.service import log as ownlog
 
 messages = st.text(st.characters(codec=None))
 
 
 def record(message: str, level: int = logging.INFO) -> logging.LogRecord:
-    return logging.LogRecord("archiver.serve", level, __file__, 1, "%s", (message,), None)
+    return logging.LogRecord("archiver.service.serve", level, __file__, 1, "%s", (message,), None)
 
 
 @pytest.fixture(autouse=True)
@@ -95,8 +95,8 @@ def test_under_systemd_lines_have_priorities(tmp_path: Path) -> None:
         "import logging, os, sys\n"
         "status = os.fstat(2)\n"
         "os.environ['JOURNAL_STREAM'] = sys.argv[1] or f'{status.st_dev}:{status.st_ino}'\n"
-        "from archiver import ownlog\n"
-        "from archiver.notices import Log\n"
+        "from archiver.service import log as ownlog\n"
+        "from archiver.config.telling import Log\n"
         "ownlog.set_up(Log())\n"
         "logging.getLogger('archiver').warning('look\\nhere')\n"
     )

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver.maillog.kinds import KINDS
-from archiver.pages import (
+from archiver.index.pages import (
     BITS,
     LONGEST_LIST,
     PAGE,
@@ -24,6 +23,7 @@ from archiver.pages import (
     number,
     save,
 )
+from archiver.maillog.kinds import KINDS
 
 IDENTITY = b"an archive's digest"
 HASHES = st.one_of(

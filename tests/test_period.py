@@ -8,7 +8,7 @@ from dateutil.relativedelta import relativedelta
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from archiver.period import Period
+from archiver.policy.period import Period
 
 P = Period.parse
 DAY = timedelta(days=1)

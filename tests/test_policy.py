@@ -14,9 +14,9 @@ from dateutil.relativedelta import relativedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from archiver.objects import Protection
-from archiver.period import Period
-from archiver.policy import (
+from archiver.archives.receipts import Protection
+from archiver.policy.period import Period
+from archiver.policy.rules import (
     KEPT,
     Archive,
     Copy,
@@ -31,7 +31,7 @@ from archiver.policy import (
     evidence_missing,
     holds_on,
 )
-from archiver.zone import day_start
+from archiver.system.zone import day_start
 
 P = Period.parse
 ROME = ZoneInfo("Europe/Rome")

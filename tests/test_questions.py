@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.known import Known, Place, Summary
-from archiver.ledger import (
+from archiver.archives.receipts import Protection, Receipt
+from archiver.policy.inventory import Known, Place, Summary
+from archiver.policy.ledger import (
     Evidence,
     HoldAdded,
     HoldReleased,
@@ -27,11 +28,10 @@ from archiver.ledger import (
     Withdrawal,
     Withdrawn,
 )
-from archiver.objects import Protection, Receipt
-from archiver.period import Period
-from archiver.policy import Policy, Rule, Scope
-from archiver.questions import QUESTIONS, Asked, Reply
-from archiver.zone import day_end, day_start
+from archiver.policy.period import Period
+from archiver.policy.questions import QUESTIONS, Asked, Reply
+from archiver.policy.rules import Policy, Rule, Scope
+from archiver.system.zone import day_end, day_start
 from tests.host import MONDAY, Host, Said, after, flip, lines
 
 ROME = ZoneInfo("Europe/Rome")

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from archiver.archives.manifest import digest
+from archiver.archives.receipts import Receipt
 from archiver.catalog import opened
-from archiver.ledger import CopiesSeen, PolicyNoted, Record, changes, decode
-from archiver.manifest import digest
-from archiver.objects import Receipt
+from archiver.policy.ledger import CopiesSeen, PolicyNoted, Record, changes, decode
 from tests.host import MONDAY, Host, after, flip, lines
 
 RULE = """

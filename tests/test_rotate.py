@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from archiver import rotate
 from archiver.errors import (
     ArchiverError,
     ConfigError,
@@ -19,8 +18,9 @@ from archiver.errors import (
     MovedAsideError,
     UnsafeLogError,
 )
-from archiver.journal import Entry
-from archiver.zone import compact
+from archiver.rotation import rotate
+from archiver.rotation.spool import Entry
+from archiver.system.zone import compact
 from tests.host import MONDAY, Host, after, lines, tree
 
 ROOT = os.geteuid() == 0

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver import cronlines, rotatorconf
-from archiver.rotators import Rotators
+from archiver.rotation.others import cron_lines as cronlines
+from archiver.rotation.others import rotator_files as rotatorconf
+from archiver.rotation.others.rotators import Rotators
 from tests.system import need
 
 LOG = Path("/var/log/maillog")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from archiver.config import parse
+from archiver.config.settings import parse
 from archiver.errors import ConfigError
-from archiver.period import Period
-from archiver.policy import KEPT, Policy, Rule, Scope
+from archiver.policy.period import Period
+from archiver.policy.rules import KEPT, Policy, Rule, Scope
 from tests.host import Host, command
 
 REPOSITORY = Path(__file__).parent.parent

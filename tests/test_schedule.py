@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.schedule import (
+from archiver.service.jobs import (
     LONGEST_PAUSE,
     Done,
     Every,
@@ -21,7 +21,7 @@ from archiver.schedule import (
     pause,
     start_of,
 )
-from archiver.zone import day_end, day_start
+from archiver.system.zone import day_end, day_start
 
 # Midnights left out (Santiago, Cairo, Havana) and repeated, half hours, both ends of the date line,
 # two changes in one Ramadan (Casablanca), and none.

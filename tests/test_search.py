@@ -8,16 +8,16 @@ from datetime import date, datetime
 
 import pytest
 
-from archiver import lifelike
-from archiver.config import load
+from archiver.config.settings import load
 from archiver.errors import ArchiverError
-from archiver.lookup import Cost
+from archiver.find.lookup import Cost
+from archiver.find.search import Context, Search
+from archiver.find.snapshot import Window, catalogued
 from archiver.maillog.kinds import KINDS
 from archiver.maillog.lines import LAST_REPEATED, keys_of
 from archiver.maillog.match import Wanted
 from archiver.maillog.record import Record, record
-from archiver.query import Window, catalogued
-from archiver.search import Context, Search
+from archiver.setup.demo import lifelike
 from archiver.stores import open_stores
 from tests.host import MONDAY, ROME, Host, after
 

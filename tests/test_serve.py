@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from archiver import lastrun
-from archiver.child import Ended
 from archiver.errors import ArchiverError, ConfigError, DiskError, NotToldError, StoreError
-from archiver.schedule import LONGEST_PAUSE, Job
-from archiver.serve import SOON, Accepted, Running, Service, start_child
+from archiver.rotation import last_run as lastrun
+from archiver.service.child import Ended
+from archiver.service.jobs import LONGEST_PAUSE, Job
+from archiver.service.serve import SOON, Accepted, Running, Service, start_child
 from tests.host import MONDAY, Host, after, lines
 
 WELL, HELD = Ended(0), Ended(11)

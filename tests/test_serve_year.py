@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from archiver import nightly
-from archiver.child import Ended
-from archiver.schedule import Job
-from archiver.serve import Accepted, Running, Service
-from archiver.zone import DAY, local_date
+from archiver.service.child import Ended
+from archiver.service.jobs import Job
+from archiver.service.serve import Accepted, Running, Service
+from archiver.system.zone import DAY, local_date
 from tests.host import Host, line
 
 ZONES = ["Europe/Rome", "America/Santiago", "Africa/Cairo", "Australia/Lord_Howe"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.services import KINDS, PROGRAM, is_ours, place, signed
+from archiver.setup.units import KINDS, PROGRAM, is_ours, place, signed
 from tests.host import Said, command
 from tests.system import need
 
@@ -157,7 +157,7 @@ def test_a_unit_is_hardly_exposed(unit: str) -> None:
             "--offline=true",
             "--threshold=25",
             "--no-pager",
-            str(TOP / "archiver/units" / unit),
+            str(TOP / "archiver/setup/shipped" / unit),
         ],
         capture_output=True,
         text=True,
@@ -169,7 +169,7 @@ def test_a_unit_is_hardly_exposed(unit: str) -> None:
 
 def test_both_units_have_one_sandbox() -> None:
     """From User= to the credentials."""
-    both = [(TOP / "archiver/units" / unit).read_text() for unit in UNITS]
+    both = [(TOP / "archiver/setup/shipped" / unit).read_text() for unit in UNITS]
     found = [
         re.findall(r"^User=.*?(?=\n\n\[Install\]|\n\Z)", t, re.DOTALL | re.MULTILINE) for t in both
     ]
@@ -192,6 +192,8 @@ def test_the_wheel_has_every_file(tmp_path: Path) -> None:
     subprocess.run([sys.executable, *words, tmp_path, here], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    wanted = {f"archiver/units/{path.name}" for path in (TOP / "archiver/units").iterdir()}
+    wanted = {
+        f"archiver/setup/shipped/{path.name}" for path in (TOP / "archiver/setup/shipped").iterdir()
+    }
     assert len(wanted) == 7
     assert wanted <= set(names)

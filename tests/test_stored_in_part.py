@@ -10,14 +10,15 @@ from unittest import mock
 
 import pytest
 
-from archiver import archive, run
+from archiver.archives.manifest import decode
+from archiver.archives.writer import Workers
 from archiver.catalog import Catalog
-from archiver.config import load
+from archiver.config.settings import load
 from archiver.errors import DiskError, IntegrityError
-from archiver.journal import Entry, Journal
 from archiver.maillog.days import DayCutter
-from archiver.manifest import decode
-from archiver.seekable import Workers
+from archiver.rotation import seal as archive
+from archiver.rotation.spool import Entry, Journal
+from archiver.stores import session as run
 from tests.host import MONDAY, Host, after, flip, lines
 
 TARGETS = ("store", "second")

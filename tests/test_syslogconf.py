@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.syslogconf import doubts, look
-from archiver.syslogconf.classic import read as read_classic
-from archiver.syslogconf.conditions import condition
-from archiver.syslogconf.reading import Reading
-from archiver.syslogconf.routes import Rules, mail_logs
-from archiver.syslogconf.rsyslog import read as read_rsyslog
-from archiver.syslogconf.selectors import selected
+from archiver.setup.syslogconf import doubts, look
+from archiver.setup.syslogconf.classic import read as read_classic
+from archiver.setup.syslogconf.conditions import condition
+from archiver.setup.syslogconf.reading import Reading
+from archiver.setup.syslogconf.routes import Rules, mail_logs
+from archiver.setup.syslogconf.rsyslog import read as read_rsyslog
+from archiver.setup.syslogconf.selectors import selected
 
 ALL = set(range(8))
 # The founding document's, as it stands there.

@@ -20,11 +20,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver import syslogd
-from archiver.config import Reopen
+from archiver.config.settings import Reopen
 from archiver.errors import ReopenError, WriterHoldsError
-from archiver.journal import Entry, Intent, Journal
-from archiver.syslogd import Finding, Holder, check, look, read_fstat, release, tell, who_writes
+from archiver.rotation import release as syslogd
+from archiver.rotation.release import (
+    Finding,
+    Holder,
+    check,
+    look,
+    read_fstat,
+    release,
+    tell,
+    who_writes,
+)
+from archiver.rotation.spool import Entry, Intent, Journal
 
 ROOT = os.geteuid() == 0
 
@@ -313,7 +322,7 @@ def test_who_could_write(entry: Entry, how: str, monkeypatch: pytest.MonkeyPatch
 LESS = """\
 import ctypes, json, os, struct, sys
 from pathlib import Path
-from archiver import syslogd
+from archiver.rotation import release as syslogd
 path, what, function = sys.argv[1:]
 if what.isdecimal():  # a capability to be dropped: capget(2), capabilities(7)
     libc, data = ctypes.CDLL(None), ctypes.create_string_buffer(24)

@@ -12,9 +12,9 @@ from botocore.utils import is_valid_uri
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.config import parse
+from archiver.config.settings import parse
+from archiver.config.targets import LocalTarget, S3Target, Target
 from archiver.errors import ConfigError
-from archiver.targets import LocalTarget, S3Target, Target
 from tests.host import command
 from tests.test_config import BUCKET, FULL, SMALLEST, TOML, WHERE, problems, with_value, without
 

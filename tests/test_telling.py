@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver import notify
+from archiver.config.telling import Notify
 from archiver.errors import ArchiverError, StoreError
-from archiver.notices import Notify
-from archiver.schedule import Job
+from archiver.service import notify
+from archiver.service.jobs import Job
 from tests.host import MONDAY, Host, Said, after, lines
 from tests.served import Served
 from tests.told import Sendmail, Web, web
@@ -123,7 +123,7 @@ def test_another_kind_of_failure_is_news(host: Host, sendmail: Sendmail) -> None
 
 def test_another_one_at_work_is_no_news(host: Host, server: Web, sendmail: Sendmail) -> None:
     everything(host, server, sendmail)
-    from archiver.durable import exclusive  # noqa: PLC0415
+    from archiver.system.files import exclusive  # noqa: PLC0415
 
     host.config.host.state_dir.mkdir()
     with exclusive(host.config.host.state_dir / "lock"):

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver import lifelike
 from archiver.maillog.born import born
 from archiver.maillog.bulk import EVERYWHERE, GROUP, Reader, finders, spelt, usual
 from archiver.maillog.facts import EMPTY_SENDER, Family, Late
@@ -26,6 +25,7 @@ from archiver.maillog.lines import continued, facts, keys_of, repeated_after, re
 from archiver.maillog.match import Wanted, keys_in
 from archiver.maillog.programs import FAMILIES, SPLOGGED, family_of
 from archiver.maillog.record import record
+from archiver.setup.demo import lifelike
 from tests.host import MONDAY, ROME
 
 ALL = frozenset(KINDS)

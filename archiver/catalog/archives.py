@@ -12,12 +12,7 @@ from itertools import chain
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from archiver.catalog.copies import Copies
-from archiver.catalog.records import Records
-from archiver.catalog.tables import DDL, REBUILD_HINT, TABLES, changing, checksum, explained
-from archiver.errors import IntegrityError
-from archiver.known import Summary
-from archiver.manifest import (
+from archiver.archives.manifest import (
     INDEX_SUFFIX,
     MANIFEST_SUFFIX,
     Head,
@@ -26,8 +21,13 @@ from archiver.manifest import (
     digest,
     place,
 )
-from archiver.objects import Receipt
-from archiver.zone import local_date
+from archiver.archives.receipts import Receipt
+from archiver.catalog.copies import Copies
+from archiver.catalog.records import Records
+from archiver.catalog.tables import DDL, REBUILD_HINT, TABLES, changing, checksum, explained
+from archiver.errors import IntegrityError
+from archiver.policy.inventory import Summary
+from archiver.system.zone import local_date
 
 NUMBERED = "sequence IN (SELECT value FROM json_each(?))"
 # Nobody is to be given what an order says shall be destroyed.

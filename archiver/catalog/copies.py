@@ -6,10 +6,10 @@ from dataclasses import astuple, replace
 from datetime import date
 from typing import Any
 
+from archiver.archives.manifest import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, source_prefix
+from archiver.archives.receipts import Receipt
 from archiver.catalog.tables import changing, checksum, explained
-from archiver.ledger import Seen
-from archiver.manifest import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, source_prefix
-from archiver.objects import Receipt
+from archiver.policy.ledger import Seen
 
 
 class Copies:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from archiver.catalog.archives import Catalog
 from archiver.catalog.tables import DDL, REBUILD_HINT, SCHEMA, explained
-from archiver.durable import remove
 from archiver.errors import IntegrityError
+from archiver.system.files import remove
 
 
 @contextmanager

@@ -4,10 +4,11 @@ import sqlite3
 import zlib
 from collections.abc import Collection
 
+from archiver.archives.manifest import INDEX_SUFFIX, MANIFEST_SUFFIX, Head, digest
 from archiver.catalog.copies import Copies
 from archiver.catalog.tables import REBUILD_HINT, checksum, explained
 from archiver.errors import IntegrityError
-from archiver.ledger import (
+from archiver.policy.ledger import (
     NAMES,
     ClockConfirmed,
     CopiesSeen,
@@ -20,7 +21,6 @@ from archiver.ledger import (
     Withdrawal,
     decode,
 )
-from archiver.manifest import INDEX_SUFFIX, MANIFEST_SUFFIX, Head, digest
 
 COPIES = NAMES[CopiesSeen]
 CONFIRMS = NAMES[ClockConfirmed]

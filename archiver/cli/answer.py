@@ -22,11 +22,11 @@ from typing import Any
 
 import click
 
-from archiver.config import Config, load, parse
+from archiver.config.settings import Config, load, parse
 from archiver.errors import ArchiverError, UsageError
 from archiver.progress import Advance
-from archiver.rotators import ROOT
-from archiver.zone import rfc3339
+from archiver.rotation.others.rotators import ROOT
+from archiver.system.zone import rfc3339
 
 SCHEMA = 1
 # What a shell reports of a program that SIGPIPE ended: `archiver fetch … | head` is no failure.
@@ -74,7 +74,7 @@ class Invocation:
         """Return the configuration, or one made of --store. host: of several in that store."""
         if self.store is None:
             return self.config()
-        from archiver.bare import config_of  # noqa: PLC0415 (`--help` needs no stores)
+        from archiver.find.address import config_of  # noqa: PLC0415 (`--help` needs no stores)
 
         config = config_of(self.store, host)
         self.host = config.host.name

@@ -3,14 +3,14 @@
 import click
 
 from archiver.catalog import opened
-from archiver.catchup import rebuild as rebuild_
 from archiver.cli.answer import Answer, Invocation, verb
-from archiver.durable import exclusive, make_directory
 from archiver.errors import UsageError, explained
-from archiver.overview import worst
-from archiver.reindex import reindex
-from archiver.run import started
+from archiver.index.rebuild import reindex
+from archiver.service.status import worst
 from archiver.stores import open_stores
+from archiver.stores.catch_up import rebuild as rebuild_
+from archiver.stores.session import started
+from archiver.system.files import exclusive, make_directory
 
 
 @click.group(short_help="Rebuild the catalog from the stores.")

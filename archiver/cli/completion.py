@@ -63,9 +63,9 @@ def targets(context: click.Context, _parameter: click.Parameter, begun: str) -> 
 
 def cases(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Cases with a hold in force, by the catalog here: no store is asked."""
-    from archiver.catchup import readable  # noqa: PLC0415 (other verbs need none of it)
-    from archiver.config import load  # noqa: PLC0415
-    from archiver.retention import known  # noqa: PLC0415
+    from archiver.config.settings import load  # noqa: PLC0415
+    from archiver.retention.gather import known  # noqa: PLC0415
+    from archiver.stores.catch_up import readable  # noqa: PLC0415 (other verbs need none of it)
 
     config = load(_file(context))
     if not config.host.catalog.exists():

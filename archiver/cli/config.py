@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 import click
 
 from archiver.cli.answer import Answer, Invocation, verb
-from archiver.durable import create_whole, make_directory
 from archiver.errors import NotFoundError, SyslogDoubtError, UsageError, explained
-from archiver.period import Period
-from archiver.syslogconf import Reading, doubts, fitted, look
+from archiver.policy.period import Period
+from archiver.setup.syslogconf import Reading, doubts, fitted, look
+from archiver.system.files import create_whole, make_directory
 
 
 @click.group(short_help="Write, check and show the configuration.")
@@ -38,7 +38,7 @@ def init(invocation: Invocation, *, plain: bool, root: Path) -> Answer:
     configuration of rsyslog or syslogd.
     """
     path = invocation.config_path
-    text = importlib.resources.files("archiver").joinpath("default.toml").read_text("utf-8")
+    text = importlib.resources.files("archiver.config").joinpath("default.toml").read_text("utf-8")
     if not root.is_dir():
         raise NotFoundError(f"{root} is no directory", hint="name the root of a system")
     reading = None if plain else look(root)

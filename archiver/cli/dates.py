@@ -4,8 +4,8 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from archiver.errors import UsageError
-from archiver.query import Window, day_window
-from archiver.zone import DAY, day_end, day_start, local_date
+from archiver.find.snapshot import Window, day_window
+from archiver.system.zone import DAY, day_end, day_start, local_date
 
 HINT = "write 2026-11-23, today, yesterday or 2026-11-01..2026-11-07"
 TIME_HINT = "write 2026-11-23, 2026-11-23T08:30 or '2026-11-23 08:30:00+01:00'"

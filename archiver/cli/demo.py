@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from archiver.cli.answer import Answer, Invocation, verb
-from archiver.demo import play
 from archiver.errors import explained
+from archiver.setup.demo.play import play
 
 
 @click.command(short_help="See it work: 30 days, a live log, a flipped byte.")

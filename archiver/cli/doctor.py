@@ -2,12 +2,12 @@
 
 import click
 
-from archiver.checks import CRITICAL, OK, WARNING, Patient
-from archiver.checks.system import service_user
 from archiver.cli.answer import Answer, Invocation, verb
-from archiver.doctor import examine, examine_as
-from archiver.doctor import nagios as nagios_
 from archiver.errors import ArchiverError, WorkKeptError
+from archiver.setup.checks import CRITICAL, OK, WARNING, Patient
+from archiver.setup.checks.system import service_user
+from archiver.setup.doctor import examine, examine_as
+from archiver.setup.doctor import nagios as nagios_
 
 
 @click.command(short_help="What would go wrong tonight, and what to do about it.")

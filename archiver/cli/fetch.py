@@ -12,17 +12,17 @@ import click
 from archiver.cli.answer import Answer, Invocation, verb
 from archiver.cli.completion import sources
 from archiver.cli.dates import days, window
-from archiver.cli.found import FORMATS, cost_said
-from archiver.cli.giving import Giver, Job
-from archiver.cli.sources import named
-from archiver.cli.wanted import wanted, wanted_options
-from archiver.config import Config, Source
+from archiver.cli.fetch_formats import FORMATS, cost_said
+from archiver.cli.fetch_options import wanted, wanted_options
+from archiver.cli.fetch_output import Giver, Job
+from archiver.cli.options import named
+from archiver.config.settings import Config, Source
+from archiver.config.toml_tables import NAME
 from archiver.errors import ArchiverError, IndexFailedError, UsageError, explained
-from archiver.overview import worst
-from archiver.query import Window, catalogued, day_window
-from archiver.search import Context, Search
-from archiver.tables import NAME
-from archiver.zone import DAY
+from archiver.find.search import Context, Search
+from archiver.find.snapshot import Window, catalogued, day_window
+from archiver.service.status import worst
+from archiver.system.zone import DAY
 
 COUNT = click.IntRange(0, 1_000_000)
 

@@ -6,20 +6,20 @@ from typing import Any
 
 import click
 
-from archiver import holding
 from archiver.cli.answer import Answer, Invocation, table, verb
 from archiver.cli.completion import cases, sources
 from archiver.cli.dates import days
-from archiver.config import Config
+from archiver.config.settings import Config
 from archiver.errors import ArchiverError, NotFoundError, UsageError
-from archiver.known import Known
-from archiver.ledger import HoldAdded, HoldReleased
-from archiver.overview import worst
-from archiver.policy import Hold, Scope
-from archiver.query import catalogued
-from archiver.retention import known
-from archiver.run import Run, started
-from archiver.zone import rfc3339
+from archiver.find.snapshot import catalogued
+from archiver.policy.inventory import Known
+from archiver.policy.ledger import HoldAdded, HoldReleased
+from archiver.policy.rules import Hold, Scope
+from archiver.retention import hold as holding
+from archiver.retention.gather import known
+from archiver.service.status import worst
+from archiver.stores.session import Run, started
+from archiver.system.zone import rfc3339
 
 
 @click.group(short_help="Keep archives for a case, whatever the retention rules say.")

@@ -2,9 +2,9 @@
 
 import click
 
-from archiver import metrics, notify
 from archiver.cli.answer import Answer, Invocation, table, verb
 from archiver.errors import UsageError
+from archiver.service import metrics, notify
 
 
 @click.group("notify", short_help="Try whether anybody would be told.")

@@ -12,16 +12,16 @@ import click
 from archiver.cli.answer import Answer, Invocation, table, verb
 from archiver.cli.completion import sources
 from archiver.cli.dates import days
-from archiver.cli.expiry import expire_, plan
+from archiver.cli.retention_expire import expire_, plan
+from archiver.config.toml_tables import DAY_SECONDS, duration_in_seconds
 from archiver.errors import ArchiverError, NotFoundError, UsageError
-from archiver.known import Known
-from archiver.ledger import Tombstone, decode
-from archiver.overview import worst
-from archiver.policy import Verdict
-from archiver.query import catalogued
-from archiver.questions import QUESTIONS, Asked, Reply
-from archiver.retention import known
-from archiver.tables import DAY_SECONDS, duration_in_seconds
+from archiver.find.snapshot import catalogued
+from archiver.policy.inventory import Known
+from archiver.policy.ledger import Tombstone, decode
+from archiver.policy.questions import QUESTIONS, Asked, Reply
+from archiver.policy.rules import Verdict
+from archiver.retention.gather import known
+from archiver.service.status import worst
 
 VERDICTS = {"keep": Verdict.KEEP, "may": Verdict.MAY, "must": Verdict.MUST}
 

@@ -4,17 +4,17 @@ from typing import Any
 
 import click
 
-from archiver.attended import Attended
+from archiver.archives.manifest import Manifest
 from archiver.cli.answer import Answer, Invocation, human_size, verb
-from archiver.cli.attending import attended
 from archiver.cli.completion import sources
-from archiver.cli.sources import named
-from archiver.expire import Certificate
-from archiver.known import Summary
-from archiver.manifest import Manifest
+from archiver.cli.options import named
+from archiver.cli.reporting import attended
 from archiver.nightly import Report, SourceReport
 from archiver.nightly import plan as plan_
 from archiver.nightly import run as run_
+from archiver.policy.inventory import Summary
+from archiver.retention.expire import Certificate
+from archiver.service.reporting import Attended
 
 
 @click.command(short_help="Rotate, archive and copy what is due.")

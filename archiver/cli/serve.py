@@ -21,14 +21,16 @@ from types import FrameType
 
 import click
 
-from archiver import attended, metrics, ownlog, sdnotify
 from archiver.cli.answer import Answer, Invocation, verb
-from archiver.config import Config
-from archiver.durable import exclusive, make_directory
+from archiver.config.settings import Config
 from archiver.errors import ArchiverError, explained, from_os_error
-from archiver.schedule import Job
-from archiver.scraped import Metrics
-from archiver.serve import Accepted, Service
+from archiver.service import log as ownlog
+from archiver.service import metrics, sdnotify
+from archiver.service import reporting as attended
+from archiver.service.jobs import Job
+from archiver.service.metrics_port import Metrics
+from archiver.service.serve import Accepted, Service
+from archiver.system.files import exclusive, make_directory
 
 log = logging.getLogger("archiver.serve")
 TICK = 5.0

@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from archiver.cli.answer import Answer, Invocation, verb
-from archiver.durable import fsync_directory, make_directory, remove, write_whole
 from archiver.errors import UsageError, explained
-from archiver.services import KINDS, Kind, Shipped, is_ours, place
+from archiver.setup.units import KINDS, Kind, Shipped, is_ours, place
+from archiver.system.files import fsync_directory, make_directory, remove, write_whole
 
 # Of the service ProtectHome= hides them; pipx installs there unless told otherwise.
 HOMES = ("/root", "/home", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 (not used, refused)

@@ -4,15 +4,15 @@ from typing import Any
 
 import click
 
-from archiver import probed
 from archiver.cli.answer import Answer, Invocation, table, verb
 from archiver.cli.completion import targets
-from archiver.durable import exclusive, make_directory
 from archiver.errors import ArchiverError, UsageError, explained
-from archiver.overview import worst
-from archiver.probed import Report
-from archiver.stores.probing import probe as probe_
-from archiver.zone import rfc3339
+from archiver.service.status import worst
+from archiver.stores import probe_report as probed
+from archiver.stores.probe import probe as probe_
+from archiver.stores.probe_report import Report
+from archiver.system.files import exclusive, make_directory
+from archiver.system.zone import rfc3339
 
 
 @click.group(short_help="Check what a store really enforces.")

@@ -4,18 +4,18 @@ from collections.abc import Callable
 
 import click
 
-from archiver.attended import Attended
 from archiver.cli.answer import Answer, Invocation, verb
-from archiver.cli.attending import attended
 from archiver.cli.completion import sources, targets
-from archiver.cli.sources import named
-from archiver.config import Source
+from archiver.cli.options import named
+from archiver.cli.reporting import attended
+from archiver.config.settings import Source
+from archiver.config.toml_tables import share
 from archiver.errors import UsageError
-from archiver.overview import worst
-from archiver.recording import Ledger
-from archiver.run import started
-from archiver.sync import Sync
-from archiver.tables import share
+from archiver.service.reporting import Attended
+from archiver.service.status import worst
+from archiver.stores.ledger_writer import Ledger
+from archiver.stores.session import started
+from archiver.stores.sync import Sync
 
 
 @click.command(short_help="Bring every store what it lacks, and lock what is to be locked.")

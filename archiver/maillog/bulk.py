@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 
-from archiver.frames import cut
 from archiver.maillog.facts import EDGES, EMPTY_SENDER, Family, Pass, normal_ip, passes
 from archiver.maillog.lines import CONTINUES, NEAR, continued, keys_of, lines_with, repeated_across
 from archiver.maillog.programs import SPLOGGED, family_of
 from archiver.maillog.record import BSD_STAMP, ISO_STAMP, LONGEST, PRIORITY, RFC5424, SYSLOG, record
+from archiver.system.streams import cut
 
 # What stands in any line, whoever wrote it: a search for text may rely on it too.
 EVERYWHERE = passes(

@@ -26,7 +26,7 @@ from itertools import islice, pairwise
 from operator import itemgetter
 from zoneinfo import ZoneInfo
 
-from archiver.frames import cut
+from archiver.system.streams import cut
 
 MONTHS = {
     name: number

@@ -16,7 +16,7 @@ from itertools import chain, islice, pairwise, repeat
 from typing import NamedTuple
 
 from archiver.maillog.clock import Clock, Span, State
-from archiver.zone import local_date
+from archiver.system.zone import local_date
 
 MIDNIGHT_GRACE = 3600
 # How many lines are asked whether the one before them is right about its day.

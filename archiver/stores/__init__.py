@@ -1,9 +1,9 @@
 """Stores: where archives are kept. `contract` says what they promise."""
 
-from archiver.config import Storage
+from archiver.config.settings import Storage
+from archiver.config.targets import LocalTarget, Target
 from archiver.stores.contract import ReadableStore, Store
 from archiver.stores.local import LocalStore
-from archiver.targets import LocalTarget, Target
 
 __all__ = ["ReadableStore", "Store", "open_store", "open_stores"]
 
@@ -13,7 +13,7 @@ def open_store(target: Target) -> Store:
     if isinstance(target, LocalTarget):
         return LocalStore(target.name, target.path, target.keep)
     # boto3 takes ten times as long to import as all the rest.
-    from archiver.stores.s3 import S3Store  # noqa: PLC0415
+    from archiver.stores.s3.store import S3Store  # noqa: PLC0415
 
     return S3Store(target)
 

@@ -19,9 +19,9 @@ from datetime import date
 from pathlib import Path
 from typing import Protocol
 
-from archiver.manifest import ARCHIVE_SUFFIX, INDEX_SUFFIXES
-from archiver.objects import UNPROTECTED, Destroyed, Protection, Stored
-from archiver.period import Period
+from archiver.archives.manifest import ARCHIVE_SUFFIX, INDEX_SUFFIXES
+from archiver.archives.receipts import UNPROTECTED, Destroyed, Protection, Stored
+from archiver.policy.period import Period
 
 
 class ReadableStore(Protocol):

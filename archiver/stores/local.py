@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 
-from archiver.durable import fsync_directory, make_directory, remove
+from archiver.archives.manifest import INDEX_SUFFIXES
+from archiver.archives.receipts import UNPROTECTED, Destroyed, Protection, Stored
 from archiver.errors import (
     FULL,
     IntegrityError,
@@ -25,10 +26,9 @@ from archiver.errors import (
     StoreError,
     StoreRefusedError,
 )
-from archiver.manifest import INDEX_SUFFIXES
-from archiver.objects import UNPROTECTED, Destroyed, Protection, Stored
-from archiver.period import Period
+from archiver.policy.period import Period
 from archiver.stores.contract import demand_destructible
+from archiver.system.files import fsync_directory, make_directory, remove
 
 PARTIAL = ".partial"
 CHUNK = 2**20

@@ -55,7 +55,7 @@ def load_everything() -> None:
     for name in LATE:
         importlib.import_module(name)
     # As in sandbox.PLAIN.
-    importlib.import_module("archiver.takeover").__dict__["QUIET"] = 0
+    importlib.import_module("archiver.rotation.others.takeover").__dict__["QUIET"] = 0
     for module in pkgutil.walk_packages(archiver.__path__, "archiver."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)

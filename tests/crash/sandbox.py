@@ -28,7 +28,8 @@ REPOSITORY = Path(__file__).parents[2]
 PLAIN = [
     sys.executable,
     "-c",
-    "from archiver import takeover; takeover.QUIET = 0; from archiver.cli.main import main; main()",
+    "from archiver.rotation.others import takeover; takeover.QUIET = 0; "
+    "from archiver.cli.main import main; main()",
 ]
 LIMIT = 60
 LOG_MODE = 0o640

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.syslogconf import look
+from archiver.setup.syslogconf import look
 from tests.live.host import Host
 from tests.system import need
 

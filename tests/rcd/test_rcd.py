@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from archiver import lastrun
-from archiver.zone import rfc3339
+from archiver.rotation import last_run as lastrun
+from archiver.system.zone import rfc3339
 from tests.host import ARCHIVER, MONDAY, Host, lines
 from tests.live.syslogds import eventually
 from tests.system import need

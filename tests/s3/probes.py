@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from archiver.probed import Check, Report
-from archiver.targets import S3Target
+from archiver.config.targets import S3Target
+from archiver.stores.probe_report import Check, Report
 from tests.host import MONDAY, Host, lines
 from tests.s3.loopback import HERE
 from tests.s3.weed import connect

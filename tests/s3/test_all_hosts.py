@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.config import load
-from archiver.hosts import LATEST, Hosts
-from archiver.objects import Stored
+from archiver.archives.receipts import Stored
+from archiver.config.settings import load
+from archiver.service.hosts import LATEST, Hosts
 from tests.host import MONDAY, Host, after, command, lines
 from tests.s3.faults import Faults, Rule, faults, reset
 from tests.s3.host import Bucket, FarHost

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.manifest import Manifest
+from archiver.archives.manifest import Manifest
 from tests.host import MONDAY, Host, Said, after, flip, lines
 from tests.s3.faults import INTERNAL_ERROR, Faults, Rule, faults, other_bytes
 from tests.s3.host import PREFIX, Bucket, FarHost, assert_once

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from archiver import probed
 from archiver.errors import StoreError, StoreRefusedError
-from archiver.stores import s3_probing
-from archiver.stores.probing import probe
-from archiver.stores.s3_client import connect
-from archiver.stores.s3_trial import Trial
+from archiver.stores import probe_report as probed
+from archiver.stores.probe import probe
+from archiver.stores.s3 import probing as s3_probing
+from archiver.stores.s3.client import connect
+from archiver.stores.s3.trial import Trial
 from tests.s3.exchange import Exchange
 from tests.s3.faults import (
     ACCESS_DENIED,

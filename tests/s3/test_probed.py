@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from archiver import probed
 from archiver.errors import StoreError, StoreRefusedError
-from archiver.probed import Report
-from archiver.stores.probing import probe
+from archiver.stores import probe_report as probed
+from archiver.stores.probe import probe
+from archiver.stores.probe_report import Report
 from tests.host import MONDAY, Host, after
 from tests.s3.faults import INTERNAL_ERROR, Faults, Rule, faults
 from tests.s3.probes import (

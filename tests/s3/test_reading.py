@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from archiver.lifelike import day
-from archiver.manifest import ARCHIVE_SUFFIX
+from archiver.archives.manifest import ARCHIVE_SUFFIX
+from archiver.setup.demo.lifelike import day
 from tests.host import MONDAY, ROME, Host, Said, after, command
 from tests.s3.faults import Faults, faults
 from tests.s3.host import Bucket, FarHost

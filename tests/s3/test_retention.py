@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from archiver.config import load
-from archiver.ledger import Tombstone, decode
+from archiver.config.settings import load
+from archiver.policy.ledger import Tombstone, decode
 from tests.host import MONDAY, Host, after, command, lines
 from tests.s3.faults import Rule, faults, reset
 from tests.s3.host import PREFIX, Bucket, FarHost

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from archiver.archives.receipts import UNPROTECTED, Protection
+from archiver.config.targets import S3Target
 from archiver.errors import ArchiverError
-from archiver.objects import UNPROTECTED, Protection
-from archiver.stores.s3 import S3Store
-from archiver.targets import S3Target
+from archiver.stores.s3.store import S3Store
 from tests.s3.exchange import Answer, Exchange
 from tests.s3.faults import Action, Faults
 from tests.s3.weed import Weed

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from archiver.stores import s3, s3_reading
-from archiver.stores.s3 import S3Store
+from archiver.stores.s3 import reading as s3_reading
+from archiver.stores.s3 import store as s3
+from archiver.stores.s3.store import S3Store
 from tests.s3.conftest import full_weed, moto_server, tls_weed, weed_server
 from tests.stores.bucket import Bucket, Server, target
 

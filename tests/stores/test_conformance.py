@@ -22,11 +22,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archiver.archives.manifest import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, date_prefix, source_prefix
+from archiver.config.targets import LocalTarget, Target
 from archiver.errors import IntegrityError, NotFoundError, SpoolDamagedError, StoreError
-from archiver.manifest import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, date_prefix, source_prefix
 from archiver.stores import Store, open_store
-from archiver.stores.s3 import S3Store
-from archiver.targets import LocalTarget, Target
+from archiver.stores.s3.store import S3Store
 from tests.conftest import MEMORY
 from tests.s3.weed import Weed
 from tests.stores.bucket import made, target

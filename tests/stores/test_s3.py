@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from archiver.archives.receipts import UNPROTECTED, Protection
+from archiver.config.targets import S3Target
 from archiver.errors import (
     ColdError,
     IntegrityError,
@@ -16,10 +18,8 @@ from archiver.errors import (
     StoreError,
     StoreRefusedError,
 )
-from archiver.objects import UNPROTECTED, Protection
-from archiver.stores import s3
-from archiver.stores.s3 import S3Store
-from archiver.targets import S3Target
+from archiver.stores.s3 import store as s3
+from archiver.stores.s3.store import S3Store
 from tests.s3.exchange import Exchange
 from tests.s3.faults import ACCESS_DENIED, NOT_IMPLEMENTED, Rule, faults
 from tests.s3.weed import Weed

@@ -9,11 +9,8 @@ from typing import Any
 
 import pytest
 
-from archiver.errors import (
-    StoreError,
-    StoreRefusedError,
-)
-from archiver.objects import UNPROTECTED
+from archiver.archives.receipts import UNPROTECTED
+from archiver.errors import StoreError, StoreRefusedError
 from tests.s3.faults import Rule, empty_200, faults
 from tests.s3.weed import Weed
 from tests.stores.bucket import KEY, Opening, made

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from archiver.archives.receipts import Protection
 from archiver.errors import ArchiverError, LockedError, StoreError, StoreRefusedError
-from archiver.objects import Protection
 from tests.s3.exchange import Exchange
 from tests.s3.faults import Rule, answer, faults, reset
 from tests.s3.weed import Weed

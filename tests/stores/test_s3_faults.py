@@ -8,12 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from archiver.errors import (
-    NoSpaceError,
-    StoreError,
-    StoreRefusedError,
-)
-from archiver.stores.s3 import S3Store
+from archiver.errors import NoSpaceError, StoreError, StoreRefusedError
+from archiver.stores.s3.store import S3Store
 from tests.s3.faults import (
     ACCESS_DENIED,
     EXPIRED_TOKEN,

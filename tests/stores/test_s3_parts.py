@@ -12,12 +12,10 @@ from typing import Any
 
 import pytest
 
-from archiver.errors import (
-    SpoolDamagedError,
-    StoreError,
-)
-from archiver.objects import Protection
-from archiver.stores import s3_sealed, s3_upload
+from archiver.archives.receipts import Protection
+from archiver.errors import SpoolDamagedError, StoreError
+from archiver.stores.s3 import checked_file as s3_sealed
+from archiver.stores.s3 import upload as s3_upload
 from tests.s3.exchange import Exchange
 from tests.s3.faults import Rule, answer, faults
 from tests.s3.weed import Weed

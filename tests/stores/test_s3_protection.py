@@ -7,13 +7,10 @@ from typing import Any
 
 import pytest
 
-from archiver.errors import (
-    NotFoundError,
-    StoreRefusedError,
-)
-from archiver.objects import UNPROTECTED, Protection
-from archiver.stores.s3 import S3Store
-from archiver.targets import S3Target
+from archiver.archives.receipts import UNPROTECTED, Protection
+from archiver.config.targets import S3Target
+from archiver.errors import NotFoundError, StoreRefusedError
+from archiver.stores.s3.store import S3Store
 from tests.s3.faults import Rule, faults
 from tests.s3.weed import Weed
 from tests.stores.bucket import (

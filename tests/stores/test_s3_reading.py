@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from archiver.errors import (
-    IntegrityError,
-    StoreError,
-)
-from archiver.stores.s3 import S3Store
+from archiver.errors import IntegrityError, StoreError
+from archiver.stores.s3.store import S3Store
 from tests.s3.exchange import Exchange
 from tests.s3.faults import Action, Rule, cut, empty_200, faults
 from tests.s3.weed import Weed

@@ -10,14 +10,9 @@ from typing import Any
 
 import pytest
 
-from archiver.errors import (
-    IntegrityError,
-    NotFoundError,
-    StoreError,
-    StoreRefusedError,
-)
-from archiver.objects import Protection
-from archiver.stores.s3 import S3Store
+from archiver.archives.receipts import Protection
+from archiver.errors import IntegrityError, NotFoundError, StoreError, StoreRefusedError
+from archiver.stores.s3.store import S3Store
 from tests.s3.faults import (
     Rule,
     faults,

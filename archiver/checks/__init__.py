@@ -1,5 +1,0 @@
-"""What `doctor` looks at: one function for each question, in modules by what they are about."""
-
-from archiver.checks.found import CRITICAL, OK, WARNING, Finding, Patient
-
-__all__ = ["CRITICAL", "OK", "WARNING", "Finding", "Patient"]

@@ -1,0 +1,223 @@
+"""Make an archive's index, frame by frame, while the archive is written.
+
+    frame → its keys → their hashes, sorted      by two processes, for a large log
+    the hashes of all frames → entries           likewise, when the last frame is through
+    all entries → pages
+
+Memory: a few frames, and a part of the hashes; all of them wait in a file without a name, and so
+do the entries.
+"""
+
+import os
+import pickle
+import sys
+import tempfile
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import zstandard
+
+from archiver.errors import ArchiverError, IndexFailedError
+from archiver.index.pages import PLACE_BITS, Entries, entries_of, hasher, save
+from archiver.maillog.bulk import Reader
+from archiver.maillog.lines import NEAR
+from archiver.system.workers import Crew
+
+# So many hashes are sorted at once.
+AT_ONCE = 2**17
+IN_MEMORY = 2**25
+# The keys of smaller logs are read by the run itself: to start processes would take longer.
+WORTH_PROCESSES = 2**24
+PROCESSES = 2
+# How many frames the readers may lag behind.
+AHEAD = 4
+# How many seconds a frame's keys may take: a tenth of one is usual. The archiving is not kept.
+PATIENCE = 120
+
+
+class Hashes:
+    """Reads hashes out of frames. Knows nothing of other frames than what it is given."""
+
+    def __init__(self, host: str, kinds: Collection[str]) -> None:
+        self._hashes_of = hasher(host)
+        self._reader = Reader(frozenset(kinds))
+
+    def hashes(self, before: bytes, frame: bytes, after: bytes, packed: bool = False) -> bytes:
+        """Return the hashes of a frame's keys, 8 bytes each, sorted. packed: it is compressed."""
+        if packed:
+            frame = zstandard.ZstdDecompressor().decompress(frame)
+        keys = self._reader.keys(frame, before=before, after=after)
+        return b"".join(sorted(self._hashes_of(keys)))
+
+    def entries(self, hashes: list[bytes]) -> Entries:
+        """Return the entries that these hashes make, which each frame has some of."""
+        low = 2**PLACE_BITS - 1
+        postings: list[int] = []
+        for frame, some in enumerate(hashes):
+            postings += [hashed & ~low | frame for hashed in _numbers(some)]
+        postings.sort()
+        return entries_of(postings, len(hashes))
+
+
+class Indexing:
+    """Makes one index after the other. size: of the whole log in bytes, if that is known.
+
+    directory: for what does not fit into memory. problems: gets why there is no index, if so:
+    no mistake in here may stop the archiving.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        kinds: Collection[str],
+        directory: Path,
+        size: int,
+        problems: list[ArchiverError],
+    ) -> None:
+        self._kinds = frozenset(kinds)
+        self._directory = directory
+        self._problems = problems
+        self._crew = Crew(PROCESSES if size >= WORTH_PROCESSES else 0, Hashes, host, sorted(kinds))
+        self._begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._crew.__exit__()
+        self._drop_hashes()
+
+    def _begin(self) -> None:
+        self._before, self._frame, self._stored = b"", b"", b""
+        self._ahead: deque[Future[bytes]] = deque()
+        self._broken: Exception | None = None
+        self._hashes = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(self._directory))  # noqa: SIM115
+        # Per frame, where in the file the hashes with each first byte begin.
+        self._bounds: list[array[int]] = []
+
+    def add(self, frame: bytes, stored: bytes = b"") -> None:
+        """Take the next frame of the archive. stored: the same, compressed, if it is at hand."""
+        if self._frame:
+            # Of a line longer than a frame, each piece is a line to whoever looks for something.
+            self._read(frame[:NEAR] if self._frame.endswith(b"\n") else b"")
+        self._frame, self._stored = frame, stored
+
+    def finish(self, path: Path, identity: bytes) -> None:
+        """Write the index of the frames so far, durably. identity: the archive's digest."""
+        if self._frame:
+            self._read(b"")
+        self._collect(0)
+        try:
+            if not self._broken:
+                self._write(path, identity)
+        except Exception as error:  # noqa: BLE001 (likewise)
+            self._broken = error
+        if self._broken:
+            path.unlink(missing_ok=True)
+            self._problems.append(
+                IndexFailedError(
+                    f"the index could not be made: {self._broken}",
+                    hint="the archive is complete without it; `archiver catalog rebuild --index`",
+                )
+            )
+        self._drop_hashes()
+        self._begin()
+
+    def _read(self, after: bytes) -> None:
+        # Sent elsewhere, it costs less if it is small.
+        frame = self._stored if self._crew.is_elsewhere and self._stored else self._frame
+        packed = frame is not self._frame
+        if not self._broken:
+            try:
+                asked = self._crew.ask("hashes", self._before, frame, after, packed)
+                self._ahead.append(asked)
+            except Exception as error:  # noqa: BLE001 (whatever it is, the archive goes on)
+                self._give_up(error)
+        self._before = self._frame[-NEAR:] if self._frame.endswith(b"\n") else b""
+        self._frame = b""
+        self._collect(AHEAD)
+
+    def _collect(self, ahead: int) -> None:
+        """Put the frames' hashes away, in order, until no more than so many are still awaited."""
+        while len(self._ahead) > ahead:
+            try:
+                self._keep(self._ahead.popleft().result(PATIENCE))
+            except TimeoutError:
+                self._give_up(TimeoutError(f"a frame took more than {PATIENCE} s"))
+            except Exception as error:  # noqa: BLE001 (likewise)
+                self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """There will be no index of this archive; what it took of the disk is given back."""
+        self._broken = self._broken or error
+        self._ahead.clear()
+        self._drop_hashes()
+
+    def _drop_hashes(self) -> None:
+        with suppress(OSError):  # what was not written yet cannot be, on a full disk
+            self._hashes.close()
+
+    def _keep(self, hashes: bytes) -> None:
+        ordered = _numbers(hashes)
+        begin = self._hashes.tell() // 8
+        bounds = [begin + bisect_left(ordered, first << 56) for first in range(256)]
+        self._bounds.append(array("Q", [*bounds, begin + len(ordered)]))
+        self._hashes.write(hashes)
+
+    def _write(self, path: Path, identity: bytes) -> None:
+        with tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(self._directory)) as kept:
+            for some in self._entries():
+                pickle.dump(some, kept, pickle.HIGHEST_PROTOCOL)
+            size = kept.tell()
+
+            def parts() -> Iterator[Entries]:
+                kept.seek(0)
+                while kept.tell() < size:
+                    yield pickle.load(kept)  # noqa: S301 (nobody else can write there)
+
+            with open(path, "wb") as file:
+                save(file, parts, kinds=self._kinds, identity=identity)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def _entries(self) -> Iterator[Entries]:
+        """Yield all entries, in order, in parts of a bearable size."""
+        ahead: deque[Future[Entries]] = deque()
+        for part in self._parts():
+            ahead.append(self._crew.ask("entries", part))
+            if len(ahead) > PROCESSES:
+                yield ahead.popleft().result(PATIENCE)
+        for asked in ahead:
+            yield asked.result(PATIENCE)
+
+    def _parts(self) -> Iterator[list[bytes]]:
+        """Yield the hashes of each frame, those with the lowest first bytes first."""
+        first = 0
+        while first < 256:
+            last, count = first, 0
+            while last < 256 and (not count or count + self._count(last) <= AT_ONCE):
+                count += self._count(last)
+                last += 1
+            yield [self._read_back(bounds[first], bounds[last]) for bounds in self._bounds]
+            first = last
+
+    def _count(self, first: int) -> int:
+        return sum(bounds[first + 1] - bounds[first] for bounds in self._bounds)
+
+    def _read_back(self, begin: int, end: int) -> bytes:
+        self._hashes.seek(begin * 8)
+        return self._hashes.read((end - begin) * 8)
+
+
+def _numbers(hashes: bytes) -> "array[int]":
+    """The hashes as numbers; as bytes they stand in the order of these."""
+    numbers = array("Q", hashes)
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers

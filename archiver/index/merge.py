@@ -1,0 +1,318 @@
+"""Runs: indexes over many archives, so that a key of no known date is found in a few reads.
+
+A run tells in which of 4, 16, 64, 256 or 1024 consecutive archives a key stands. It is as
+immutable as they are, and named by their numbers in the chain, which also say which runs there
+are: nothing has to be listed, and no list of them kept.
+
+    head of the chain 91:   [1-64] [65-80] [81-84] [85-88]  and the indexes of 89, 90, 91
+
+A larger run is merged from four smaller ones, which are then removed. Where an archive has
+expired, no run covers it: the four parts of what would are there instead, and so on down.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver.archives.manifest import RUN_SUFFIX, source_prefix
+from archiver.catalog import Catalog
+from archiver.errors import ArchiverError, IndexFailedError
+from archiver.index.pages import (
+    BITS,
+    PAGE,
+    PLACE_BITS,
+    DamagedIndexError,
+    check,
+    entries,
+    entries_of,
+    save,
+)
+from archiver.stores import Store
+from archiver.stores.copy import put_index
+from archiver.system.files import emptied
+
+FAN = 4
+SIZES = tuple(FAN**power for power in range(5, 0, -1))
+LARGEST = SIZES[0]
+AT_ONCE = 2**19
+END = 1 << (BITS + PLACE_BITS)
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """The archives with the numbers first <= n <= last, in the chain of their source."""
+
+    first: int
+    last: int
+
+    @property
+    def size(self) -> int:
+        return self.last - self.first + 1
+
+    @property
+    def parts(self) -> "list[Span]":
+        """What it is merged from: four runs, or four archives."""
+        size = self.size // FAN
+        firsts = range(self.first, self.last + 1, size)
+        return [Span(first, first + size - 1) for first in firsts]
+
+
+def spans(head: int, expired: Collection[int] = ()) -> list[Span]:
+    """Return the runs there are to be when the chain has come to that number, oldest first.
+
+    expired: the numbers of archives that none of them may cover.
+    """
+    found: list[Span] = []
+    at, numbers = 0, sorted(expired)
+    for size in SIZES:
+        while at + size <= head:
+            found += _unbroken(Span(at + 1, at + size), numbers)
+            at += size
+    return found
+
+
+def _unbroken(span: Span, numbers: Sequence[int]) -> Iterator[Span]:
+    """Yield a span, or the largest parts of it that have none of these numbers."""
+    covered = bisect_right(numbers, span.last) - bisect_left(numbers, span.first)
+    if not covered:
+        yield span
+    elif span.size > FAN and covered < span.size:
+        for part in span.parts:
+            yield from _unbroken(part, numbers)
+
+
+def covering(number: int) -> list[Span]:
+    """Return all the runs that could cover an archive, by its number in the chain."""
+    befores = [(number - 1) // size * size for size in SIZES]
+    return [Span(at + 1, at + size) for at, size in zip(befores, SIZES, strict=True)]
+
+
+def key_of(host: str, source: str, span: Span) -> str:
+    """Return the key of a run on a store."""
+    name = f"{source}-{span.first:06d}-{span.last:06d}{RUN_SUFFIX}"
+    return f"{source_prefix(host, source)}runs/{name}"
+
+
+def identity_of(catalog: Catalog, source: str, span: Span) -> bytes | None:
+    """Return what the pages of a run are sealed with: its key, and the digest of its last manifest,
+    which all before it are chained to. None: there is not one chain, but a fork or a gap.
+    """
+    if not catalog.is_one_chain(source, span.first, span.last):
+        return None
+    digest = catalog.digest_of(catalog.keys_of(source, span.last)[0])
+    return f"{key_of(catalog.host, source, span)} {digest}".encode()
+
+
+def merge(
+    catalog: Catalog,
+    stores: Sequence[Store],
+    source: str,
+    directory: Path,
+    problems: list[ArchiverError],
+) -> None:
+    """Make the runs of a source that are missing, and remove those that larger ones replace.
+
+    directory: to work in; it is emptied. problems: gets why a run could not be made. Archives
+    without an index are in no run; they are looked through by themselves.
+    """
+    for span in spans(catalog.head(source).sequence, catalog.expired_numbers(source)):
+        key = key_of(catalog.host, source, span)
+        identity = identity_of(catalog, source, span)
+        if identity is None or catalog.unindexed(source, span.first, span.last):
+            continue
+        missing = [each for each in stores if not _is_there(catalog, each, key, identity)]
+        if missing:
+            try:
+                with emptied(directory):
+                    path = _Merger(catalog, stores, source, directory).made(span)
+                    for store in missing:
+                        bring(catalog, store, key, path)
+            except (ArchiverError, DamagedIndexError, OSError) as error:
+                problems.append(_failed(key, error))
+                continue
+        for part in span.parts:
+            try:
+                drop(catalog, stores, source, part)
+            except ArchiverError as error:
+                problems.append(IndexFailedError(f"{error.message}: it stays", hint=error.hint))
+
+
+def _is_there(catalog: Catalog, store: Store, key: str, identity: bytes) -> bool:
+    """Whether a store has the run, of these archives: others may have had their numbers once."""
+    pages = catalog.copies.index_pages(key).get(store.name)
+    if not pages:
+        return False
+    try:
+        check(b"".join(store.stream(key, 0, PAGE)), 0, pages, identity)
+    except (ArchiverError, DamagedIndexError):
+        return False
+    return True
+
+
+def bring(catalog: Catalog, store: Store, key: str, path: Path) -> None:
+    """Bring an index to a store, in place of another one if need be, and catalogue it."""
+    pages = put_index(store, key, path)
+    with catalog.changing():
+        catalog.copies.note_index(key, store.name, pages)
+
+
+def drop(catalog: Catalog, stores: Sequence[Store], source: str, span: Span) -> None:
+    """Remove a run, if there is one of that span: a larger one replaces it, or it is made anew."""
+    key = key_of(catalog.host, source, span)
+    for store in stores:
+        if store.name in catalog.copies.index_pages(key):
+            store.remove(key)
+            with catalog.changing():
+                catalog.copies.forget_index(key, store.name)
+
+
+def forget(catalog: Catalog, stores: Sequence[Store], source: str, number: int) -> None:
+    """Destroy every run that covers an archive, by its number in the chain, in all these stores;
+    also one that a larger one has replaced, of which a bucket may keep versions.
+    """
+    for span in covering(number):
+        key = key_of(catalog.host, source, span)
+        for store in stores:
+            store.destroy(key)
+            with catalog.changing():
+                catalog.copies.forget_index(key, store.name)
+
+
+def _failed(key: str, error: Exception) -> IndexFailedError:
+    return IndexFailedError(
+        f"{key} was not made: {error}",
+        hint="searches without a date are slower until then; `archiver catalog rebuild --index`",
+    )
+
+
+class _Merger:
+    """Makes a run from what the stores hold, in a directory of its own."""
+
+    def __init__(
+        self, catalog: Catalog, stores: Sequence[Store], source: str, directory: Path
+    ) -> None:
+        self.catalog = catalog
+        self.stores = stores
+        self.source = source
+        self.directory = directory
+
+    def made(self, span: Span) -> Path:
+        """Return the run of a span, whose parts are brought here, or made here."""
+        parts = [
+            part
+            for number, each in enumerate(span.parts)
+            for part in self._part(each, each.first - span.first, number)
+        ]
+        kinds = (
+            frozenset[str].intersection(*(part.kinds for part in parts)) if parts else frozenset()
+        )
+        size = span.size
+        identity = self._identity(span)
+        at_once = max(1, sum(part.pages for part in parts) * PAGE // 4 // AT_ONCE)
+        path = self.directory / f"{span.first}-{span.last}{RUN_SUFFIX}"
+        with open(path, "wb") as file:
+            save(
+                file,
+                lambda: (entries_of(part, size) for part in _postings(parts, at_once)),
+                kinds=kinds,
+                identity=identity,
+            )
+        return path
+
+    def _part(self, span: Span, offset: int, number: int) -> "Iterator[_Part]":
+        if span.first < span.last:
+            yield self._run(span, offset)
+            return
+        for each in self.catalog.numbered(self.source, [span.first]):
+            if not each.manifest.is_empty_day:
+                key = each.manifest.index_key
+                path = self._brought(key, f"{number}-{Path(key).name}")
+                if path is None:
+                    raise IndexFailedError(f"{key} is in no store", hint="rebuild it")
+                yield _Part(path, bytes.fromhex(each.manifest.sha256), offset, 1)
+
+    def _run(self, span: Span, offset: int) -> "_Part":
+        """A smaller run: as a store has it, if it is of these archives; or made here."""
+        path = self._brought(
+            key_of(self.catalog.host, self.source, span), f"{span.first}-{span.last}"
+        )
+        size = span.size
+        if path:
+            part = _Part(path, self._identity(span), offset, size)
+            with suppress(DamagedIndexError):
+                part.kinds  # noqa: B018 (a look at its first page)
+                return part
+        return _Part(self.made(span), self._identity(span), offset, size)
+
+    def _identity(self, span: Span) -> bytes:
+        identity = identity_of(self.catalog, self.source, span)
+        if identity is None:
+            raise IndexFailedError(
+                f"the chain of {self.source} forks or has a gap", hint="rebuild it"
+            )
+        return identity
+
+    def _brought(self, key: str, name: str) -> Path | None:
+        """Bring an index here from the first store that has it."""
+        there = self.catalog.copies.index_pages(key)
+        for store in self.stores:
+            if store.name in there:
+                path = self.directory / name
+                with open(path, "wb") as file:
+                    file.writelines(store.stream(key))
+                return path
+        return None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """An index in a file: of one archive (size 1), or a run of so many. offset: of the first."""
+
+    path: Path
+    identity: bytes
+    offset: int
+    size: int
+
+    @property
+    def pages(self) -> int:
+        return self.path.stat().st_size // PAGE
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        with open(self.path, "rb") as file:
+            return check(file.read(PAGE), 0, self.pages, self.identity)[0]
+
+    def postings(self) -> Iterator[int]:
+        """Yield `hash << 24 | number of the archive`, sorted by the hashes."""
+        pages, last = self.pages, -1
+        with open(self.path, "rb") as file:
+            for at in range(pages):
+                page = file.read(PAGE)
+                check(page, at, pages, self.identity)
+                for hashed, places in entries(page):
+                    if hashed <= last:
+                        raise DamagedIndexError(f"{self.path.name}: the hashes are in disorder")
+                    last = hashed
+                    if self.size == 1:
+                        yield hashed << PLACE_BITS | self.offset
+                    else:
+                        for place in range(self.size) if places is None else places:
+                            yield hashed << PLACE_BITS | self.offset + place
+
+
+def _postings(parts: Sequence[_Part], at_once: int) -> Iterator[list[int]]:
+    """Yield what all parts hold, sorted, in about so many pieces; no hash stands in two."""
+    ahead = [part.postings() for part in parts]
+    kept = [next(postings, END) for postings in ahead]
+    for piece in range(1, at_once + 1):
+        end = (piece << BITS) // at_once << PLACE_BITS
+        found: list[int] = []
+        for number, postings in enumerate(ahead):
+            posting = kept[number]
+            while posting < end:
+                found.append(posting)
+                posting = next(postings, END)
+            kept[number] = posting
+        yield sorted(found)

@@ -1,0 +1,185 @@
+"""Questions about copies: where they are, how they are protected, and when they were last seen."""
+
+from collections.abc import Iterator
+from datetime import date
+
+from archiver.archives.receipts import UNPROTECTED, Protection, Receipt
+from archiver.policy.inventory import Known, Place, Summary
+from archiver.policy.questions.reply import Asked, Reply, archives, count, rows_of
+from archiver.policy.rules import DAY_SECONDS, Rule, holds_on
+from archiver.system.zone import local_date, rfc3339
+
+EPOCH = date(1970, 1, 1)
+# Between what was asked for and what a server wrote down.
+SLACK = 60
+
+
+def _each(known: Known, asked: Asked) -> Iterator[tuple[Summary, Place, Receipt | None]]:
+    """Every archive with every copy of it."""
+    places = {place.name: place for place in known.places}
+    for each in archives(known, asked):
+        for target in each.copies:
+            if target in places:
+                yield each, places[target], known.receipt(each, target)
+
+
+def locks(known: Known, asked: Asked) -> Reply:
+    """Tell where a lock or a hold is not what configuration, rules and cases ask for."""
+    rows, right = [], 0
+    for each, place, receipt in _each(known, asked):
+        if place.lock == "off" and not place.legal_hold:
+            continue
+        told = receipt.protection if receipt else UNPROTECTED
+        wrong = "; ".join(_wrong(known, each, place, receipt))
+        right += not wrong
+        if wrong or asked.everything:
+            until = rfc3339(told.until) if told.mode else None
+            seen = rfc3339(receipt.at) if receipt else None
+            lock = told.mode or "none"
+            rows.append(
+                (str(each.date), each.source, each.archive_key, place.name, lock, until)
+                + (int(told.hold), seen, wrong or "as it is to be")
+            )
+    wrongs = len(rows) if not asked.everything else len(rows) - right
+    return Reply(
+        f"{count(right, 'copy is', 'copies are')} locked and held as they are to be, {wrongs} not; "
+        "as the store told when each was last looked at"
+        if right or rows
+        else "no store is to lock or hold anything",
+        ("date", "source", "archive", "target", "lock", "until", "held", "told_at", "verdict"),
+        rows_of(rows),
+        well=not wrongs,
+    )
+
+
+def _wrong(known: Known, each: Summary, place: Place, receipt: Receipt | None) -> Iterator[str]:
+    if receipt is None:
+        yield "it was never read back"
+        return
+    told = receipt.protection
+    until = ((each.date - EPOCH).days + 1) * DAY_SECONDS + int(place.lock_for)
+    if place.lock != "off" and until > receipt.at + SLACK:
+        wanted = Protection(place.lock, until - SLACK)
+        if not told.covers(wanted):
+            yield f"the configuration asks for {place.lock} until {rfc3339(until)}"
+    if holds_on(known.holds, known.host, each.source, each.date) and not told.hold:
+        yield "a case holds it, the store does not"
+    elif place.legal_hold and not told.hold:
+        yield "the configuration asks for a hold"
+    rule = known.policy.rule_for(known.host, each.source, each.date)
+    if rule and told.mode:
+        yield from _against(known, each, rule, local_date(told.until, known.zone))
+
+
+def _against(known: Known, each: Summary, rule: Rule, ends: date) -> Iterator[str]:
+    """Compare a lock's end with what the rule that governs says now."""
+    minimum = rule.minimum.after(each.date)
+    maximum = rule.maximum.after(each.date) if rule.maximum else date.max
+    if ends < minimum and minimum >= known.today:
+        yield f"the lock ends before the minimum of rule {rule.name} does, on {minimum}"
+    if ends > maximum:
+        yield f"the lock ends after the maximum of rule {rule.name}, on {maximum}"
+
+
+def verified(known: Known, asked: Asked) -> Reply:
+    """Tell when each copy was last read back whole, and compared with the manifest's digest."""
+    rows = []
+    never, oldest = 0, None
+    for each, place, receipt in _each(known, asked):
+        state = "never" if receipt is None else "verified" if receipt.sound else "damaged or gone"
+        never += state != "verified"
+        if receipt and receipt.sound:
+            oldest = min(oldest or receipt.at, receipt.at)
+        at = rfc3339(receipt.at) if receipt else None
+        age = (known.now - receipt.at) // DAY_SECONDS if receipt else None
+        rows.append((str(each.date), each.source, each.archive_key, place.name, state, at, age))
+    since = f"; the longest ago on {local_date(oldest, known.zone)}" if oldest is not None else ""
+    return Reply(
+        f"{count(len(rows) - never, 'copy is', 'copies are')} verified{since}; {never} not",
+        ("date", "source", "archive", "target", "state", "read_back_at", "days_ago"),
+        rows_of(rows),
+        well=not never,
+    )
+
+
+def places(known: Known, asked: Asked) -> Reply:
+    """Tell of each copy where it is, in which version, how encrypted and how locked."""
+    rows = []
+    few = 0
+    for each in archives(known, asked):
+        sound = sum(copy.verified for copy in known.copies(each))
+        few += sound < known.required
+    for each, place, receipt in _each(known, asked):
+        kept = receipt.protection if receipt else UNPROTECTED
+        lock = f"{kept.mode} until {rfc3339(kept.until)}" if kept.mode else None
+        rows.append(
+            (str(each.date), each.source, each.archive_key, place.name, place.where)
+            + (receipt.version if receipt else None, _encrypted(place), lock, int(kept.hold))
+        )
+    return Reply(
+        f"{count(len(rows), 'copy', 'copies')}; {count(few, 'archive has', 'archives have')} fewer "
+        f"than {known.required} verified ones",
+        ("date", "source", "archive", "target", "where", "version", "encrypted", "lock", "held"),
+        rows_of(rows),
+        well=not few,
+    )
+
+
+def _encrypted(place: Place) -> str:
+    if place.sse:
+        return f"by the server: {place.sse}{f', key {place.kms_key}' if place.kms_key else ''}"
+    return "no" if place.near else "as the bucket's default says; nothing was asked for"
+
+
+def readable(known: Known, asked: Asked) -> Reply:
+    """Tell how soon each archive can be read, and whether its rule asks for more."""
+    near = {place.name for place in known.places if place.near}
+    rows, late = [], 0
+    for each in archives(known, asked):
+        sound = [copy.target for copy in known.copies(each) if copy.verified]
+        rule = known.policy.rule_for(known.host, each.source, each.date)
+        immediate = rule.immediate.after(each.date) if rule and rule.immediate else None
+        if near.intersection(sound):
+            time = "at once"
+        elif sound:
+            time = "after one request; if the bucket has moved it to a cold class, after hours"
+        else:
+            time = "not known: no copy is verified"
+        due = immediate is not None and immediate >= known.today
+        late += due and not sound
+        until = str(immediate) if immediate else None
+        rows.append((str(each.date), each.source, each.archive_key, time, until, " ".join(sound)))
+    return Reply(
+        f"{count(len(rows), 'archive')}, of which {late} should be readable at once and may not "
+        "be; `archiver fetch` tells what must be restored first, and `--restore` asks for it",
+        ("date", "source", "archive", "readable", "immediate_until", "from"),
+        rows_of(rows),
+        well=not late,
+    )
+
+
+def readers(known: Known, asked: Asked) -> Reply:  # noqa: ARG001 (every question takes both)
+    """Say that this is not recorded."""
+    return Reply(
+        "reading is not recorded yet: who may read the stores can, and leaves no trace here. A "
+        "bucket's own access log tells of its objects",
+        well=False,
+        answered=False,
+    )
+
+
+def proof(known: Known, asked: Asked) -> Reply:
+    """Tell what proves an archive, to somebody without this program."""
+    rows = rows_of(
+        (str(each.date), each.source, each.archive_key, each.sha256, each.key, each.digest)
+        + (each.sequence,)
+        for each in archives(known, asked)
+    )
+    return Reply(
+        "`sha256sum ARCHIVE` must give its sha256, which stands in the manifest, whose own stands "
+        "in the next one (docs/format.md, Verify); `zstd -dc ARCHIVE | grep` shows the line. That "
+        "proves whole archives, against a digest noted elsewhere. A proof of one line alone, and a "
+        "signature, are not there yet",
+        ("date", "source", "archive", "sha256", "manifest", "manifest_sha256", "sequence"),
+        rows,
+    )

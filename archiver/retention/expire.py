@@ -1,0 +1,312 @@
+"""Destroy what the retention rules no longer keep: ordered first, proven afterwards.
+
+    decide ─▸ order, in the ledger ─▸ the evidence once more, asked of every store
+           ─▸ runs, index, archive: all versions, in every store, far ones first ─▸ certificate
+
+Whatever is in doubt stays. An order that was interrupted is carried out by the next run, if all
+that allowed it still holds; if not, it is withdrawn, and what is left is brought back to all
+stores. Manifests are never destroyed: they hold no line of a log, and the chain needs them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from archiver.archives.manifest import Manifest
+from archiver.archives.receipts import Stored
+from archiver.errors import (
+    ArchiverError,
+    LockedError,
+    RefusedError,
+    StoreRefusedError,
+    WorkKeptError,
+)
+from archiver.index import merge as runs
+from archiver.policy.inventory import Known, Summary
+from archiver.policy.ledger import (
+    Evidence,
+    Order,
+    Ordered,
+    Removed,
+    StoreReply,
+    Tombstone,
+    Withdrawal,
+    Withdrawn,
+)
+from archiver.policy.rules import Archive, Copy, Decision, Verdict, evidence_missing
+from archiver.retention.gather import known
+from archiver.stores import Store
+from archiver.stores.session import Run
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An archive, and the decision about it."""
+
+    summary: Summary
+    decision: Decision
+
+    @property
+    def may_go(self) -> bool:
+        return self.decision.verdict is not Verdict.KEEP
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A tombstone as it stands in the ledger: number, key on every store."""
+
+    number: int
+    key: str
+    stone: Tombstone
+
+
+@dataclass
+class Expiry:
+    """What was done. destroyed: the certificates. kept: what was ordered, and was not after all."""
+
+    destroyed: list[Certificate] = field(default_factory=list)
+    kept: list[Withdrawn] = field(default_factory=list)
+
+
+def facts_of(run: Run) -> Known:
+    return known(run.config, run.catalog, now=run.now, doubt=run.doubt)
+
+
+def due(facts: Known, first: date | None = None, last: date | None = None) -> list[Chosen]:
+    """Return what is past its maximum, and what keeps it, if anything does; or all that there is
+    of named log dates, whether it may go or not.
+    """
+    named = first is not None or last is not None
+    days = (first or date.min, last or date.max)
+    found = [
+        Chosen(each, facts.decision(each))
+        for each in facts.there
+        if days[0] <= each.date <= days[1]
+    ]
+    return [
+        each
+        for each in found
+        if named or each.decision.verdict is Verdict.MUST or each.decision.past_since
+    ]
+
+
+def nightly(run: Run) -> Expiry:
+    """Carry out what was ordered before, and what the rules let expire by themselves."""
+    done = Expiry()
+    if run.unchained:
+        return done
+    try:
+        run.ledger.note_copies()
+        resume(run, done)
+        by_itself = [each for each in due(facts_of(run)) if each.decision.by_itself]
+        if by_itself and run.new_policy:
+            run.problems.append(
+                WorkKeptError(
+                    f"{len(by_itself)} archives are past their maximum by rules that are new; "
+                    "the run that first sees new rules destroys nothing by them",
+                    hint="`archiver retention plan` shows them; the next run destroys them, unless "
+                    "the rules are changed, or `archiver hold add` keeps them",
+                )
+            )
+        elif by_itself:
+            expire(run, by_itself, "auto", done)
+    except ArchiverError as problem:
+        run.problems.append(problem)
+    return done
+
+
+def expire(run: Run, chosen: Sequence[Chosen], why: str, done: Expiry) -> None:
+    """Order that archives be destroyed, and carry it out. why: see `ledger.Order`.
+
+    Raises: the ledger's failures; nothing is destroyed then.
+    """
+    facts = facts_of(run)
+    ordered = tuple(_ordered(facts, each) for each in chosen)
+    record = run.ledger.append(Order(why, ordered))
+    _carry_out(run, record.sequence, ordered, done, begun=False)
+
+
+def resume(run: Run, done: Expiry) -> None:
+    """Carry out what was ordered and has no certificate yet. Raises: as `expire`."""
+    expired = run.catalog.records.expired()
+    for record in run.catalog.records.of_kind("order") if expired else ():
+        if isinstance(record.body, Order):
+            number = record.sequence
+            left = [
+                each for each in record.body.archives if expired.get(each.key) == (number, None)
+            ]
+            if left:
+                _carry_out(run, number, left, done, begun=True)
+
+
+def _ordered(facts: Known, each: Chosen) -> Ordered:
+    summary, rule = each.summary, each.decision.rule
+    receipts = [(target, facts.receipt(summary, target)) for target in summary.copies]
+    return Ordered(
+        key=summary.key,
+        manifest_sha256=summary.digest,
+        sha256=summary.sha256,
+        rule=rule.name if rule else "",
+        basis=rule.basis if rule else "",
+        reason=each.decision.reason,
+        evidence=tuple(
+            Evidence(target, receipt.at, receipt.version)
+            for target, receipt in receipts
+            if receipt and receipt.sound
+        ),
+    )
+
+
+def _carry_out(
+    run: Run, number: int, archives: Sequence[Ordered], done: Expiry, *, begun: bool
+) -> None:
+    """Carry out an order. begun: by another run, which may have come far with it."""
+    run.ledger.demand()
+    there = {store.name for store in run.stores} - run.away
+    if missing := [each.name for each in run.config.storage.targets if each.name not in there]:
+        raise WorkKeptError(
+            f"{len(archives)} archives are ordered to be destroyed, but store {missing[0]!r} "
+            "cannot be asked",
+            hint="they are destroyed by the next run that reaches all stores. A store that is no "
+            "more has to be taken out of the configuration",
+        )
+    facts = facts_of(run)
+    summaries = {each.key: each for each in facts.summaries}
+    kept: list[Withdrawn] = []
+    for each in archives:
+        summary = summaries[each.key]
+        try:
+            if lacking := _lacking(run, facts, each, summary, begun=begun):
+                kept.append(Withdrawn(each.key, "; ".join(lacking)))
+            else:
+                done.destroyed.append(_destroy(run, number, each))
+        except LockedError as refusal:
+            kept.append(Withdrawn(each.key, refusal.message))
+        except ArchiverError as problem:
+            run.problems.append(problem)
+            if problem.retryable:
+                break  # what is left of the order is carried out by the next run
+    if kept:
+        run.ledger.append(Withdrawal(number, tuple(kept)))
+        done.kept += kept
+        run.problems += [
+            RefusedError(
+                f"{each.key} was not destroyed: {each.reason}",
+                hint="it is kept, and will be until that is over; what was already removed of it "
+                "is brought back from what is left",
+            )
+            for each in kept
+        ]
+    for source in run.config.sources:
+        run.merge_indexes(source)
+
+
+def _lacking(
+    run: Run, facts: Known, each: Ordered, summary: Summary, *, begun: bool
+) -> tuple[str, ...]:
+    """Return what of the evidence lacks, as the stores tell now; nothing: it may be destroyed."""
+    found = {store.name: store.find(summary.archive_key) for store in run.stores}
+    if begun and not any(found.values()):
+        return ()  # it was destroyed, but for the certificate
+    archive = Archive(
+        facts.host, summary.source, summary.date, tuple(_copies(facts, each, summary, found, begun))
+    )
+    _note_protection(run, facts, summary, found)
+    return evidence_missing(
+        archive,
+        facts.policy,
+        facts.holds,
+        now=facts.now,
+        zone=facts.zone,
+        stored_reason=each.reason,
+        required=facts.required,
+        doubt=facts.doubt,
+    )
+
+
+def _copies(
+    facts: Known, each: Ordered, summary: Summary, found: dict[str, Stored | None], begun: bool
+) -> Iterator[Copy]:
+    """Yield the copies that there are, and those that there have to be: they were verified."""
+    evidence = {of.target: of for of in each.evidence}
+    for target, stored in found.items():
+        if stored:
+            read_back = evidence.get(target)
+            receipt = facts.receipt(summary, target)
+            same = bool(
+                read_back
+                and receipt
+                and receipt.sound
+                and stored.size == summary.size
+                and read_back.version in {None, stored.version}
+            )
+            yield Copy(target, same, stored.protection)
+        elif target in evidence:
+            yield Copy(target, begun)  # what was begun may have come as far as this
+
+
+def _note_protection(
+    run: Run, facts: Known, summary: Summary, found: dict[str, Stored | None]
+) -> None:
+    """Remember what locks and holds there are by now, so that no order asks for it again."""
+    for target, stored in found.items():
+        receipt = facts.receipt(summary, target)
+        if stored and receipt and receipt.protection != stored.protection:
+            with run.catalog.changing():
+                run.catalog.copies.note_receipt(replace(receipt, protection=stored.protection))
+
+
+def _destroy(run: Run, number: int, each: Ordered) -> Certificate:
+    """Destroy one archive, in all stores, and return its certificate."""
+    manifest = run.catalog.of_key(each.key).manifest
+    runs.forget(run.catalog, run.stores, manifest.source, manifest.sequence)
+    replies = [
+        _destroy_in(run, store, manifest)
+        for store in sorted(run.stores, key=lambda store: store.is_near)
+    ]
+    for store in run.stores:
+        if store.find(manifest.archive_key):
+            raise StoreRefusedError(
+                f"store {store.name!r}: {manifest.archive_key} is still there, after it was "
+                "destroyed in all stores",
+                hint="who stores it again? Two archivers may share this store; the next run tries "
+                "once more",
+            )
+    policies = run.catalog.records.of_kind("policy")
+    stone = Tombstone(
+        order=number,
+        policy=policies[-1].sequence if policies else None,
+        manifest=each.key,
+        manifest_sha256=each.manifest_sha256,
+        archive=manifest.archive_key,
+        sha256=manifest.sha256,
+        size=manifest.size,
+        source=manifest.source,
+        date=manifest.date,
+        lines=manifest.lines,
+        raw_size=manifest.raw_size,
+        raw_sha256=manifest.raw_sha256,
+        earliest=manifest.earliest,
+        latest=manifest.latest,
+        rule=each.rule,
+        basis=each.basis,
+        reason=each.reason,
+        evidence=each.evidence,
+        stores=tuple(replies),
+    )
+    record = run.ledger.append(stone)
+    return Certificate(record.sequence, record.key, stone)
+
+
+def _destroy_in(run: Run, store: Store, manifest: Manifest) -> StoreReply:
+    removed = [
+        Removed(key, one.version, one.marker, one.reply)
+        for key in (manifest.index_key, manifest.archive_key)
+        for one in store.destroy(key)
+    ]
+    with run.catalog.changing():
+        run.catalog.copies.forget_index(manifest.index_key, store.name)
+        if store.name in run.catalog.of_key(manifest.manifest_key).manifests:
+            run.catalog.copies.note(manifest.manifest_key, store.name, whole=False)
+    places = {target.name: target.place for target in run.config.storage.targets}
+    return StoreReply(store.name, places[store.name], run.now, tuple(removed))

@@ -1,0 +1,229 @@
+"""Who else rotates a log: newsyslog, logrotate, or a line of cron's.
+
+Looked for in their configurations, below a root: nothing is run, and what cannot be read is told
+by nobody. A finding is certain where the configuration names the log and its program is installed;
+else it is told as a doubt.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from archiver.rotation.others import rotator_files as rotatorconf
+from archiver.rotation.others.cron_lines import claims, configurations
+from archiver.rotation.others.rotator_files import GLOB, Named, Read
+
+ROOT = Path("/")
+PROGRAMS = ("usr/sbin", "usr/bin", "usr/local/sbin", "usr/local/bin", "sbin", "bin")
+READERS: dict[str, Callable[[str], Read]] = {
+    "newsyslog": rotatorconf.newsyslog,
+    "logrotate": rotatorconf.logrotate,
+}
+STARTS = (
+    ("newsyslog", "/etc/newsyslog.conf"),
+    ("logrotate", "/etc/logrotate.conf"),
+    ("logrotate", "/usr/local/etc/logrotate.conf"),
+    ("logrotate", "/usr/etc/logrotate.conf"),
+)
+# Where their files lie, whether or not the ones above include them.
+BESIDE = (
+    ("newsyslog", "/etc/newsyslog.conf.d/*"),
+    ("newsyslog", "/usr/local/etc/newsyslog.conf.d/*"),
+    ("logrotate", "/etc/logrotate.d"),
+    ("logrotate", "/usr/local/etc/logrotate.d"),
+)
+# Whether each line begins with times, and then with a user's name.
+CRON = (
+    ("/etc/crontab", True, True),
+    ("/etc/cron.d/*", True, True),
+    ("/usr/local/etc/cron.d/*", True, True),
+    ("/var/spool/cron/*", True, False),
+    ("/var/spool/cron/crontabs/*", True, False),
+    ("/var/cron/tabs/*", True, False),
+    ("/etc/cron.hourly/*", False, False),
+    ("/etc/cron.daily/*", False, False),
+    ("/etc/cron.weekly/*", False, False),
+    ("/etc/cron.monthly/*", False, False),
+    ("/etc/periodic/*/*", False, False),
+    ("/usr/local/etc/periodic/*/*", False, False),
+)
+# A configuration larger than that is none; and of so many files.
+LARGEST, MOST = 2**20, 2000
+
+
+@dataclass(frozen=True)
+class Rotator:
+    """Somebody else who rotates a log. file: as the system names it; line: from 1.
+
+    doubt: why that is not certain; "" if it is. directory: where rotated files go, absolute; ""
+    if beside the log.
+    """
+
+    program: str
+    file: str
+    line: int
+    doubt: str = ""
+    directory: str = ""
+
+    @property
+    def certain(self) -> bool:
+        return not self.doubt
+
+    def __str__(self) -> str:
+        return f"{self.program} ({self.file}:{self.line})"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A log named in a configuration of one program. doubt: as above."""
+
+    program: str
+    file: str
+    named: Named
+    doubt: str = ""
+
+
+@dataclass
+class Rotators:
+    """What the configurations below a root name, read once."""
+
+    root: Path = field(default_factory=lambda: ROOT)
+
+    def of(self, log: Path) -> tuple[Rotator, ...]:
+        """Return who else rotates a log, the certain ones first."""
+        names = self._names(str(log))
+        found = []
+        for each in self.entries:
+            if any(each.named.is_for(name) for name in names) or (
+                not each.named.pattern and self._real(each.named.name) in names
+            ):
+                directory = each.named.directory and os.path.join(log.parent, each.named.directory)
+                found.append(
+                    Rotator(each.program, each.file, each.named.line, each.doubt, directory)
+                )
+        for file, text, table, user in self.cron:
+            for claim in claims(text, names, table=table, user=user):
+                doubt = "" if claim.certain else "a guess: the line names the log and a command"
+                program = f"cron: {claim.program}"
+                found.append(Rotator(program, file, claim.line, doubt))
+        return tuple(sorted(found, key=lambda each: not each.certain))
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """All that newsyslog and logrotate are told to rotate."""
+        seen: dict[tuple[str, str], str] = {}
+        found = [each for start in STARTS for each in self._read(*start, "", seen)]
+        for file, text, table, user in self.cron:
+            for program, name, line in configurations(text, table=table, user=user):
+                if self._text(name) is not None or self._inside(name).is_dir():
+                    found += self._read(program, name, f"cron runs it so: {file}:{line}", seen)
+        for program, pattern in BESIDE:
+            doubt = f"no configuration of {program} includes it"
+            found += self._read(program, pattern, doubt, seen)
+        missing = {program for program in READERS if not self._is_installed(program)}
+        return [
+            replace(each, doubt=f"{each.program} is not installed")
+            if each.program in missing
+            else each
+            for each in found
+        ]
+
+    @cached_property
+    def cron(self) -> list[tuple[str, str, bool, bool]]:
+        """The files that cron reads, or runs: name, text, and what kind of table they are."""
+        found = []
+        for pattern, table, user in CRON:
+            for name in self._files(pattern):
+                text = self._text(name)
+                if text is not None:
+                    found.append((name, text, table, user))
+        return found
+
+    def _read(
+        self, program: str, pattern: str, doubt: str, seen: dict[tuple[str, str], str]
+    ) -> Iterator[Entry]:
+        """Yield what a configuration names, and those that it includes. seen: files read so far."""
+        if doubt.startswith("cron runs"):
+            doubt = ""
+        waiting = [(pattern, rotatorconf.TABOO)]
+        while waiting and len(seen) < MOST:
+            pattern, taboo = waiting.pop(0)
+            for name in self._files(pattern, taboo):
+                if (program, name) in seen:
+                    continue
+                seen[program, name] = doubt
+                text = self._text(name)
+                if text is None:
+                    continue
+                read = READERS[program](text)
+                yield from (Entry(program, name, named, doubt) for named in read.named)
+                here = os.path.dirname(name)
+                waiting += [
+                    (os.path.join(here, included), read.taboo) for included, _ in read.includes
+                ]
+
+    def _files(self, pattern: str, taboo: Sequence[str] = ()) -> list[str]:
+        """Return the files of a name, a pattern or a directory, as the system names them."""
+        if "\0" in pattern:
+            return []
+        if not GLOB.search(pattern) or self._inside(pattern).exists():
+            if not self._inside(pattern).is_dir():
+                return [pattern]
+            names = self._listed(pattern)
+            return [
+                os.path.join(pattern, name)
+                for name in names
+                if not name.startswith(".")
+                and not any(rotatorconf.matches(name, each) for each in taboo)
+            ]
+        found = ["/"]
+        for part in pattern.strip("/").split("/"):
+            found = [
+                os.path.join(above, name)
+                for above in found
+                for name in (self._listed(above) if GLOB.search(part) else [part])
+                if name == part or rotatorconf.matches(name, part)
+            ][:MOST]
+        return found
+
+    def _listed(self, directory: str) -> list[str]:
+        try:
+            return sorted(os.listdir(self._inside(directory)))
+        except OSError:
+            return []
+
+    def _text(self, name: str) -> str | None:
+        """Return a file's text, whatever bytes it holds; None if it is no file, or not ours."""
+        try:
+            # O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.
+            descriptor = os.open(self._inside(name), os.O_RDONLY | os.O_NONBLOCK)
+        except (OSError, ValueError):
+            return None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            return None
+        with open(descriptor, "rb") as file:
+            try:
+                return os.fsdecode(file.read(LARGEST))
+            except OSError:
+                return None
+
+    def _inside(self, name: str) -> Path:
+        return self.root / os.path.normpath(name).lstrip("/")
+
+    def _names(self, log: str) -> frozenset[str]:
+        """Return what a log may be called: directories may be symbolic links."""
+        return frozenset({os.path.normpath(log), self._real(log)})
+
+    def _real(self, name: str) -> str:
+        try:
+            above = os.path.realpath(os.path.dirname(name))
+        except (OSError, ValueError):
+            return name
+        return os.path.join(above, os.path.basename(name))
+
+    def _is_installed(self, program: str) -> bool:
+        return any((self.root / directory / program).exists() for directory in PROGRAMS)

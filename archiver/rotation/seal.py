@@ -1,0 +1,279 @@
+"""Stage 3: turn a closed segment into verified archives and their manifests.
+
+One pass over the segment, however large:
+
+    segment → frames → dated and cut by day → an archive per day, verified as it is written
+
+Only when all of a segment's archives have given back the segment's own bytes are the
+manifests written, and the directory renamed from NAME.sealing to NAME.sealed.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import date
+from itertools import groupby
+from operator import attrgetter
+from zoneinfo import ZoneInfo
+
+from archiver import __version__
+from archiver.archives.manifest import (
+    EMPTY_SHA256,
+    INDEX_SUFFIX,
+    MANIFEST_SUFFIX,
+    Head,
+    Manifest,
+    Segment,
+    decode,
+    digest,
+    encode,
+)
+from archiver.archives.writer import ArchiveWriter, Sealed, Workers
+from archiver.config.settings import Compress
+from archiver.errors import ArchiverError, IntegrityError, SpoolDamagedError
+from archiver.index.build import Indexing
+from archiver.maillog.clock import Clock
+from archiver.maillog.days import DayCutter
+from archiver.rotation.spool import Entry
+from archiver.system.files import fsync_directory, remove_tree
+from archiver.system.streams import Readable, cut
+from archiver.system.zone import day_start
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Whose log it is: host, source, and the zone of its clock."""
+
+    host: str
+    source: str
+    zone: ZoneInfo
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How archives are made: the same recipe makes the same bytes of the same log.
+
+    now, tool_version: noted as time of sealing and maker. keys: what they are indexed by.
+    """
+
+    origin: Origin
+    compress: Compress
+    now: int
+    keys: tuple[str, ...] = ()
+    tool_version: str = __version__
+
+
+def seal(
+    entry: Entry,
+    stream: Readable,
+    recipe: Recipe,
+    head: Head,
+    *,
+    size: int = 0,
+    problems: list[ArchiverError] | None = None,
+) -> tuple[Manifest, ...]:
+    """Archive the segment that `stream` gives, one archive per log date, oldest first.
+
+    Afterwards the entry's sealed directory holds them, their manifests and indexes, durably.
+    size: about how many bytes there are, if known. problems: gets why there is no index, if so.
+    Raises: IntegrityError: what was written does not give back what was read.
+    """
+    problems = [] if problems is None else problems
+    with _sealing(entry), ExitStack() as stack:
+        index = None
+        if recipe.keys:
+            host, keys = recipe.origin.host, recipe.keys
+            index = stack.enter_context(Indexing(host, keys, entry.sealing, size, problems))
+        return _seal(entry, stream, recipe, head, index)
+
+
+def _seal(
+    entry: Entry, stream: Readable, recipe: Recipe, head: Head, index: Indexing | None
+) -> tuple[Manifest, ...]:
+    origin, compress = recipe.origin, recipe.compress
+    written = entry.last_written(recipe.now)
+    cutter = DayCutter(Clock(origin.zone, written=written), written=written)
+    finished: list[tuple[date, Sealed]] = []
+    # The segment's digest: for most it is that of their only archive.
+    whole: hashlib._Hash | None = None
+    counted = _Counted(stream)
+    frames = cut(counted, compress.frame_size)
+    taken = [index.add] if index else []
+    with Workers(compress.level) as workers:
+        for day, stretches in groupby(cutter.cut(frames), key=attrgetter("day")):
+            path = entry.sealing / f"{len(finished) + 1}.archive"
+            with ArchiveWriter(path, workers, whole, *taken) as current:
+                for stretch in stretches:
+                    current.add(stretch)
+                sealed = current.finish()
+                if index:
+                    index.finish(path.with_suffix(INDEX_SUFFIX), bytes.fromhex(sealed.sha256))
+                finished.append((day, sealed))
+            whole = whole or current.raw.copy()
+    if sum(each.raw_size for _, each in finished) != counted.bytes:
+        raise IntegrityError(
+            f"the archives of {entry.name} do not hold all of its {counted.bytes} bytes",
+            hint="this is a mistake in archiver: the segment is kept; please report it",
+        )
+    segment = Segment(
+        name=entry.name,
+        origin=entry.intent.origin,
+        path=entry.intent.path,
+        written=written,
+        sha256=whole.hexdigest() if whole else EMPTY_SHA256,
+        parts=len(finished),
+    )
+    manifests = _manifests(finished, recipe, head, segment)
+    for part, manifest in enumerate(manifests, start=1):
+        made = entry.sealing / f"{part}.archive"
+        made.rename(entry.sealing / os.path.basename(manifest.archive_key))
+        with suppress(FileNotFoundError):
+            of_it = made.with_suffix(INDEX_SUFFIX)
+            of_it.rename(entry.sealing / os.path.basename(manifest.index_key))
+    _publish(entry, manifests)
+    return manifests
+
+
+def seal_empty_days(
+    entry: Entry, days: Sequence[date], recipe: Recipe, head: Head
+) -> tuple[Manifest, ...]:
+    """Seal one manifest without an archive for each of `days`, oldest first."""
+    nothing = Sealed(None, 0, EMPTY_SHA256, 0, EMPTY_SHA256, 0, ())
+    finished = [(day, nothing) for day in days]
+    manifests = _manifests(finished, recipe, head, None)
+    with _sealing(entry):
+        _publish(entry, manifests)
+    return manifests
+
+
+@contextmanager
+def _sealing(entry: Entry) -> Iterator[None]:
+    """Have a directory to build in, and leave none behind on a disk that may be full."""
+    remove_tree(entry.sealing)
+    entry.sealing.mkdir(0o700)
+    try:
+        yield
+    except BaseException:
+        remove_tree(entry.sealing)
+        raise
+
+
+def sealed(entry: Entry) -> list[tuple[Manifest, bytes]]:
+    """Return the manifests of what has been sealed, and their bytes, in the chain's order.
+
+    Raises: IntegrityError: one was damaged since, or is missing.
+    """
+    names = [name for name in os.listdir(entry.sealed) if name.endswith(MANIFEST_SUFFIX)]
+    # A name ends in "-<sequence>", of a fixed width.
+    ordered = sorted(names, key=lambda name: name.removesuffix(MANIFEST_SUFFIX).rsplit("-", 1)[1])
+    documents = [(entry.sealed / name).read_bytes() for name in ordered]
+    try:
+        found = [(decode(document), document) for document in documents]
+    except ValueError as error:
+        raise _damaged(entry, str(error)) from error
+    of_lines = [manifest for manifest, _ in found if not manifest.is_empty_day]
+    if of_lines and not is_whole(of_lines):
+        raise _damaged(entry, "a part of the segment is missing")
+    return found
+
+
+def is_whole(manifests: Sequence[Manifest]) -> bool:
+    """Whether these are the archives of one segment, all of them."""
+    segments = [manifest.segment for manifest in manifests]
+    if not segments or not segments[0]:
+        return False
+    parts = range(1, segments[0].parts + 1)
+    return sorted(segment.part for segment in segments if segment) == list(parts)
+
+
+def check_sealed(entry: Entry) -> list[tuple[Manifest, bytes]]:
+    """Return what `sealed` does, after a look at every byte.
+
+    Raises: IntegrityError: it is not what was sealed, or not all that its segment holds.
+    """
+    found = sealed(entry)
+    for manifest, _ in found:
+        if manifest.is_empty_day:
+            continue
+        path = entry.sealed / os.path.basename(manifest.archive_key)
+        try:
+            with open(path, "rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError as error:
+            raise _damaged(entry, f"{path.name} is missing") from error
+        if sha256 != manifest.sha256:
+            raise _damaged(entry, f"{path.name} has changed since it was sealed")
+    if entry.segment.exists():
+        size = entry.segment.stat().st_size
+        if size != sum(manifest.raw_size for manifest, _ in found):
+            raise _damaged(entry, f"it does not hold the {size} bytes of {entry.segment}")
+    return found
+
+
+def _damaged(entry: Entry, how: str) -> SpoolDamagedError:
+    return SpoolDamagedError(
+        f"{entry.sealed}: {how}",
+        hint="suspect the disk. Where the segment lies beside it, it is made again; else compare "
+        "it with the stores, and remove it only if all of its archives are there",
+    )
+
+
+class _Counted:
+    """Counts what is read: nothing may be left out of the archives."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+        self.bytes = 0
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        self.bytes += len(data)
+        return data
+
+
+def _manifests(
+    finished: Sequence[tuple[date, Sealed]], recipe: Recipe, head: Head, segment: Segment | None
+) -> tuple[Manifest, ...]:
+    """Chain the manifests of one segment's archives, or of empty days, to the head."""
+    origin, manifests = recipe.origin, []
+    for part, (day, sealed) in enumerate(finished, start=1):
+        start = day_start(day, origin.zone)
+        manifest = Manifest(
+            host=origin.host,
+            source=origin.source,
+            date=day,
+            timezone=origin.zone.key,
+            sequence=head.sequence + 1,
+            previous=head.digest,
+            first_line=start if sealed.first_line is None else sealed.first_line,
+            earliest=min((frame.first for frame in sealed.frames), default=start),
+            latest=max((frame.last for frame in sealed.frames), default=start),
+            lines=sealed.lines,
+            raw_size=sealed.raw_size,
+            raw_sha256=sealed.raw_sha256,
+            size=sealed.size,
+            sha256=sealed.sha256,
+            level=recipe.compress.level if segment else 0,
+            frames=sealed.frames,
+            segment=replace(segment, part=part) if segment else None,
+            sealed_at=recipe.now,
+            tool_version=recipe.tool_version,
+        )
+        head = Head(manifest.sequence, digest(encode(manifest)))
+        manifests.append(manifest)
+    return tuple(manifests)
+
+
+def _publish(entry: Entry, manifests: Sequence[Manifest]) -> None:
+    """Write the manifests beside their archives, and give the whole its name."""
+    for manifest in manifests:
+        path = entry.sealing / os.path.basename(manifest.manifest_key)
+        with open(path, "xb") as file:
+            file.write(encode(manifest))
+            file.flush()
+            os.fsync(file.fileno())
+    fsync_directory(entry.sealing)
+    os.rename(entry.sealing, entry.sealed)
+    fsync_directory(entry.directory)

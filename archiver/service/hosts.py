@@ -1,0 +1,135 @@
+"""Which hosts archive into a store, and how far each has come: told by its list alone.
+
+Nothing is read and no configuration but the store's is needed: keys name host, source, log date
+and number, and a list tells sizes. So one machine sees that another one has fallen silent, which
+that one cannot tell by itself.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Self
+
+from archiver.archives.manifest import ARCHIVE_SUFFIX, MANIFEST_SUFFIX
+from archiver.archives.receipts import Stored
+from archiver.errors import ArchiverError, WorkKeptError, explained
+from archiver.system.zone import DAY
+
+KEY = re.compile(
+    r"host=([^/]+)/source=([^/]+)/date=(\d{4}-\d\d-\d\d)/[^/]*-(\d+)"
+    rf"({re.escape(ARCHIVE_SUFFIX)}|{re.escape(MANIFEST_SUFFIX)})",
+    re.ASCII,
+)
+# A day is over in the last zone 12 hours after it is in UTC; a night has a day from then on.
+LATEST = 48 * 3600.0
+# Missing days are told of for so long; what lies before may never have been archived. Days.
+RECENT = 31
+
+
+@dataclass
+class Log:
+    """What a store has of one host's source. days: those with a manifest: archived, empty or, by
+    now, destroyed. archives, size: of those that are there. numbers: of the chain.
+    """
+
+    host: str
+    source: str
+    archives: int = 0
+    size: int = 0
+    days: set[date] = field(default_factory=set)
+    numbers: set[int] = field(default_factory=set)
+
+    def add(self, each: Stored, day: date, number: int) -> None:
+        if each.key.endswith(ARCHIVE_SUFFIX):
+            self.archives += 1
+            self.size += each.size
+        else:
+            self.days.add(day)
+            self.numbers.add(number)
+
+    @property
+    def first(self) -> date | None:
+        return min(self.days, default=None)
+
+    @property
+    def last(self) -> date | None:
+        return max(self.days, default=None)
+
+    @property
+    def missing(self) -> list[date]:
+        """The days between the first and the last that nothing tells of."""
+        if not self.days:
+            return []
+        first, last = min(self.days), max(self.days)
+        every = (first + DAY * n for n in range((last - first).days))
+        return [day for day in every if day not in self.days]
+
+    @property
+    def lost(self) -> int:
+        """How many numbers of the chain have no manifest: never, if nobody removed one."""
+        return max(self.numbers, default=0) - len(self.numbers)
+
+    def silent_for(self, now: int) -> float:
+        """Return the seconds since its last day was over in UTC; 0: it is not yet."""
+        if self.last is None:
+            return 0.0
+        over = datetime.combine(self.last + DAY, datetime.min.time(), tzinfo=UTC)
+        return max(0.0, now - over.timestamp())
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """What one store has. problems: what is wrong with that."""
+
+    target: str
+    logs: tuple[Log, ...]
+    problems: tuple[ArchiverError, ...]
+
+    @classmethod
+    def of(cls, target: str, listed: Iterable[Stored], *, now: int, max_age: float) -> Self:
+        """Read a list. max_age: seconds after its last day was over, from which on a log is
+        silent. Raises: StoreError: while listing.
+        """
+        logs: dict[tuple[str, str], Log] = {}
+        with explained(f"listing store {target!r}"):
+            for each in listed:
+                if (match := KEY.fullmatch(each.key)) and (day := _day(match[3])):
+                    log = logs.setdefault((match[1], match[2]), Log(match[1], match[2]))
+                    log.add(each, day, int(match[4]))
+        found = tuple(logs[name] for name in sorted(logs))
+        return cls(target, found, tuple(_problems(target, found, now, max_age)))
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _problems(
+    target: str, logs: Iterable[Log], now: int, max_age: float
+) -> Iterator[ArchiverError]:
+    for log in logs:
+        name = f"{log.host}: {log.source}, in store {target!r}"
+        if log.last is None:
+            yield WorkKeptError(
+                f"{name}: there are archives, and no manifest",
+                hint="a run there may be at work; else `archiver repair` on that host",
+            )
+        elif log.silent_for(now) > max_age:
+            yield WorkKeptError(
+                f"{name}: nothing came since {log.last}",
+                hint="is the host up? `archiver status` there tells what is in the way",
+            )
+        if recent := [day for day in log.missing if log.last and day > log.last - RECENT * DAY]:
+            yield WorkKeptError(
+                f"{name}: of its last {RECENT} days {len(recent)} are missing, as {recent[0]}",
+                hint="`archiver retention ask complete` on that host tells of each",
+            )
+        if log.lost:
+            yield WorkKeptError(
+                f"{name}: {log.lost} manifests of the chain are missing",
+                hint="`archiver sync` on that host brings back what another of its stores has",
+            )

@@ -1,0 +1,165 @@
+"""How things stand, in the text format of Prometheus (version 0.0.4), for a file and for a port.
+
+From what this host has noted by itself: no store is asked, and a catalog that cannot be read
+leaves out what it would have told. Times are seconds since 1970 UTC, sizes bytes.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import date
+
+from archiver import __version__
+from archiver.catalog import opened
+from archiver.config.settings import Config
+from archiver.errors import ArchiverError, NotToldError
+from archiver.rotation import last_run as lastrun
+from archiver.service import notify
+from archiver.service.status import SourceStatus, Status, status
+from archiver.system.files import write_whole
+from archiver.system.zone import DAY, day_start
+
+log = logging.getLogger("archiver.metrics")
+Sample = tuple[dict[str, str], float | None]
+# The collector runs as somebody else.
+MODE = 0o644
+
+
+def text(config: Config, now: int) -> str:
+    """Return all metrics. now: the instant."""
+    return "".join(_family(*each) for each in _families(config, now))
+
+
+def written(config: Config, now: int) -> list[ArchiverError]:
+    """Rewrite the textfile, if there is to be one; return what went wrong."""
+    path = config.metrics.textfile
+    if path is None:
+        return []
+    try:
+        # Beside it, under a name that the collector passes over, and then in its place.
+        write_whole(path, text(config, now).encode(), MODE)
+        os.chmod(path, MODE)  # whatever the umask is
+    except (ArchiverError, OSError) as error:
+        why = getattr(error, "strerror", None) or error
+        hint = "make its directory, and let whoever runs the archiver write there"
+        return [NotToldError(f"metrics: {path} was not written: {why}", hint=hint)]
+    return []
+
+
+def _families(config: Config, now: int) -> Iterator[tuple[str, str, Iterable[Sample]]]:
+    state = config.host.state_dir
+    names = [source.name for source in config.sources]
+    last = lastrun.load(state)
+    yield "build_info", "The program's version.", [({"version": __version__}, 1)]
+    yield (
+        "last_run_timestamp_seconds",
+        "When the last run began, however it ended.",
+        [({}, last.started)],
+    )
+    yield "last_run_exit_status", "How the last run ended; 0: well.", [({}, last.exit_status)]
+    yield (
+        "last_success_timestamp_seconds",
+        "When the last run began that ended well and was about this log.",
+        [({"source": name}, last.passed.get(name)) for name in names],
+    )
+    yield (
+        "incomplete_since_timestamp_seconds",
+        "When the oldest log date began that is not known to be archived or empty.",
+        [({"source": name}, _incomplete(config, last.complete.get(name))) for name in names],
+    )
+    jobs = lastrun.load_jobs(state).items()
+    yield (
+        "job_last_run_timestamp_seconds",
+        "When the service's job last began.",
+        [({"job": job.value}, done.started) for job, done in jobs],
+    )
+    yield (
+        "job_last_success_timestamp_seconds",
+        "When the service's job last began that ended well.",
+        [({"job": job.value}, done.succeeded) for job, done in jobs],
+    )
+    yield (
+        "job_last_exit_status",
+        "How the service's job last ended; 0: well.",
+        [({"job": job.value}, done.exit_status) for job, done in jobs],
+    )
+    yield (
+        "failing_since_timestamp_seconds",
+        "When a command began to fail of which people were told.",
+        [({"command": name}, told.since) for name, told in notify.load(state).items()],
+    )
+    found = _status(config, now)
+    if found is None:
+        return
+    yield "problems", "How many problems `archiver status` tells of.", [({}, len(found.problems))]
+    for name, help_, value in PER_SOURCE:
+        yield name, help_, [({"source": each.source}, value(each)) for each in found.sources]
+    yield (
+        "copies_missing",
+        "Archives that a store lacks and another one has.",
+        [
+            ({"source": each.source, "target": target}, count)
+            for each in found.sources
+            for target, count in each.lacking.items()
+        ],
+    )
+
+
+PER_SOURCE: tuple[tuple[str, str, Callable[[SourceStatus], float | None]], ...] = (
+    ("live_bytes", "The log's size.", lambda each: each.live_size),
+    ("spool_segments", "Segments that wait in the spool.", lambda each: len(each.waiting)),
+    (
+        "spool_bytes",
+        "What waits in the spool.",
+        lambda each: sum(waiting.size for waiting in each.waiting),
+    ),
+    ("archives", "Archives that are kept.", lambda each: each.archives),
+    ("empty_days", "Days recorded as without lines.", lambda each: each.empty_days),
+    ("archived_lines", "Lines in all archives.", lambda each: each.lines),
+    ("archived_raw_bytes", "Those lines, uncompressed.", lambda each: each.raw_size),
+    ("archived_bytes", "All archives, compressed, one copy.", lambda each: each.size),
+    ("destroyed", "Archives whose retention was over.", lambda each: each.destroyed),
+    (
+        "too_few_copies",
+        "Archives with fewer copies than are required.",
+        lambda each: each.too_few_copies,
+    ),
+)
+
+
+def _status(config: Config, now: int) -> Status | None:
+    try:
+        with opened(config.host.catalog, config.host.name) as catalog:
+            return status(config, catalog, now=now, max_age=None)
+    except ArchiverError as failure:
+        log.debug("metrics without the catalog's: %s", failure.message)
+        return None
+
+
+def _incomplete(config: Config, complete: str | None) -> int | None:
+    if complete is not None:
+        with suppress(ValueError, OverflowError):
+            return day_start(date.fromisoformat(complete) + DAY, config.host.zone)
+    return None
+
+
+def _family(name: str, help_: str, samples: Iterable[Sample]) -> str:
+    """Write the samples that have a value; nothing, if none has."""
+    rows = [
+        f"archiver_{name}{_labels(labels)} {value}\n"
+        for labels, value in samples
+        if value is not None
+    ]
+    head = f"# HELP archiver_{name} {help_}\n# TYPE archiver_{name} gauge\n"
+    return head + "".join(rows) if rows else ""
+
+
+def _labels(labels: dict[str, str]) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{key}="{_escaped(value)}"' for key, value in labels.items()) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,0 +1,332 @@
+"""Tell people and monitoring how a job went: by mail, ping and webhook.
+
+    a job fails         mail and webhook, at once; again if it fails in another way, too, and each
+                        `remind` while it goes on failing
+    it is well again    mail and webhook, once
+    a run begins/ends   ping: START, then its exit status; who hears nothing for a day alarms
+
+Telling may fail like anything else; then it is a warning, and the job's own end stays as it was.
+What was told stands in a small file in the state directory; lost or damaged, it counts as empty,
+and a failure is told once more.
+"""
+
+import fcntl
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from archiver import __version__
+from archiver.config.secret_refs import REFERENCE, remedy, resolved
+from archiver.config.settings import Config
+from archiver.config.telling import Notify, demand_url
+from archiver.errors import ArchiverError, NotToldError
+from archiver.system import programs as called
+from archiver.system.files import make_directory, write_whole
+from archiver.system.zone import rfc3339
+
+FILE = "told.json"
+FAILURE, RECOVERY, TEST = "failure", "recovery", "test"
+# A body of more than this is nobody's reading. Characters.
+LONGEST = 100_000
+
+
+@dataclass(frozen=True)
+class Event:
+    """What is to be told. job: a verb, such as run. since: when it began to fail."""
+
+    kind: str
+    host: str
+    job: str
+    now: int
+    exit_status: int = 0
+    since: int | None = None
+    failures: tuple[ArchiverError, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        how = {FAILURE: "failed", RECOVERY: "is well again", TEST: "works"}[self.kind]
+        first = f": {self.failures[0].message}" if self.failures else ""
+        # A message may quote what strangers logged. In one line, and no longer than people read:
+        # RFC 5322, 2.1.1 forbids more than 998.
+        return _plain(" ".join(f"archiver on {self.host}: {self.job} {how}{first}".split()))[:200]
+
+    @property
+    def text(self) -> str:
+        """The body of a mail."""
+        lines = [f"host:         {self.host}", f"command:      archiver {self.job}"]
+        lines += [f"time:         {rfc3339(self.now)}", f"exit status:  {self.exit_status}"]
+        if self.since is not None:
+            lines.append(f"failing since {rfc3339(self.since)}")
+        for failure in self.failures:
+            lines += ["", *failure.message.splitlines(), f"  try: {failure.hint}"]
+        if self.kind == FAILURE:
+            lines += [
+                "",
+                "What could not be archived is kept where it is, and the next run goes on",
+            ]
+            lines += ["from there. `archiver status` tells what waits, and how things stand."]
+        if self.kind == TEST:
+            lines += ["", "This is a test: nothing is wrong."]
+        return "\n".join(map(_plain, lines))[:LONGEST] + "\n"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What a webhook gets. Keys are only ever added."""
+        return {
+            "schema": 1,
+            "event": self.kind,
+            "text": self.subject,
+            "host": self.host,
+            "job": self.job,
+            "time": rfc3339(self.now),
+            "exit_code": self.exit_status,
+            "failing_since": rfc3339(self.since) if self.since is not None else None,
+            "failures": [
+                {"code": each.code, "message": each.message, "hint": each.hint}
+                for each in self.failures
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was told of a job that fails. since: when it began; at: when that was told last."""
+
+    since: int
+    at: int
+    codes: tuple[str, ...] = ()
+
+
+def ended(
+    config: Config, job: str, now: int, exit_status: int, failures: Sequence[ArchiverError]
+) -> list[ArchiverError]:
+    """Tell how a job ended, if that is news; return what went wrong in telling.
+
+    failures: none if it is well, whatever its warnings were.
+    """
+    settings = config.notify
+    if not (settings.mail_to or settings.webhook_url):
+        return []
+    file = config.host.state_dir / FILE
+    try:
+        with _alone(config.host.state_dir):
+            told = load(config.host.state_dir)
+            event = news(config, told, job, now, exit_status, failures)
+            if event is None:
+                return []
+            problems = tell(settings, event)
+            # What reached nobody was not told: a server that is down hears of it once it is up.
+            if len(problems) < len(ways(settings, event)):
+                save(config.host.state_dir, told)
+            return problems
+    except OSError as error:
+        return [
+            NotToldError(
+                f"what was told could not be noted in {file}: {error.strerror}",
+                hint="it is told again after the next run; is the disk full?",
+            )
+        ]
+
+
+def news(
+    config: Config,
+    told: dict[str, "Told"],
+    job: str,
+    now: int,
+    exit_status: int,
+    failures: Sequence[ArchiverError],
+) -> Event | None:
+    """Return what is to be told of how a job ended, and change `told` accordingly."""
+    host = config.host.name
+    if failures:
+        before = told.get(job, Told(now, now))
+        since = min(before.since, now)
+        codes = {each.code for each in failures}
+        if 0 <= now - before.at < config.notify.remind:
+            if codes <= set(before.codes):
+                return None
+            # One that fails now in this way, now in that, is not told of each time.
+            codes.update(before.codes)
+        told[job] = Told(since, now, tuple(sorted(codes)))
+        return Event(FAILURE, host, job, now, exit_status, since, tuple(failures))
+    # What was about some sources is over when it went well for all.
+    over = [name for name in told if name == job or name.startswith(f"{job} ")]
+    if not over:
+        return None
+    since = min(told.pop(name).since for name in over)
+    return Event(RECOVERY, host, job, now, exit_status, since)
+
+
+def tell(settings: Notify, event: Event) -> list[ArchiverError]:
+    """Tell it in every way that is configured; return what went wrong."""
+    tried = (attempted(way, act, settings) for way, act in ways(settings, event).items())
+    return [problem for problem in tried if problem]
+
+
+def ways(settings: Notify, event: Event) -> dict[str, Callable[[], None]]:
+    """Return what is to be done for each way that is configured."""
+    found: dict[str, Callable[[], None]] = {}
+    if settings.mail_to:
+        found["mail"] = lambda: mail(settings, event)
+    if settings.webhook_url:
+        found["webhook"] = lambda: post(settings, event.document)
+    return found
+
+
+def ping(settings: Notify, what: str) -> list[ArchiverError]:
+    """Ask for `ping_url/WHAT`: start, or an exit status. Return what went wrong."""
+    if not settings.ping_url:
+        return []
+    problem = attempted("ping", lambda: ask(settings, what), settings)
+    return [problem] if problem else []
+
+
+def ask(settings: Notify, what: str) -> None:
+    """Ask for `ping_url/WHAT`. Raises: ValueError, OSError: why it could not be."""
+    path, mark, query = _address(settings.ping_url).partition("?")
+    _asked(f"{path.rstrip('/')}/{what}{mark}{query}", settings.timeout)
+
+
+def mail(settings: Notify, event: Event) -> None:
+    """Hand a mail to the local sendmail. Raises: ValueError, OSError: why it could not be."""
+    # Imported here, as urllib below: they take a tenth of a second, and most verbs tell nobody.
+    from datetime import UTC, datetime  # noqa: PLC0415
+    from email.message import EmailMessage  # noqa: PLC0415
+    from email.utils import format_datetime, make_msgid  # noqa: PLC0415
+
+    message = EmailMessage()
+    message["To"] = ", ".join(settings.mail_to)
+    if settings.mail_from:
+        message["From"] = settings.mail_from
+    message["Subject"] = event.subject
+    message["Date"] = format_datetime(datetime.fromtimestamp(event.now, UTC))
+    message["Message-ID"] = make_msgid(domain=event.host)
+    # RFC 3834: vacation programs leave it alone.
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(event.text, cte="quoted-printable")
+    words = [str(settings.sendmail), "-t", "-oi"]
+    if settings.mail_from:
+        words += ["-f", settings.mail_from]
+    with tempfile.TemporaryFile() as said:
+        status = called.call(words, settings.timeout, given=message.as_bytes(), says=said)
+        said.seek(0)
+        text = _plain(" ".join(said.read(500).decode("utf-8", "replace").split()))
+    if status:
+        raise ValueError(f"{settings.sendmail} ended with {status}: {text or 'without a word'}")
+
+
+def post(settings: Notify, document: Mapping[str, Any]) -> None:
+    """POST a document to the webhook. Raises: ValueError, OSError: why it could not be."""
+    body = json.dumps(document).encode()
+    _asked(_address(settings.webhook_url), settings.timeout, body)
+
+
+def _address(text: str) -> str:
+    if not REFERENCE.fullmatch(text):
+        return text
+    try:
+        return demand_url(resolved(text))
+    except ValueError as why:
+        raise ValueError(
+            f"its address is to be found at {text!r}, but {why}; {remedy(text)}"
+        ) from None
+
+
+def _asked(address: str, timeout: float, body: bytes | None = None) -> None:
+    """Ask; what it answers does not matter, if it is a success.
+
+    Redirects are not followed: who is told what is in the configuration, and nowhere else.
+    """
+    from urllib import request  # noqa: PLC0415
+    from urllib.error import HTTPError  # noqa: PLC0415
+
+    class Nowhere(request.HTTPRedirectHandler):
+        def redirect_request(self, *_: object) -> None:
+            """Leave the answer as it is: an error, of status 3xx."""
+
+    headers = {"User-Agent": f"archiver/{__version__}"}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    asking = request.Request(address, body, headers)  # noqa: S310 (`notices.demand_url` saw to it)
+    try:
+        with request.build_opener(Nowhere).open(asking, timeout=timeout) as answer:
+            answer.read(1)
+    except HTTPError as error:
+        error.close()
+        raise ValueError(f"it answered {error.code}") from None
+
+
+def attempted(way: str, act: Callable[[], None], settings: Notify) -> ArchiverError | None:
+    """Return what went wrong. The address is no part of that: who knows it can use it."""
+    failures: list[Exception] = []
+
+    def acting() -> None:
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 (a thread has nobody to raise it to)
+            failures.append(error)
+
+    # In a thread that can be given up: names are looked up, and answers come byte by byte, for as
+    # long as others like. A second more, so that what knows better why can say so first.
+    thread = threading.Thread(target=acting, daemon=True)
+    thread.start()
+    thread.join(settings.timeout + 1)
+    hint = "`archiver notify test` tries it; see [notify] in the configuration"
+    if thread.is_alive() or any(isinstance(each, TimeoutError) for each in failures):
+        return NotToldError(f"{way}: no answer within {settings.timeout:g} s", hint=hint)
+    if not failures:
+        return None
+    return NotToldError(f"{way}: not delivered: {_why(failures[0])}", hint=hint)
+
+
+def _why(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    if isinstance(reason, FileNotFoundError) and reason.filename:
+        return f"there is no {reason.filename}"
+    return _plain(getattr(reason, "strerror", None) or str(reason) or type(reason).__name__)
+
+
+def _plain(text: str) -> str:
+    """Without what no header or terminal should get."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+# -- what was told -----------------------------------------------------------------------------
+
+
+@contextmanager
+def _alone(state_dir: Path) -> Iterator[None]:
+    """Wait for whoever is telling something now: it has its limits of time."""
+    make_directory(state_dir)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(state_dir / f"{FILE}.lock", flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def load(state_dir: Path) -> dict[str, Told]:
+    try:
+        found = json.loads((state_dir / FILE).read_bytes())
+        told = {job: Told(**each) for job, each in found.items()}
+        told = {job: replace(each, codes=tuple(each.codes)) for job, each in told.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+    sound = all(
+        type(each.since) is type(each.at) is int and all(type(code) is str for code in each.codes)
+        for each in told.values()
+    )
+    return told if sound else {}
+
+
+def save(state_dir: Path, told: Mapping[str, Told]) -> None:
+    document = {job: asdict(each) for job, each in told.items()}
+    write_whole(state_dir / FILE, (json.dumps(document, indent=1) + "\n").encode())

@@ -1,0 +1,141 @@
+"""Stores, secrets, and which days are there."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from datetime import date
+from pathlib import Path
+
+from archiver.archives.manifest import host_prefix
+from archiver.config.secret_refs import REFERENCE, remedy, resolved
+from archiver.config.targets import S3Target
+from archiver.errors import ArchiverError
+from archiver.rotation.due import empty_days
+from archiver.setup.checks.found import CRITICAL, OK, WARNING, Finding, Patient
+from archiver.stores import open_store
+from archiver.stores import probe_report as probed
+from archiver.system.zone import DAY, local_date
+
+KINDS = ("cred:", "file:", "env:")
+# A probe older than that says little of today. Seconds.
+STALE = 180 * 86_400
+
+
+def stores(patient: Patient) -> Iterator[Finding]:
+    """Each is asked for one name: nothing is written."""
+    for target in patient.config.storage.targets:
+        # Whoever waits for an answer wants one soon.
+        asked = (
+            replace(target, attempts=1, connect_timeout=5.0, read_timeout=15.0)
+            if isinstance(target, S3Target)
+            else target
+        )
+        try:
+            first = next(open_store(asked).listed(host_prefix(patient.config.host.name)), None)
+        except ArchiverError as error:
+            yield Finding(CRITICAL, error.message, error.hint)
+            continue
+        with patient.catalog() as catalog:
+            known = len(catalog.copies.keys_in(target.name))
+        if first is None and known:
+            yield Finding(
+                CRITICAL,
+                f"store {target.name!r} is empty, but had {known} archives",
+                "is it mounted? If it was replaced: `archiver sync --refill "
+                f"{target.name}` fills the new one",
+            )
+        else:
+            yield Finding(OK, f"store {target.name!r} answers")
+
+
+def probes(patient: Patient) -> Iterator[Finding]:
+    for target in patient.config.storage.targets:
+        hint = f"archiver store probe {target.name}"
+        report = probed.load(patient.config.host.state_dir, target.name)
+        if refusal := probed.refusal(patient.config, target):
+            yield Finding(CRITICAL, refusal.message, refusal.hint)
+        elif report is None or report.fingerprint != probed.fingerprint(target):
+            level = WARNING if isinstance(target, S3Target) else OK
+            yield Finding(level, f"store {target.name!r} was not probed", hint)
+        elif refused := probed.refused(target, report):
+            yield Finding(CRITICAL, refused.message, refused.hint)
+        elif patient.now - report.at > STALE:
+            yield Finding(WARNING, f"store {target.name!r} was last probed long ago", hint)
+        else:
+            yield Finding(OK, f"store {target.name!r} was probed: what is relied upon is enforced")
+
+
+def secrets(patient: Patient) -> Iterator[Finding]:
+    """Whether each reference leads somewhere, and to nobody else."""
+    tables = [*patient.config.storage.targets, getattr(patient.config, "notify", None)]
+    for table in tables:
+        for each in fields(table) if table is not None else ():
+            value = getattr(table, each.name)
+            if isinstance(value, str) and value.startswith(KINDS) and REFERENCE.fullmatch(value):
+                where = getattr(table, "name", "notify")
+                yield _secret(patient, f"{where}.{each.name} ({value})", value)
+
+
+def _secret(patient: Patient, what: str, reference: str) -> Finding:
+    elsewhere = reference.startswith("cred:") and "CREDENTIALS_DIRECTORY" not in os.environ
+    if elsewhere or (reference.startswith("env:") and patient.away):
+        return Finding(
+            WARNING,
+            f"{what}: only the service itself has it, and it cannot be tried here",
+            "start the service, and look at what its first run says",
+        )
+    try:
+        resolved(reference)
+    except ValueError as error:
+        return Finding(CRITICAL, f"{what}: {error}", remedy(reference))
+    if reference.startswith("file:"):
+        path = Path(reference.removeprefix("file:"))
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        if mode & 0o007 or mode & 0o020:
+            return Finding(
+                CRITICAL, f"{what}: others may read it ({mode:04o})", f"chmod 600 {path}"
+            )
+    return Finding(OK, f"{what} is there")
+
+
+def due_days(patient: Patient) -> Iterator[Finding]:
+    """Whether every day up to yesterday is archived, or recorded as empty."""
+    config = patient.config
+    today = local_date(patient.now, config.host.zone)
+    with patient.catalog() as catalog:
+        for source in config.sources:
+            covered = catalog.days(source.name, config.host.zone)
+            if not covered:
+                yield Finding(WARNING, f"{source.name}: nothing is archived yet", "archiver -v run")
+                continue
+            days = empty_days(since=min(covered), until=today, covered=covered)
+            yield _due(source.name, days, today)
+
+
+def _due(source: str, days: tuple[date, ...], today: date) -> Finding:
+    if not days:
+        return Finding(OK, f"{source}: every day up to {today - DAY} is there")
+    recent = [day for day in days if day >= today - 3 * DAY]
+    some = ", ".join(map(str, days[-3:]))
+    more = f", and {len(days) - 3} more" if len(days) > 3 else ""
+    return Finding(
+        CRITICAL if len(recent) > 1 else WARNING,
+        f"{source}: not archived, nor recorded as without lines: {some}{more}",
+        "`archiver -v run` tells what is in the way; lines may wait in the log or the spool, or "
+        "lie in another rotator's files: `archiver import`",
+    )
+
+
+def last_run(patient: Patient) -> Iterator[Finding]:
+    last = patient.last
+    if last.started is None:
+        yield Finding(WARNING, "no run has been made yet", "archiver -v run")
+    elif last.exit_status:
+        yield Finding(
+            CRITICAL,
+            f"the last run ended with exit status {last.exit_status}",
+            "`archiver -v run` goes on from there, and says what is wrong",
+        )
+    else:
+        yield Finding(OK, "the last run succeeded")

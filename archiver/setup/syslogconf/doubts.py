@@ -1,0 +1,110 @@
+"""What is odd about where mail is logged, and what to do about it. Pure."""
+
+import os
+from collections.abc import Iterable, Iterator
+from os.path import normpath
+from typing import NamedTuple
+
+from archiver.setup.syslogconf.reading import Reading
+from archiver.setup.syslogconf.routes import Log, logs
+from archiver.setup.syslogconf.selectors import INFO, spelt
+
+
+class Doubt(NamedTuple):
+    """A sentence that says what was found, and another one what to do."""
+
+    sentence: str
+    remedy: str
+
+
+def doubts(reading: Reading, paths: Iterable[str | os.PathLike[str]]) -> list[Doubt]:
+    """Return what is doubtful, the worst first; nothing, if all is well.
+
+    paths: of the logs that are archived, absolute; none, if that is not known yet.
+    """
+    archived = [normpath(os.fspath(path)) for path in paths]
+    if not reading.daemon:
+        return [_nothing(reading), *_unread(reading)]
+    every = logs(reading.routes)
+    informed = [log for log in every if INFO in log.levels]
+    return [
+        *_unlogged(reading, every, informed),
+        *_several(informed, archived),
+        *(_not_archived(informed, archived) if archived else ()),
+        *_no_mail(reading, every, archived),
+        *_unread(reading),
+    ]
+
+
+def _nothing(reading: Reading) -> Doubt:
+    return Doubt(
+        f"nothing below {reading.root} that is understood says where syslogd writes mail",
+        "look where it goes (journald alone writes no file: install rsyslog), and set `path` and "
+        "`reopen` by hand",
+    )
+
+
+def _unlogged(reading: Reading, every: tuple[Log, ...], informed: list[Log]) -> Iterator[Doubt]:
+    if informed:
+        return
+    file = reading.files[0]
+    most = max(every, key=lambda log: (len(log.levels), len(log.perhaps)), default=None)
+    found = "no rule sends it to a file"
+    if most and most.levels:
+        found = f"{most.path} gets {spelt(most.levels)} only ({most.routes[0].told})"
+    elif most:
+        found = f"{most.path} gets some of it only, or only perhaps ({most.routes[0].told})"
+    yield Doubt(
+        f"mail.info is not logged by {reading.daemon}: {found}",
+        f"add `mail.info\t/var/log/maillog` to {file}, make that file, and let syslogd read its "
+        "configuration anew: deliveries and logins are told at that level",
+    )
+
+
+def _several(informed: list[Log], archived: list[str]) -> Iterator[Doubt]:
+    if len(informed) < 2:
+        return
+    names = " and ".join(f"{log.path} ({log.routes[0].told})" for log in informed)
+    if all(log.path in archived for log in informed):
+        remedy = "archive one of them only: else each line is kept, and found, more than once"
+    else:
+        remedy = (
+            "one is enough to archive; but what stays in the others is neither kept nor destroyed "
+            "with it: write `mail.none` into their rules"
+        )
+    yield Doubt(f"mail.info is logged into several files: {names}", remedy)
+
+
+def _not_archived(informed: list[Log], archived: list[str]) -> Iterator[Doubt]:
+    if informed and not any(log.path in archived for log in informed):
+        log = informed[0]
+        yield Doubt(
+            f"mail.info is logged into {log.path} ({log.routes[0].told}), which no [[source]] has "
+            "as its path",
+            f'add a [[source]] with path = "{log.path}", or correct the path of the one there is',
+        )
+
+
+def _no_mail(reading: Reading, every: tuple[Log, ...], archived: list[str]) -> Iterator[Doubt]:
+    mailed = {log.path for log in every}
+    for path in archived:
+        other = next((route for route in reading.routes if route.path == path), None)
+        # A second log, of something else, is no mistake; the only one would be.
+        if path in mailed or (other and mailed.intersection(archived)):
+            continue
+        found = f"only other things ({other.told})" if other else "nothing"
+        yield Doubt(
+            f"{reading.daemon} writes {found} into {path}, which is configured as a log",
+            "correct `path`; if another program writes that file itself, `reopen` must tell that "
+            "program, not syslogd",
+        )
+
+
+def _unread(reading: Reading) -> Iterator[Doubt]:
+    for each in reading.unread:
+        rule = f" ({each.told.text})" if each.told.text else ""
+        shown = (str(each.told) + rule).encode("ascii", "backslashreplace").decode()
+        yield Doubt(
+            f"{shown} is not understood: {each.reason}" if rule else f"{shown}: {each.reason}",
+            "see whether mail goes there, and whether `path` is right",
+        )

@@ -1,0 +1,198 @@
+"""Look at a system, or at one below another root: which syslogd, its rules, and how it is told.
+
+The only module here that reads files. Nothing of what it meets is an error: what cannot be read
+is noted as such.
+"""
+
+import glob
+import os
+import re
+import socket
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver.setup.syslogconf import classic, rsyslog
+from archiver.setup.syslogconf.routes import Log, Route, Rules, Told, Unread, mail_logs
+
+LARGEST = 2**18  # bytes of one file; longer ones hold no rules that people wrote
+RSYSLOG = ("/etc/rsyslog.conf", "/usr/local/etc/rsyslog.conf")
+CLASSIC = "/etc/syslog.conf"
+OTHERS = ("/etc/syslog-ng/syslog-ng.conf", "/usr/local/etc/syslog-ng.conf")
+PID_FILES = {
+    "rsyslog": ("/run/rsyslogd.pid", "/var/run/rsyslogd.pid"),
+    "FreeBSD syslogd": ("/var/run/syslog.pid",),
+    "syslogd": ("/run/syslogd.pid", "/var/run/syslogd.pid", "/run/syslog.pid"),
+}
+UNITS = {"rsyslog": ("rsyslog",), "syslogd": ("inetutils-syslogd", "syslogd")}
+UNIT_DIRECTORIES = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a system's files say. daemon: "rsyslog", "FreeBSD syslogd", "syslogd"; "": none found.
+
+    root: what was looked at; all other paths are as seen from there. reopen: for the key of that
+    name. told_by: why. host: the machine's name, as far as the files say.
+    """
+
+    root: str
+    daemon: str
+    files: tuple[str, ...] = ()
+    routes: tuple[Route, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    reopen: str = ""
+    told_by: str = ""
+    host: str = ""
+
+    @property
+    def mail_logs(self) -> tuple[Log, ...]:
+        """The fewest files that hold what is logged of mail, the fullest first."""
+        return mail_logs(self.routes)
+
+    @property
+    def freebsd(self) -> bool:
+        return self.daemon == "FreeBSD syslogd"
+
+
+def look(root: Path) -> Reading:
+    """Read what the system below `root` has of a syslogd. Never raises for what it finds."""
+    return _Look(root).reading()
+
+
+class _Look:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.rules = Rules()
+
+    def at(self, path: str) -> Path:
+        return self.root / path.lstrip("/")
+
+    def text(self, path: str) -> str | None:
+        """Return what a file holds; None: there is none. Invalid UTF-8 survives, as surrogates."""
+        try:
+            descriptor = os.open(self.at(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise OSError("it is no plain file")
+                content = file.read(LARGEST + 1)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            said = getattr(error, "strerror", None) or str(error)
+            self.rules.unread.append(Unread(Told(path, 1, ""), f"cannot be read: {said}"))
+            return None
+        if len(content) > LARGEST:
+            self.rules.unread.append(Unread(Told(path, 1, ""), "is too long; its end was not read"))
+        return content[:LARGEST].decode("utf-8", errors="surrogateescape").replace("\r\n", "\n")
+
+    def matching(self, pattern: str) -> list[tuple[str, str]]:
+        """Return the files of a pattern in the order of their names, as rsyslog takes them."""
+        if not pattern.startswith("/") or "\0" in pattern:
+            return []
+        pattern += "*" if pattern.endswith("/") else ""
+        found = sorted(glob.glob(glob.escape(str(self.root)).rstrip("/") + pattern))
+        names = ["/" + os.path.relpath(each, self.root) for each in found if os.path.isfile(each)]
+        return [(name, text) for name in names if (text := self.text(name)) is not None]
+
+    def in_directory(self, directory: str) -> list[tuple[str, str]]:
+        return self.matching(directory.rstrip("/") + "/*.conf")
+
+    # -- which syslogd ---------------------------------------------------------------------
+
+    def reading(self) -> Reading:
+        files = [path for path in (*RSYSLOG, CLASSIC) if os.path.lexists(self.at(path))]
+        daemon = ""
+        for path in self.by_what_runs(files):
+            text = self.text(path)
+            if text is None:
+                continue
+            daemon = "rsyslog" if path in RSYSLOG else self.flavour(text)
+            if daemon == "rsyslog":
+                rsyslog.read(path, text, self.rules, self.matching)
+            else:
+                self.classic(path, text, bsd=daemon == "FreeBSD syslogd")
+            break
+        else:
+            for path in OTHERS:
+                if os.path.lexists(self.at(path)):
+                    self.rules.unread.append(Unread(Told(path, 1, ""), "syslog-ng's is not read"))
+        reopen, told_by = self.reopen(daemon) if daemon else ("", "")
+        return Reading(
+            str(self.root),
+            daemon,
+            tuple(self.rules.files),
+            tuple(self.rules.routes),
+            tuple(self.rules.unread),
+            reopen,
+            told_by,
+            self.host(),
+        )
+
+    def by_what_runs(self, files: list[str]) -> list[str]:
+        """Of a machine that changed its syslogd, both files are left: take the one that runs."""
+        if CLASSIC not in files or len(files) == 1:
+            return files
+        classic_pids = (*PID_FILES["FreeBSD syslogd"], *PID_FILES["syslogd"])
+        runs_rsyslog = self.first(PID_FILES["rsyslog"]) or self.unit("rsyslog")
+        if not runs_rsyslog and self.first(classic_pids):
+            files = [CLASSIC]
+        chosen = files[0]
+        for path in {*RSYSLOG, CLASSIC} - {chosen}:
+            if os.path.lexists(self.at(path)):
+                reason = f"was not read: {chosen} seems to be the one in force"
+                self.rules.unread.append(Unread(Told(path, 1, ""), reason))
+        return files
+
+    def flavour(self, text: str) -> str:
+        bsd = any(
+            self.at(path).exists() for path in ("bin/freebsd-version", "etc/defaults/rc.conf")
+        )
+        return "FreeBSD syslogd" if bsd or "$FreeBSD" in text else "syslogd"
+
+    def classic(self, path: str, text: str, *, bsd: bool) -> None:
+        classic.read(path, text, self.rules, self.in_directory, bsd=bsd)
+        if bsd:
+            return  # there, the file says itself what it includes
+        for name, more in self.matching("/etc/syslog.d/*"):  # inetutils' --rcdir
+            classic.read(name, more, self.rules, None, bsd=False)
+
+    # -- how it is told --------------------------------------------------------------------
+
+    def reopen(self, daemon: str) -> tuple[str, str]:
+        unit = self.unit(daemon)
+        if unit and self.at("run/systemd/system").is_dir():
+            return f"systemctl:{unit}", f"systemd runs, and has {unit}.service"
+        pids = PID_FILES[daemon]
+        if pid_file := self.first(pids):
+            return f"pidfile:{pid_file}", "it is there"
+        if unit:
+            return f"systemctl:{unit}", f"there is {unit}.service"
+        return f"pidfile:{pids[0]}", f"where {daemon} has it; it is not there now"
+
+    def unit(self, daemon: str) -> str:
+        for unit in UNITS.get(daemon, ()):
+            if any(self.at(f"{d}/{unit}.service").exists() for d in UNIT_DIRECTORIES):
+                return unit
+        return ""
+
+    def first(self, paths: tuple[str, ...]) -> str:
+        """Return the first that is there. /var/run is often a link to /run, which another root's
+        link would leave.
+        """
+        linked = self.at("var/run").is_symlink()
+        for path in paths:
+            inside = path.removeprefix("/var") if linked else path
+            if self.at(inside).exists():
+                return path
+        return ""
+
+    def host(self) -> str:
+        """Return the machine's name; "": nothing tells it."""
+        if self.root == Path("/"):
+            return socket.gethostname()
+        text = self.text("/etc/hostname") or ""
+        if name := text.strip():
+            return name
+        found = re.search(r"(?m)^hostname=[\"']?([\w.-]+)", self.text("/etc/rc.conf") or "")
+        return found[1] if found else ""

@@ -1,0 +1,347 @@
+"""Bring the catalog level with the stores: what they hold is the truth.
+
+On an empty catalog that is a rebuild, with the same content whatever became of the old one;
+and a reader who cannot have the catalog makes one for himself, in memory.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from archiver.archives.manifest import (
+    ARCHIVE_SUFFIX,
+    INDEX_SUFFIXES,
+    MANIFEST_SUFFIX,
+    Manifest,
+    decode,
+    digest,
+    host_prefix,
+    place,
+)
+from archiver.catalog import REBUILD_HINT, Catalog, files_beside, making, nowhere, opened
+from archiver.errors import (
+    ArchiverError,
+    ChainError,
+    IntegrityError,
+    NotFoundError,
+    StoreAwayError,
+    StoreError,
+)
+from archiver.index.pages import PAGE
+from archiver.policy.ledger import decode as decode_record
+from archiver.policy.ledger import ledger_prefix, number_of
+from archiver.stores import Store
+from archiver.system.files import fsync_directory, remove
+
+# So many manifests are read at once from a store that is far.
+AT_ONCE = 16
+BATCH = 128
+
+
+def catch_up(
+    catalog: Catalog, stores: Sequence[Store], away: set[str] | None = None
+) -> list[ArchiverError]:
+    """Catalogue what the stores hold, and forget the copies that are gone.
+
+    away: gets the names of the stores that do not answer (whose copies stay as they were). Returns
+    what is wrong with them: documents that cannot be read, copies that are gone, such stores.
+    """
+    problems: list[ArchiverError] = []
+    catalog.copies.forget_other_targets([store.name for store in stores])
+    listings: list[tuple[Store, dict[str, int]]] = []
+    with catalog.changing():
+        for store in stores:
+            try:
+                listings.append((store, _listed(catalog, store)))
+            except ArchiverError as problem:
+                problems.append(problem)
+                if away is not None:
+                    away.add(store.name)
+        # First the ledger: it tells which archives are no longer to be there.
+        for catch_up_with in (_catch_up_with_ledger, _catch_up_with):
+            for store, sizes in listings:
+                try:
+                    catch_up_with(catalog, store, sizes, problems)
+                except ArchiverError as problem:
+                    problems.append(problem)
+    if (number := catalog.records.first_unchained()) is not None:
+        problems.append(unchained(catalog.host, number))
+    return problems
+
+
+def unchained(host: str, number: int) -> ChainError:
+    return ChainError(
+        f"{ledger_prefix(host)}: record {number} does not follow the one before it",
+        hint="a record is missing or was changed: bring it back from another copy. Until then "
+        "nothing is destroyed",
+        key=f"{ledger_prefix(host)}{number:08d}.json",
+    )
+
+
+def _listed(catalog: Catalog, store: Store) -> dict[str, int]:
+    """Return the sizes of all that a store has of the host."""
+    sizes = {each.key: each.size for each in store.listed(host_prefix(catalog.host))}
+    known = catalog.copies.keys_in(store.name)
+    if known and not any(key.endswith(MANIFEST_SUFFIX) for key in sizes):
+        raise StoreAwayError(
+            f"store {store.name!r} is empty, but {len(known)} archives were there",
+            hint="is it mounted, and the right one? If it was replaced, `archiver sync --refill "
+            f"{store.name}` fills it from another store; if there is none, `archiver catalog "
+            "rebuild` begins anew",
+            store=store.name,
+        )
+    return sizes
+
+
+def _catch_up_with_ledger(
+    catalog: Catalog, store: Store, sizes: Mapping[str, int], problems: list[ArchiverError]
+) -> None:
+    known = catalog.records.copies_in(store.name)
+    stored = {key for key in sizes if number_of(key) is not None}
+    new = sorted(stored - known)
+    for key, document in _documents(store, new):
+        try:
+            _take_record(catalog, store, key, document)
+        except ArchiverError as problem:
+            problems.append(problem)
+    if new:
+        catalog.records.refold()
+    _forget_gone(catalog, store, known - stored, problems)
+
+
+def _take_record(catalog: Catalog, store: Store, key: str, document: bytes | ArchiverError) -> None:
+    if isinstance(document, (IntegrityError, NotFoundError)):
+        raise ChainError(document.message, hint=document.hint, key=key) from document
+    if isinstance(document, ArchiverError):
+        raise document
+    try:
+        record = decode_record(document)
+    except ValueError as error:
+        raise ChainError(
+            f"{key}: {error}",
+            hint="the record is damaged; bring it back from another copy",
+            key=key,
+        ) from error
+    if record.key != key:
+        raise ChainError(
+            f"{key} is the record {record.key}",
+            hint="it was renamed or copied; put it back under its own name",
+            key=key,
+        )
+    if not catalog.records.note(record, document):
+        raise ChainError(
+            f"store {store.name!r}: {key} differs from the catalog's or another store's",
+            hint="one of the two was changed: the next record's `previous` tells which is right",
+            key=key,
+        )
+    catalog.copies.note(key, store.name)
+
+
+def _catch_up_with(
+    catalog: Catalog, store: Store, sizes: Mapping[str, int], problems: list[ArchiverError]
+) -> None:
+    known = catalog.copies.keys_in(store.name)
+    stored = {key for key in sizes if key.endswith(MANIFEST_SUFFIX)}
+    expired = catalog.records.expired()
+    for key, document in _documents(store, sorted(stored - known)):
+        try:
+            _take(catalog, store, key, document, sizes, expired.keys())
+        except ArchiverError as problem:
+            problems.append(problem)
+    indexes = {key: size for key, size in sizes.items() if key.endswith(INDEX_SUFFIXES)}
+    _catch_up_with_indexes(catalog, store, indexes)
+    _forget_gone(catalog, store, known - stored, problems)
+    problems += [
+        IntegrityError(
+            f"store {store.name!r}: {archive} is there, but it was destroyed (certificate "
+            f"{certificate})",
+            hint="an old copy was put back: remove it there",
+        )
+        for key, (_, certificate) in expired.items()
+        for archive in [key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX]
+        if certificate is not None and archive in sizes
+    ]
+
+
+def _forget_gone(
+    catalog: Catalog, store: Store, keys: Collection[str], problems: list[ArchiverError]
+) -> None:
+    gone = sorted(keys)
+    for key in gone:
+        catalog.copies.forget(key, store.name)
+    if gone:
+        others = f", and {len(gone) - 1} more" if len(gone) > 1 else ""
+        problems.append(
+            IntegrityError(
+                f"store {store.name!r}: {gone[0]}{others} have disappeared",
+                hint="is the right file system mounted there? Else bring them back from another "
+                "copy: somebody removed them behind our back",
+            )
+        )
+
+
+def _documents(store: Store, keys: Sequence[str]) -> Iterator[tuple[str, bytes | ArchiverError]]:
+    """Yield what stands in the manifests, in order: several are read at once, if they are far."""
+
+    def read(key: str) -> bytes | ArchiverError:
+        try:
+            return b"".join(store.stream(key))
+        except ArchiverError as problem:
+            return problem
+
+    if store.is_near:
+        yield from ((key, read(key)) for key in keys)
+        return
+    with ThreadPoolExecutor(AT_ONCE, "read manifests") as pool:
+        for at in range(0, len(keys), BATCH):
+            some = keys[at : at + BATCH]
+            yield from zip(some, pool.map(read, some), strict=True)
+
+
+def _catch_up_with_indexes(catalog: Catalog, store: Store, sizes: Mapping[str, int]) -> None:
+    """They are derived: one that is gone is missed by whoever looks for something."""
+    known = catalog.copies.indexes_in(store.name)
+    for key in known - sizes.keys():
+        catalog.copies.forget_index(key, store.name)
+    for key in sizes.keys() - known:
+        if sizes[key]:
+            catalog.copies.note_index(key, store.name, sizes[key] // PAGE)
+
+
+def _take(
+    catalog: Catalog,
+    store: Store,
+    key: str,
+    document: bytes | ArchiverError,
+    sizes: Mapping[str, int],
+    expired: Collection[str],
+) -> None:
+    """Catalogue a manifest that was read. sizes: of all that the store has. expired: manifests
+    whose archives are not to be there, or not for long.
+    """
+    if isinstance(document, (IntegrityError, NotFoundError)):
+        raise ChainError(document.message, hint=document.hint, key=key) from document
+    if isinstance(document, ArchiverError):
+        raise document
+    manifest = _decode_as(key, document)
+    if catalog.digest_of(key) not in {None, digest(document)}:
+        raise ChainError(
+            f"store {store.name!r}: {key} differs from the catalog's or another store's",
+            hint="one of the two was changed: the next manifest's `previous` tells which is right",
+            key=key,
+        )
+    # Also without its archive: the next manifest of the chain follows this one.
+    catalog.note(manifest, document)
+    whole = manifest.is_empty_day or sizes.get(manifest.archive_key) == manifest.size
+    # Nor where archives are not kept as long as elsewhere.
+    gone = manifest.archive_key not in sizes
+    if not whole and key not in expired and not (store.keep and gone):
+        raise IntegrityError(
+            f"store {store.name!r}: {manifest.archive_key} is gone or cut short",
+            hint="bring it back from another copy",
+        )
+    catalog.copies.note(key, store.name, whole=whole)
+    if len(doubled := catalog.keys_of(manifest.source, manifest.sequence)) > 1:
+        raise ChainError(
+            f"{' and '.join(doubled)} have one number: the chain forks there",
+            hint="both are kept and read. It happens when an old catalog is put back while a "
+            "store is away: rebuild it then, once all stores are there",
+            key=key,
+        )
+
+
+def _decode_as(key: str, document: bytes) -> Manifest:
+    try:
+        manifest = decode(document)
+    except ValueError as error:
+        raise ChainError(
+            f"{key}: {error}",
+            hint="the manifest is damaged; bring it back from another copy",
+            key=key,
+        ) from error
+    if manifest.manifest_key != key:
+        raise ChainError(
+            f"{key} is the manifest of {manifest.manifest_key}",
+            hint="it was renamed or copied; put it back under its own name",
+            key=key,
+        )
+    return manifest
+
+
+def rebuild(
+    path: Path, host: str, stores: Sequence[Store], away: set[str] | None = None
+) -> list[ArchiverError]:
+    """Make the catalog anew from the stores; returns what is wrong with those. away: as above.
+
+    Raises: StoreError, ChainError: the end of a chain cannot be known, because a store is away or
+    empty, or a manifest cannot be trusted. To go on without it would fork the chain; so the old
+    catalog stays.
+    """
+    new = path.with_name(path.name + ".new")
+    for leftover in (new, *files_beside(new)):
+        remove(leftover)
+    try:
+        with making(new, host) as catalog:
+            problems = catch_up(catalog, stores, away)
+            _refuse_to_guess(catalog, stores, problems)
+        for old in files_beside(path):
+            remove(old)
+        new.rename(path)
+    finally:
+        remove(new)
+    fsync_directory(path.parent)
+    return problems
+
+
+def _refuse_to_guess(
+    catalog: Catalog, stores: Sequence[Store], problems: Sequence[ArchiverError]
+) -> None:
+    """Raise whatever leaves open what the next manifests have to be chained to."""
+    for problem in problems:
+        if isinstance(problem, ChainError):
+            source, sequence = place(problem.key)
+            number = number_of(problem.key)
+            head = catalog.head(source) if number is None else catalog.records.head()
+            if (sequence if number is None else number) >= head.sequence:
+                raise problem
+        if isinstance(problem, StoreError) and not problem.retryable:
+            raise problem
+        if problem.retryable:
+            raise StoreError(
+                f"{problem.message}; the catalog is made from all stores, or not at all",
+                hint="bring that store back, or take it out of [storage] for good; until "
+                "then `archiver fetch` reads the others",
+            )
+    found = {store.name: next(store.listed(host_prefix(catalog.host)), None) for store in stores}
+    for name, first in found.items():
+        if first is None and any(found.values()):
+            raise StoreError(
+                f"store {name!r} has nothing of this host, but another store has",
+                hint="is it mounted, and the right one? If it is a new store, copy the other's "
+                "files into it first: the catalog is made from all stores, or not at all",
+            )
+
+
+@contextmanager
+def readable(
+    path: Path | None, host: str, stores: Sequence[Store], problems: list[ArchiverError]
+) -> Iterator[Catalog]:
+    """Open the catalog to read; if it cannot be, read every manifest from the stores instead.
+
+    Either way the answers are right; `problems` tells why the second way was taken. path: None
+    where there is no catalog of that host.
+    """
+    with ExitStack() as stack:
+        try:
+            if path is None:
+                raise NotFoundError(f"there is no catalog of {host} here")
+            catalog = stack.enter_context(opened(path, host))
+            if not catalog.is_whole():
+                raise IntegrityError(f"{path} is damaged", hint=REBUILD_HINT)
+        except ArchiverError as problem:
+            if path and path.exists():
+                problems.append(problem)
+            catalog = stack.enter_context(nowhere(host))
+            problems += catch_up(catalog, stores)
+        yield catalog

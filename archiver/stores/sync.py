@@ -1,0 +1,249 @@
+"""Bring copies to where they are missing, and put sound ones in the place of damaged ones.
+
+    fill      what a store missed, while it was away or before it was there, oldest first
+    protect   lock and hold every copy as the configuration says now; never less than before
+    repair    read every copy back; replace what is damaged
+
+A copy is made only of bytes that were just read whole, and whose SHA-256 is the manifest's: a
+damaged one is never handed on.
+"""
+
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+
+from archiver.archives.manifest import Manifest
+from archiver.archives.receipts import UNPROTECTED, Receipt
+from archiver.catalog import Archived, Catalog
+from archiver.config.settings import Source
+from archiver.errors import ArchiverError, ColdError, IntegrityError, NotFoundError, explained
+from archiver.progress import Meter, unwatched
+from archiver.stores import ReadableStore, Store, copy
+from archiver.system.files import emptied, remove
+
+
+@dataclass
+class Sync:
+    """Makes copies of a host's archives good. directory: where they pass through.
+
+    brought, verified, mended, protected: how many copies so far. cold: that cannot be read now.
+    """
+
+    catalog: Catalog
+    stores: Sequence[Store]
+    directory: Path
+    now: int
+    today: date
+    problems: list[ArchiverError] = field(default_factory=list)
+    meter: Meter = unwatched
+    brought: int = 0
+    verified: int = 0
+    mended: int = 0
+    cold: int = 0
+    protected: int = 0
+
+    def fill(self, source: Source) -> set[str]:
+        """Bring each store what it lacks, in the order of the chain.
+
+        Returns the stores that still lack something because they failed: what comes later has to
+        wait, so that no store ever has a gap that a later archive hides.
+        """
+        return {store.name for store in self.stores if not self._fill(source, store)}
+
+    def _fill(self, source: Source, store: Store) -> bool:
+        lacking = self.catalog.copies.lacking(source.name, store.name, self._since(store))
+        if not lacking:
+            return True
+        with self.meter(f"bringing {source.name} to {store.name}", len(lacking)) as advance:
+            for key in lacking:
+                try:
+                    self._bring(self.catalog.of_key(key), store, mend=False)
+                    self.brought += 1
+                except IntegrityError as problem:
+                    self.problems.append(problem)  # the others can be brought all the same
+                except ArchiverError as problem:
+                    self.problems.append(problem)
+                    return False
+                advance(1)
+        return True
+
+    def protect(self, source: Source) -> None:
+        """Lock and hold what is not known to be locked and held as the configuration says."""
+        receipts = self.catalog.copies.receipts(source.name)
+        for each in self.catalog.every(source.name):
+            for store in self._with_a_copy(each):
+                wanted = store.protection(each.manifest.date, self.now)
+                if wanted == UNPROTECTED:
+                    continue
+                for key in self._digests(each):
+                    known = receipts.get((key, store.name))
+                    if known and known.protection.covers(wanted):
+                        continue
+                    try:
+                        store.protect(key, wanted)
+                        found = store.find(key)
+                    except ArchiverError as problem:
+                        self.problems.append(problem)
+                        continue
+                    self.protected += 1
+                    if known and found:
+                        self._note(replace(known, protection=found.protection))
+
+    def repair(self, source: Source, sample: float = 1.0) -> None:
+        """Read copies back, and replace those that are damaged.
+
+        sample: the share of them, those first that were not read for the longest time: so in as
+        many samples as it takes, each is read once.
+        """
+        every = self.catalog.every(source.name)
+        chosen = self._sample(source, every, sample)
+        size = sum(each.manifest.size for each, _ in chosen if not each.expired)
+        away: set[str] = set()
+        with self.meter(f"reading the copies of {source.name}", size) as advance:
+            for each, store in chosen:
+                if store.name not in away and (failure := self._checked(each, store, every)):
+                    self.problems.append(failure)
+                    if failure.retryable:
+                        away.add(store.name)
+                advance(0 if each.expired else each.manifest.size)
+
+    def _sample(
+        self, source: Source, every: Sequence[Archived], sample: float
+    ) -> list[tuple[Archived, Store]]:
+        copies = [(each, store) for each in every for store in self._with_a_copy(each)]
+        if sample >= 1:
+            return copies
+        receipts = self.catalog.copies.receipts(source.name)
+
+        def read_at(copy: tuple[Archived, Store]) -> int:
+            each, store = copy
+            known = [receipts.get((key, store.name)) for key in self._digests(each)]
+            return min((one.at if one else 0 for one in known), default=0)
+
+        return sorted(copies, key=read_at)[: math.ceil(len(copies) * sample)]
+
+    def _checked(
+        self, each: Archived, store: Store, every: Sequence[Archived]
+    ) -> ArchiverError | None:
+        """Verify or mend a copy. Returns why it could not be verified, if so."""
+        wanted = store.protection(each.manifest.date, self.now)
+        try:
+            for key, sha256 in self._digests(each).items():
+                store.protect(key, wanted)
+                self._note(copy.receipt(store, key, sha256, wanted, self.now))
+        except ColdError:
+            self.cold += 1
+        except (IntegrityError, NotFoundError) as damage:
+            self._mend(each, store, damage)
+        except ArchiverError as failure:
+            # A server that finds a flipped bit by itself fails, each time it is asked for that.
+            if not failure.retryable or not _gives_others(store, each, every):
+                return failure
+            self._mend(each, store, failure)
+        else:
+            self.verified += 1
+        return None
+
+    def _mend(self, each: Archived, store: Store, damage: ArchiverError) -> None:
+        for key in self._digests(each):
+            self.catalog.copies.doubt(key, store.name)
+        try:
+            self._bring(each, store, mend=True)
+        except ArchiverError as problem:
+            self.problems.append(problem)
+            return
+        self.mended += 1
+        self.problems.append(
+            IntegrityError(
+                f"store {store.name!r}: the copy of {each.manifest.archive_key} was damaged; "
+                "it was replaced by a sound one",
+                hint=f"it said: {damage.message}. Suspect that store",
+            )
+        )
+
+    def _bring(self, each: Archived, store: Store, *, mend: bool) -> None:
+        """Copy an archive, its manifest, and its index if there is one, to a store."""
+        manifest = each.manifest
+        document = self.catalog.document(manifest.manifest_key)
+        with explained(f"copying {manifest.stem}"), emptied(self.directory):
+            path = self.directory / os.path.basename(manifest.manifest_key)
+            path.write_bytes(document)
+            whole = not each.expired and manifest.date >= self._since(store)
+            if whole and not manifest.is_empty_day:
+                self._fetch_sound(each, but=store)
+                self._fetch_index(manifest, but=store)
+            copies = copy.copy(
+                self.directory, manifest, document, [store], now=self.now, mend=mend, whole=whole
+            )
+        if not copies.stores:
+            raise copies.failures[0]
+        self.problems += copies.failures
+        indexes, receipts = copies.indexes, copies.receipts
+        self.catalog.add(document, copies.stores, indexes, receipts, whole=whole)
+
+    def _fetch_sound(self, each: Archived, *, but: Store) -> None:
+        """Bring an archive here, from the nearest copy that proves to be sound."""
+        manifest = each.manifest
+        problems = []
+        for store in self._with_a_copy(each):
+            if store.name == but.name:
+                continue
+            try:
+                if self._fetch(store, manifest.archive_key) == manifest.sha256:
+                    return
+            except ArchiverError as problem:
+                problems.append(problem)
+        if any(problem.retryable for problem in problems):
+            raise problems[0]
+        raise IntegrityError(
+            f"{manifest.archive_key}: no other store has a sound copy to make one from",
+            hint="`archiver list` tells where copies should be; nothing was changed",
+        )
+
+    def _fetch_index(self, manifest: Manifest, *, but: Store) -> None:
+        pages = self.catalog.copies.index_pages(manifest.index_key)
+        for store in self.stores:
+            if store.name in pages and store.name != but.name:
+                try:
+                    self._fetch(store, manifest.index_key)
+                except ArchiverError:  # it is derived: the copy is as good without it
+                    remove(self.directory / os.path.basename(manifest.index_key))
+                else:
+                    return
+
+    def _fetch(self, store: ReadableStore, key: str) -> str:
+        """Bring an object here, and return its SHA-256."""
+        fetched = hashlib.sha256()
+        with open(self.directory / os.path.basename(key), "wb") as file:
+            for chunk in store.stream(key):
+                fetched.update(chunk)
+                file.write(chunk)
+        return fetched.hexdigest()
+
+    def _since(self, store: Store) -> date:
+        """Return the first log date of which a store is to have archives, not manifests only."""
+        return store.keep.since(self.today) if store.keep else date.min
+
+    def _with_a_copy(self, each: Archived) -> list[Store]:
+        """Return the stores that have it; of what has expired, those that have its manifest."""
+        there = each.manifests if each.expired else each.copies
+        return [store for store in self.stores if store.name in there]
+
+    def _digests(self, each: Archived) -> dict[str, str]:
+        document = self.catalog.document(each.manifest.manifest_key)
+        return copy.digests(each.manifest, document, whole=not each.expired)
+
+    def _note(self, receipt: Receipt) -> None:
+        with self.catalog.changing():
+            self.catalog.copies.note_receipt(receipt)
+
+
+def _gives_others(store: Store, but: Archived, every: Sequence[Archived]) -> bool:
+    """Whether a store that fails for one archive gives another one whole: then it is not away."""
+    others = [each.manifest for each in every if each is not but and store.name in each.copies]
+    smallest = sorted((each for each in others if each.size), key=lambda each: each.size)
+    return any(copy.is_sound(store, each) for each in smallest[:2])
