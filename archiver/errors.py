@@ -38,7 +38,7 @@ them apart. Every error carries a `hint`: the operator's next step.
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -262,3 +262,9 @@ def explained(doing: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise from_os_error(error, doing) from error
+
+
+def worst(problems: Sequence[ArchiverError]) -> int:
+    """Return one exit status for what went wrong on the way: theirs if shared, else 3."""
+    statuses = {problem.exit_status for problem in problems}
+    return min(statuses, default=0) if len(statuses) < 2 else 3

@@ -29,14 +29,15 @@ from unittest import mock
 from zoneinfo import ZoneInfo
 
 import archiver
-from archiver.archives.manifest import ARCHIVE_SUFFIX, Manifest
+from archiver.archives.manifest import Manifest
+from archiver.archives.names import ARCHIVE_SUFFIX, PAGE
 from archiver.archives.receipts import Stored
 from archiver.config.settings import Config, load
 from archiver.config.targets import LocalTarget
 from archiver.find.search import Search
 from archiver.find.snapshot import Window, catalogued
 from archiver.index import merge as runs
-from archiver.index import pages
+from archiver.index import pages, spans
 from archiver.maillog.lines import keys_of
 from archiver.maillog.match import Wanted
 from archiver.setup.demo import lifelike
@@ -182,7 +183,7 @@ def some_keys(
 # -- what an index names ----------------------------------------------------------------------
 
 
-def run_identity(config: Config, span: runs.Span) -> bytes:
+def run_identity(config: Config, span: spans.Span) -> bytes:
     """What the pages of a run of the first source are sealed with."""
     with catalogued(config, []) as catalog:
         identity = runs.identity_of(catalog, config.sources[0].name, span)
@@ -215,10 +216,10 @@ def not_named(config: Config, index: Path, identity: bytes, asked: Places) -> in
 def not_named_in(index: Path, identity: bytes, asked: list[tuple[int, frozenset[int]]]) -> int:
     """Look up every hash, as a search does; but each page, once taken apart, is remembered."""
     data, places_of = index.read_bytes(), pages.places_of
-    missed, count = 0, len(data) // pages.PAGE
+    missed, count = 0, len(data) // PAGE
 
     def read(at: int, count: int) -> bytes:
-        return data[at * pages.PAGE : (at + count) * pages.PAGE]
+        return data[at * PAGE : (at + count) * PAGE]
 
     @lru_cache(8)
     def listed(page: bytes) -> list[tuple[int, ...] | None]:

@@ -30,10 +30,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archiver.archives.manifest import INDEX_SUFFIXES
+from archiver.archives.names import INDEX_SUFFIXES
 from archiver.config.settings import Config
 from archiver.find.snapshot import Window, day_window
-from archiver.index import merge as runs
+from archiver.index import spans
 from archiver.maillog.born import born
 from archiver.maillog.kinds import KINDS
 
@@ -160,14 +160,14 @@ def in_runs(bench: Bench) -> list[Row]:
         counted.scan(bench.days_log), [each.raw_size for each in counted.manifests(config)]
     )
     missed = 0
-    for span in runs.spans(bench.archives):
+    for span in spans.spans(bench.archives):
         within = range(span.first - 1, span.last)
         of_run = {
             key: frozenset(place - within.start for place in numbers if place in within)
             for key, numbers in of_all.items()
             if key[0] in config.index.keys
         }
-        key = runs.key_of(config.host.name, config.sources[0].name, span)
+        key = spans.key_of(config.host.name, config.sources[0].name, span)
         identity = counted.run_identity(config, span)
         missed += counted.not_named(config, counted.stored(config, key), identity, of_run)
     bench.expect(missed == 0, f"runs: {missed} keys missed")

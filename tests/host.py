@@ -25,7 +25,8 @@ import pytest
 import zstandard
 
 from archiver import nightly
-from archiver.archives.manifest import MANIFEST_SUFFIX, Manifest, decode, digest
+from archiver.archives.manifest import Manifest, decode, digest
+from archiver.archives.names import MANIFEST_SUFFIX
 from archiver.cli import main
 from archiver.cli.answer import Invocation
 from archiver.config.settings import Config, Source, load

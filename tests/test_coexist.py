@@ -11,6 +11,7 @@ from unittest import mock
 import pytest
 
 from archiver.rotation.others import takeover
+from archiver.rotation.turn import Taken
 from archiver.stores.session import Run
 from tests.host import MONDAY, Host, after, lines
 from tests.system import need
@@ -194,7 +195,7 @@ def test_what_is_rotated_while_the_run_looks_makes_no_day_empty(
     host.write(content)
     take_over = takeover.take_over
 
-    def and_then_rotated(*words: Any) -> takeover.Taken:
+    def and_then_rotated(*words: Any) -> Taken:
         taken = take_over(*words)
         if copied:
             left(host, "maillog.0", content, after(MONDAY, 3))

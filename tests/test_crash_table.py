@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from archiver import nightly
-from archiver.archives.manifest import MANIFEST_SUFFIX
+from archiver.archives.names import MANIFEST_SUFFIX
 from archiver.catalog import Catalog, opened
 from archiver.config.settings import Config, parse
 from archiver.errors import ArchiverError

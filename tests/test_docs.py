@@ -178,6 +178,6 @@ def test_documents_are_finished() -> None:
 def test_the_readme_shows_the_demonstration() -> None:
     """Its commands are those that `make demo` runs, in that order."""
     shown = every(r"^ +\$ archiver -c … (?:-v )?(\w+)", text("README.md"))
-    played = re.findall(r'archiver\((?:"-v", )?"(\w+)"', text("archiver/demo.py"))
+    played = re.findall(r'archiver\((?:"-v", )?"(\w+)"', text("archiver/setup/demo/play.py"))
     twice = played.index("run")
     assert [*played[:twice], "run", *played[twice:]] == shown

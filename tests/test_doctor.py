@@ -171,7 +171,7 @@ def test_the_proof(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     assert of(host, "release") == []
     monkeypatch.setattr(
         "archiver.rotation.release.look",
-        lambda _: __import__("archiver.rotation.release").syslogd.Finding(False),
+        lambda _: __import__("archiver.rotation.release", fromlist=["Finding"]).Finding(False),
     )
     assert [each.level for each in of(host, "release")] == [CRITICAL]
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from archiver import nightly
-from archiver.archives.manifest import ARCHIVE_SUFFIX, decode
+from archiver.archives.manifest import decode
+from archiver.archives.names import ARCHIVE_SUFFIX
 from tests.host import MONDAY, Host, after, flip, lines, unpacked
 from tests.system import need
 

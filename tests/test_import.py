@@ -14,9 +14,10 @@ import zstandard
 
 from archiver.rotation import importing as adopt
 from archiver.rotation import seal as archive
+from archiver.rotation import segments
 from archiver.rotation.spool import Intent, Journal
 from archiver.stores import copy
-from archiver.stores.session import Run, started
+from archiver.stores.session import started
 from tests.host import MONDAY, Host, Said, after, flip, lines
 from tests.system import need
 
@@ -298,10 +299,10 @@ def interrupted(host: Host, path: Path, monkeypatch: pytest.MonkeyPatch, where: 
 
     with monkeypatch.context() as patch:
         if where == "before sealing":
-            patch.setattr(Run, "seal", kill)
+            patch.setattr(segments, "seal", kill)
             patch.setattr(Journal, "end", kill)
         elif where == "before delivery":
-            patch.setattr(Run, "finish", kill)
+            patch.setattr(segments, "finish", kill)
         elif where == "in the midst of delivery":
             deliver = copy.copy
             calls = []

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from archiver.archives.names import PAGE
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.index import build as index
 from archiver.index.build import Indexing
-from archiver.index.pages import PAGE, hasher, look_up, number
+from archiver.index.pages import hasher, look_up, number
 from archiver.maillog.kinds import KINDS
 from archiver.maillog.lines import keys_of
 from archiver.setup.demo import lifelike

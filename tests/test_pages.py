@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archiver.archives.names import PAGE
 from archiver.index.pages import (
     BITS,
     LONGEST_LIST,
-    PAGE,
     PLACE_BITS,
     DamagedIndexError,
     check,

@@ -15,22 +15,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from archiver.archives.receipts import Protection
-from archiver.policy.period import Period
-from archiver.policy.rules import (
-    KEPT,
+from archiver.policy.decide import (
     Archive,
     Copy,
     Decision,
-    Hold,
-    Policy,
-    Rule,
-    Scope,
     Verdict,
     clock_doubt,
     decide,
     evidence_missing,
-    holds_on,
 )
+from archiver.policy.period import Period
+from archiver.policy.rules import KEPT, Hold, Policy, Rule, Scope, holds_on
 from archiver.system.zone import day_start
 
 P = Period.parse

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archiver.index.merge import FAN, LARGEST, Span, covering, spans
+from archiver.index.spans import FAN, LARGEST, Span, covering, spans
 from tests.host import MONDAY, Host, after
 
 

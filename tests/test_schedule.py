@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archiver.config.schedule import Every, Schedule
 from archiver.service.jobs import (
     LONGEST_PAUSE,
     Done,
-    Every,
     Job,
-    Schedule,
     Today,
     due,
     first_of,

@@ -17,8 +17,9 @@ from archiver.config.settings import load
 from archiver.errors import DiskError, IntegrityError
 from archiver.maillog.days import DayCutter
 from archiver.rotation import seal as archive
+from archiver.rotation import segments
 from archiver.rotation.spool import Entry, Journal
-from archiver.stores import session as run
+from archiver.stores import session
 from tests.host import MONDAY, Host, after, flip, lines
 
 TARGETS = ("store", "second")
@@ -118,7 +119,9 @@ def test_a_night_without_a_catalog_throws_nothing_away(host: Host) -> None:
 def test_a_catalog_that_cannot_be_used_for_a_night(host: Host) -> None:
     """A disk error, a lock: what was sealed waits."""
     obstacle(host).unlink()
-    with mock.patch.object(run, "is_sound", side_effect=DiskError("the catalog cannot be used")):
+    with mock.patch.object(
+        session, "is_sound", side_effect=DiskError("the catalog cannot be used")
+    ):
         assert host.night(after(MONDAY, 3)).exit_status == 3
     assert host.night(after(MONDAY, 4)).exit_status == 0
     all_is_stored_once(host)
@@ -128,7 +131,7 @@ def test_another_version_and_level_meanwhile(host: Host, monkeypatch: pytest.Mon
     """An upgrade, and another level in the configuration: made again as it was all the same."""
     shutil.rmtree(sealed(host))
     obstacle(host).unlink()
-    monkeypatch.setattr(run, "__version__", "99")
+    monkeypatch.setattr(segments, "__version__", "99")
     host.toml.write_text(host.toml.read_text().replace("level = 3", "level = 9"))
     host.config = load(host.toml)
     assert host.night(after(MONDAY, 3)).exit_status == 0
@@ -272,7 +275,9 @@ def test_an_import_stored_in_part_outlives_a_night_without_a_catalog(
     now = plain.at(after(MONDAY, 2), "12:00")
     assert plain.archiver("import", old, now=now).status == 12
     refused.unlink()
-    with mock.patch.object(run, "is_sound", side_effect=DiskError("the catalog cannot be used")):
+    with mock.patch.object(
+        session, "is_sound", side_effect=DiskError("the catalog cannot be used")
+    ):
         assert plain.night(after(MONDAY, 3)).exit_status == 3
     assert plain.archiver("import", old, now=plain.at(after(MONDAY, 3), "12:00")).status == 0
     assert b"".join(plain.content()[1:]) == TWO_DAYS

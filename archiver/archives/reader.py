@@ -6,12 +6,30 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
+from typing import Protocol
 
 import zstandard
 
 from archiver.archives.manifest import Frame, Manifest
 from archiver.errors import ArchiverError, ColdError, IntegrityError, NotFoundError, StoreError
-from archiver.stores import ReadableStore
+
+
+class ReadableStore(Protocol):
+    """As much of a store as it takes to read from it. is_near: reading costs no requests."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_near(self) -> bool: ...
+
+    def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes from `start` on: `length` of them, or all there are, if any.
+
+        Raises: NotFoundError: there is no such key. IntegrityError: fewer bytes are there.
+        ColdError: it must be restored first.
+        """
+
 
 DECOMPRESSORS = 2
 AHEAD = 3

@@ -12,15 +12,8 @@ from itertools import chain
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from archiver.archives.manifest import (
-    INDEX_SUFFIX,
-    MANIFEST_SUFFIX,
-    Head,
-    Manifest,
-    decode,
-    digest,
-    place,
-)
+from archiver.archives.manifest import Head, Manifest, decode, digest
+from archiver.archives.names import INDEX_SUFFIX, MANIFEST_SUFFIX, place
 from archiver.archives.receipts import Receipt
 from archiver.catalog.copies import Copies
 from archiver.catalog.records import Records

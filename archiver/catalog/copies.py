@@ -6,7 +6,7 @@ from dataclasses import astuple, replace
 from datetime import date
 from typing import Any
 
-from archiver.archives.manifest import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, source_prefix
+from archiver.archives.names import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, source_prefix
 from archiver.archives.receipts import Receipt
 from archiver.catalog.tables import changing, checksum, explained
 from archiver.policy.ledger import Seen

@@ -4,7 +4,8 @@ import sqlite3
 import zlib
 from collections.abc import Collection
 
-from archiver.archives.manifest import INDEX_SUFFIX, MANIFEST_SUFFIX, Head, digest
+from archiver.archives.manifest import Head, digest
+from archiver.archives.names import INDEX_SUFFIX, MANIFEST_SUFFIX
 from archiver.catalog.copies import Copies
 from archiver.catalog.tables import REBUILD_HINT, checksum, explained
 from archiver.errors import IntegrityError

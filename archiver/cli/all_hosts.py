@@ -3,10 +3,9 @@
 from typing import Any
 
 from archiver.cli.answer import Answer, Invocation, human_size, table
-from archiver.errors import ArchiverError
+from archiver.errors import ArchiverError, worst
 from archiver.find.address import target_of
 from archiver.service.hosts import LATEST, Hosts, Log
-from archiver.service.status import worst
 from archiver.stores import open_store
 
 HEADER = ("STORE", "HOST", "SOURCE", "FIRST", "LAST", "MISSING", "ARCHIVES", "STORED")

@@ -24,8 +24,8 @@ import click
 
 from archiver.config.settings import Config, load, parse
 from archiver.errors import ArchiverError, UsageError
-from archiver.progress import Advance
 from archiver.rotation.others.rotators import ROOT
+from archiver.system.streams import Advance
 from archiver.system.zone import rfc3339
 
 SCHEMA = 1

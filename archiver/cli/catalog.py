@@ -4,9 +4,8 @@ import click
 
 from archiver.catalog import opened
 from archiver.cli.answer import Answer, Invocation, verb
-from archiver.errors import UsageError, explained
+from archiver.errors import UsageError, explained, worst
 from archiver.index.rebuild import reindex
-from archiver.service.status import worst
 from archiver.stores import open_stores
 from archiver.stores.catch_up import rebuild as rebuild_
 from archiver.stores.session import started

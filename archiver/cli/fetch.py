@@ -18,10 +18,9 @@ from archiver.cli.fetch_output import Giver, Job
 from archiver.cli.options import named
 from archiver.config.settings import Config, Source
 from archiver.config.toml_tables import NAME
-from archiver.errors import ArchiverError, IndexFailedError, UsageError, explained
+from archiver.errors import ArchiverError, IndexFailedError, UsageError, explained, worst
 from archiver.find.search import Context, Search
 from archiver.find.snapshot import Window, catalogued, day_window
-from archiver.service.status import worst
 from archiver.system.zone import DAY
 
 COUNT = click.IntRange(0, 1_000_000)

@@ -10,14 +10,13 @@ from archiver.cli.answer import Answer, Invocation, table, verb
 from archiver.cli.completion import cases, sources
 from archiver.cli.dates import days
 from archiver.config.settings import Config
-from archiver.errors import ArchiverError, NotFoundError, UsageError
+from archiver.errors import ArchiverError, NotFoundError, UsageError, worst
 from archiver.find.snapshot import catalogued
 from archiver.policy.inventory import Known
 from archiver.policy.ledger import HoldAdded, HoldReleased
 from archiver.policy.rules import Hold, Scope
 from archiver.retention import hold as holding
 from archiver.retention.gather import known
-from archiver.service.status import worst
 from archiver.stores.session import Run, started
 from archiver.system.zone import rfc3339
 

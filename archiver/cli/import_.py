@@ -9,9 +9,9 @@ from archiver.cli.answer import Answer, Invocation, verb
 from archiver.cli.completion import sources
 from archiver.cli.options import named
 from archiver.cli.run import line, summary
-from archiver.errors import ArchiverError, UsageError
+from archiver.errors import ArchiverError, UsageError, worst
+from archiver.index.merge import merge_indexes
 from archiver.rotation.importing import Adopted, adopt, oldest_first
-from archiver.service.status import worst
 from archiver.stores.session import started
 
 
@@ -42,7 +42,7 @@ def import_files(
                 adopted.append(adopt(run, sources[0], path, remove=remove))
             except ArchiverError as failure:
                 failures.append(failure)
-        run.merge_indexes(sources[0])
+        merge_indexes(run, sources[0])
         failures += run.problems
     return Answer(
         data={"files": [_data(each) for each in adopted]},

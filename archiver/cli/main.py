@@ -26,7 +26,7 @@ VERBS = {
     "serve": ("archiver.cli.serve:serve", "Be the service that runs each night by itself."),
     "fetch": ("archiver.cli.fetch:fetch", "Give back lines: by date, by a key, by their text."),
     "list": ("archiver.cli.list_:list_archives", "What is archived, and where."),
-    "status": ("archiver.cli.list_:status", "Whether all is well, for people and monitoring."),
+    "status": ("archiver.cli.status:status", "Whether all is well, for people and monitoring."),
     "import": ("archiver.cli.import_:import_files", "Adopt logs that others rotated."),
     "sync": ("archiver.cli.sync:sync", "Bring every store what it lacks."),
     "repair": ("archiver.cli.sync:repair", "Read every copy back; replace what is damaged."),

@@ -14,14 +14,13 @@ from archiver.cli.completion import sources
 from archiver.cli.dates import days
 from archiver.cli.retention_expire import expire_, plan
 from archiver.config.toml_tables import DAY_SECONDS, duration_in_seconds
-from archiver.errors import ArchiverError, NotFoundError, UsageError
+from archiver.errors import ArchiverError, NotFoundError, UsageError, worst
 from archiver.find.snapshot import catalogued
+from archiver.policy.decide import Verdict
 from archiver.policy.inventory import Known
 from archiver.policy.ledger import Tombstone, decode
 from archiver.policy.questions import QUESTIONS, Asked, Reply
-from archiver.policy.rules import Verdict
 from archiver.retention.gather import known
-from archiver.service.status import worst
 
 VERDICTS = {"keep": Verdict.KEEP, "may": Verdict.MAY, "must": Verdict.MUST}
 

@@ -12,7 +12,7 @@ from archiver.cli.completion import sources
 from archiver.cli.dates import days
 from archiver.cli.reporting import attended
 from archiver.cli.run import certificate, gone
-from archiver.errors import ArchiverError, ClockError, RefusedError, UsageError
+from archiver.errors import ArchiverError, ClockError, RefusedError, UsageError, worst
 from archiver.find.snapshot import catalogued
 from archiver.nightly import expiry
 from archiver.policy.inventory import Known
@@ -20,7 +20,6 @@ from archiver.policy.ledger import ClockConfirmed
 from archiver.retention.expire import Chosen, Expiry, due, expire, facts_of, resume
 from archiver.retention.gather import known
 from archiver.service.reporting import Attended
-from archiver.service.status import worst
 from archiver.stores.session import started
 
 

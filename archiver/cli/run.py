@@ -9,11 +9,12 @@ from archiver.cli.answer import Answer, Invocation, human_size, verb
 from archiver.cli.completion import sources
 from archiver.cli.options import named
 from archiver.cli.reporting import attended
-from archiver.nightly import Report, SourceReport
+from archiver.nightly import Report
 from archiver.nightly import plan as plan_
 from archiver.nightly import run as run_
 from archiver.policy.inventory import Summary
 from archiver.retention.expire import Certificate
+from archiver.rotation.turn import SourceReport
 from archiver.service.reporting import Attended
 
 

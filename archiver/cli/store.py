@@ -6,8 +6,7 @@ import click
 
 from archiver.cli.answer import Answer, Invocation, table, verb
 from archiver.cli.completion import targets
-from archiver.errors import ArchiverError, UsageError, explained
-from archiver.service.status import worst
+from archiver.errors import ArchiverError, UsageError, explained, worst
 from archiver.stores import probe_report as probed
 from archiver.stores.probe import probe as probe_
 from archiver.stores.probe_report import Report

@@ -10,9 +10,9 @@ from archiver.cli.options import named
 from archiver.cli.reporting import attended
 from archiver.config.settings import Source
 from archiver.config.toml_tables import share
-from archiver.errors import UsageError
+from archiver.errors import UsageError, worst
+from archiver.index.merge import merge_indexes
 from archiver.service.reporting import Attended
-from archiver.service.status import worst
 from archiver.stores.ledger_writer import Ledger
 from archiver.stores.session import started
 from archiver.stores.sync import Sync
@@ -117,7 +117,7 @@ def _each(
         syncing = run.sync()
         for source in named(config, names):
             work(syncing, source)
-            run.merge_indexes(source)
+            merge_indexes(run, source)
         ledger(run.ledger)
         run.note_copies()
     told = {

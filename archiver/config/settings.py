@@ -14,6 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from archiver.config.retention import read_policy
+from archiver.config.schedule import Every, Schedule
 from archiver.config.targets import S3Target, Target, read_target
 from archiver.config.telling import (
     Hooks,
@@ -39,7 +40,6 @@ from archiver.errors import ConfigError
 from archiver.maillog.kinds import KINDS
 from archiver.policy.conflicts import Lock
 from archiver.policy.rules import Policy
-from archiver.service.jobs import Every, Schedule
 from archiver.system.zone import zone_named
 
 SCHEMA = 1

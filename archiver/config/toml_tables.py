@@ -12,10 +12,10 @@ from datetime import time
 from pathlib import Path
 from typing import Any
 
-from archiver.archives import manifest
+from archiver.archives import names
 from archiver.config.toml_lines import Place
 
-NAME = re.compile(manifest.NAME)
+NAME = re.compile(names.NAME)
 SIZE = re.compile(r"(\d{1,40})\s*(B|KiB|MiB|GiB|kB|KB|MB|GB)?", re.ASCII)
 UNITS = {
     None: 1,

@@ -10,7 +10,8 @@ import os
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from archiver.archives.manifest import MANIFEST_SUFFIX, decode, host_prefix, place
+from archiver.archives.manifest import decode
+from archiver.archives.names import MANIFEST_SUFFIX, host_prefix, place
 from archiver.config.settings import Compress, Config, Host, Index, Reopen, Source, Storage
 from archiver.config.targets import Target, read_target
 from archiver.config.toml_tables import Reader, Table

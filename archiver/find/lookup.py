@@ -14,10 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from archiver.archives.manifest import Frame
+from archiver.archives.names import PAGE
 from archiver.catalog import Archived, Catalog
 from archiver.errors import ArchiverError, IndexFailedError
-from archiver.index.merge import Span, identity_of, key_of, spans
-from archiver.index.pages import PAGE, Answer, DamagedIndexError, hasher, look_up, number
+from archiver.index.merge import identity_of
+from archiver.index.pages import Answer, DamagedIndexError, hasher, look_up, number
+from archiver.index.spans import Span, key_of, spans
 from archiver.maillog.match import Wanted, keys_in
 from archiver.stores import ReadableStore
 

@@ -15,8 +15,8 @@ from archiver.find.snapshot import Piece, Window, archived_pieces, raw_pieces, s
 from archiver.maillog.born import born
 from archiver.maillog.lines import NEAR, Span, facts
 from archiver.maillog.match import Wanted
-from archiver.progress import Meter, unwatched
 from archiver.stores import ReadableStore
+from archiver.system.streams import Meter, unwatched
 from archiver.system.workers import Crew
 
 # So much log is looked through by several processes, if a look is slow.

@@ -22,12 +22,11 @@ from archiver.catalog import Archived, Catalog
 from archiver.config.settings import Config, Source
 from archiver.errors import ArchiverError, IntegrityError, WorkKeptError, explained
 from archiver.maillog.clock import Clock, State
-from archiver.progress import Advance
 from archiver.rotation.spool import Journal
 from archiver.stores import ReadableStore, Store, open_stores
 from archiver.stores.catch_up import readable
 from archiver.stores.copy import is_sound
-from archiver.system.streams import cut
+from archiver.system.streams import Advance, cut
 from archiver.system.zone import day_end, day_start, zone_named
 
 FRAME_SIZE = 2**20

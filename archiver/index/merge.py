@@ -10,18 +10,17 @@ A larger run is merged from four smaller ones, which are then removed. Where an 
 expired, no run covers it: the four parts of what would are there instead, and so on down.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from archiver.archives.manifest import RUN_SUFFIX, source_prefix
+from archiver.archives.names import PAGE, RUN_SUFFIX
 from archiver.catalog import Catalog
+from archiver.config.settings import Source
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.index.pages import (
     BITS,
-    PAGE,
     PLACE_BITS,
     DamagedIndexError,
     check,
@@ -29,70 +28,14 @@ from archiver.index.pages import (
     entries_of,
     save,
 )
+from archiver.index.spans import Span, covering, key_of, spans
 from archiver.stores import Store
 from archiver.stores.copy import put_index
+from archiver.stores.session import Run
 from archiver.system.files import emptied
 
-FAN = 4
-SIZES = tuple(FAN**power for power in range(5, 0, -1))
-LARGEST = SIZES[0]
 AT_ONCE = 2**19
 END = 1 << (BITS + PLACE_BITS)
-
-
-@dataclass(frozen=True, order=True)
-class Span:
-    """The archives with the numbers first <= n <= last, in the chain of their source."""
-
-    first: int
-    last: int
-
-    @property
-    def size(self) -> int:
-        return self.last - self.first + 1
-
-    @property
-    def parts(self) -> "list[Span]":
-        """What it is merged from: four runs, or four archives."""
-        size = self.size // FAN
-        firsts = range(self.first, self.last + 1, size)
-        return [Span(first, first + size - 1) for first in firsts]
-
-
-def spans(head: int, expired: Collection[int] = ()) -> list[Span]:
-    """Return the runs there are to be when the chain has come to that number, oldest first.
-
-    expired: the numbers of archives that none of them may cover.
-    """
-    found: list[Span] = []
-    at, numbers = 0, sorted(expired)
-    for size in SIZES:
-        while at + size <= head:
-            found += _unbroken(Span(at + 1, at + size), numbers)
-            at += size
-    return found
-
-
-def _unbroken(span: Span, numbers: Sequence[int]) -> Iterator[Span]:
-    """Yield a span, or the largest parts of it that have none of these numbers."""
-    covered = bisect_right(numbers, span.last) - bisect_left(numbers, span.first)
-    if not covered:
-        yield span
-    elif span.size > FAN and covered < span.size:
-        for part in span.parts:
-            yield from _unbroken(part, numbers)
-
-
-def covering(number: int) -> list[Span]:
-    """Return all the runs that could cover an archive, by its number in the chain."""
-    befores = [(number - 1) // size * size for size in SIZES]
-    return [Span(at + 1, at + size) for at, size in zip(befores, SIZES, strict=True)]
-
-
-def key_of(host: str, source: str, span: Span) -> str:
-    """Return the key of a run on a store."""
-    name = f"{source}-{span.first:06d}-{span.last:06d}{RUN_SUFFIX}"
-    return f"{source_prefix(host, source)}runs/{name}"
 
 
 def identity_of(catalog: Catalog, source: str, span: Span) -> bytes | None:
@@ -316,3 +259,12 @@ def _postings(parts: Sequence[_Part], at_once: int) -> Iterator[list[int]]:
                 posting = next(postings, END)
             kept[number] = posting
         yield sorted(found)
+
+
+def merge_indexes(run: Run, source: Source) -> None:
+    """Bring a source's runs level with its archives; a failure costs time, when searching."""
+    if not run.unchained and run.config.index.keys:
+        work_dir = run.config.host.work_dir
+        behind = run.behind.get(source.name, set())
+        stores = [store for store in run.stores if store.name not in behind]
+        merge(run.catalog, stores, source.name, work_dir, run.problems)

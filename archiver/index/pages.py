@@ -27,9 +27,9 @@ from hashlib import blake2b
 from itertools import accumulate, chain, islice
 from typing import BinaryIO
 
+from archiver.archives.names import PAGE
 from archiver.maillog.kinds import KINDS
 
-PAGE = 4096
 VERSION = 1
 GOES_ON = 1  # flag: the next page begins with what found no room here
 HEADER = struct.Struct(">IBBHHB5s")

@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-from archiver.archives.manifest import INDEX_SUFFIX
+from archiver.archives.names import INDEX_SUFFIX
 from archiver.archives.reader import Part, frames
 from archiver.catalog import Archived
 from archiver.config.settings import Source
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.index.build import Indexing
-from archiver.index.merge import bring, drop, spans
-from archiver.progress import Advance
+from archiver.index.merge import bring, drop, merge_indexes
+from archiver.index.spans import spans
 from archiver.stores.session import Run
 from archiver.system.files import emptied
+from archiver.system.streams import Advance
 
 
 def reindex(run: Run, source: Source) -> int:
@@ -33,7 +34,7 @@ def reindex(run: Run, source: Source) -> int:
     expired = run.catalog.expired_numbers(source.name)
     for span in spans(run.catalog.head(source.name).sequence, expired):
         drop(run.catalog, run.stores, source.name, span)
-    run.merge_indexes(source)
+    merge_indexes(run, source)
     return made
 
 

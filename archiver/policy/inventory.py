@@ -10,11 +10,12 @@ from datetime import date
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from archiver.archives.manifest import ARCHIVE_SUFFIX, MANIFEST_SUFFIX
+from archiver.archives.names import ARCHIVE_SUFFIX, MANIFEST_SUFFIX
 from archiver.archives.receipts import Receipt
+from archiver.policy.decide import Archive, Copy, Decision, decide
 from archiver.policy.ledger import Record, holds
 from archiver.policy.period import Period
-from archiver.policy.rules import Archive, Copy, Decision, Hold, Policy, decide
+from archiver.policy.rules import Hold, Policy
 from archiver.system.zone import local_date
 
 

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from archiver.archives.manifest import DIGEST, NAME, TOOL, host_prefix
+from archiver.archives.manifest import DIGEST, TOOL
+from archiver.archives.names import NAME, host_prefix
 from archiver.archives.receipts import Protection, Receipt
 from archiver.policy.as_json import Instant, as_json, from_json
 from archiver.policy.rules import DAY_SECONDS, DOUBTFUL, Hold, Policy, Rule, Scope

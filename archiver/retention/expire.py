@@ -22,6 +22,8 @@ from archiver.errors import (
     WorkKeptError,
 )
 from archiver.index import merge as runs
+from archiver.index.merge import merge_indexes
+from archiver.policy.decide import Archive, Copy, Decision, Verdict, evidence_missing
 from archiver.policy.inventory import Known, Summary
 from archiver.policy.ledger import (
     Evidence,
@@ -33,7 +35,6 @@ from archiver.policy.ledger import (
     Withdrawal,
     Withdrawn,
 )
-from archiver.policy.rules import Archive, Copy, Decision, Verdict, evidence_missing
 from archiver.retention.gather import known
 from archiver.stores import Store
 from archiver.stores.session import Run
@@ -198,7 +199,7 @@ def _carry_out(
             for each in kept
         ]
     for source in run.config.sources:
-        run.merge_indexes(source)
+        merge_indexes(run, source)
 
 
 def _lacking(

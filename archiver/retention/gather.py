@@ -7,9 +7,9 @@ from archiver.archives.receipts import Receipt
 from archiver.catalog import ACTING, RULING, Catalog
 from archiver.config.settings import Config
 from archiver.config.targets import LocalTarget, Target
+from archiver.policy.decide import clock_doubt
 from archiver.policy.inventory import Known, Place
 from archiver.policy.ledger import newest_instant
-from archiver.policy.rules import clock_doubt
 from archiver.rotation import last_run as lastrun
 from archiver.system.zone import local_date
 

@@ -30,6 +30,7 @@ from archiver.errors import (
     WorkKeptError,
     explained,
 )
+from archiver.rotation import segments
 from archiver.rotation.seal import sealed
 from archiver.rotation.spool import Intent, Journal
 from archiver.stores.copy import is_sound
@@ -73,19 +74,19 @@ def adopt(run: Run, source: Source, path: Path, *, remove: bool) -> Adopted:
         journal.prepare()
         for left in journal.entries():
             if left.sealed.exists() or left.intent.origin != "run":
-                run.finish(source, journal, left)
+                segments.finish(run, source, journal, left)
         written = min(max(int(before.st_mtime), 0), run.now)
         entry = journal.begin(Intent("import", str(path.absolute()), written))
         try:
             with _decompressed(path, file) as log:
-                run.seal(source, entry, file, log)
+                segments.seal(run, source, entry, file, log)
             _check_unchanged(path, before)
         except BaseException:
             journal.end(entry)
             raise
         manifests = tuple(manifest for manifest, _ in sealed(entry))
-        known = run.is_archived(source, entry)
-        delivered = run.finish(source, journal, entry)
+        known = segments.is_archived(run, source, entry)
+        delivered = segments.finish(run, source, journal, entry)
         if not known and len(delivered) != len(manifests):
             raise SpoolDamagedError(
                 f"what was made of {path} changed before it was stored; the file is kept",
@@ -130,7 +131,7 @@ def _opened(run: Run | None, path: Path) -> Iterator[BinaryIO]:
 def _check_copies(run: Run, source: Source, path: Path, manifests: Sequence[Manifest]) -> None:
     """Read back what was archived of the same lines before: it may be gone or damaged by now."""
     segment = manifests[0].segment
-    for manifest in run.parts_of(source, segment) if segment else ():
+    for manifest in segments.parts_of(run, source, segment) if segment else ():
         sound = sum(is_sound(store, manifest) for store in run.stores)
         if sound < run.config.storage.required:
             raise IntegrityError(

@@ -11,11 +11,9 @@ from datetime import date
 from itertools import chain
 from pathlib import Path
 
-from archiver.service.jobs import Done, Job
 from archiver.system.files import write_whole
 
 FILE = "last-run.json"
-JOBS_FILE = "last-jobs.json"
 
 
 @dataclass(frozen=True)
@@ -59,12 +57,6 @@ class LastRun:
             passed={**self.passed, **(dict.fromkeys(sources, now) if exit_status == 0 else {})},
         )
 
-    def night(self, sources: Sequence[str]) -> Done:
-        """How the last night went, for all of these sources: the one that waits longest tells."""
-        passed = [self.passed.get(source) for source in sources]
-        oldest = None if None in passed else min((each for each in passed if each), default=None)
-        return Done(self.started, self.exit_status, oldest)
-
     def known_complete(self, source: str, today: date) -> date | None:
         """The day up to which a source is accounted for; None if that cannot be believed."""
         day = self.complete.get(source)
@@ -87,19 +79,3 @@ def load(state_dir: Path) -> LastRun:
 
 def save(state_dir: Path, last: LastRun) -> None:
     write_whole(state_dir / FILE, (json.dumps(asdict(last), indent=1) + "\n").encode())
-
-
-def load_jobs(state_dir: Path) -> dict[Job, Done]:
-    """Return how the jobs of the service last went, but for the night: any run makes that."""
-    try:
-        found = json.loads((state_dir / JOBS_FILE).read_bytes())
-        done = {Job(name): Done(**each) for name, each in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
-    numbers = [number for each in done.values() for number in asdict(each).values()]
-    return done if all(number is None or type(number) is int for number in numbers) else {}
-
-
-def save_jobs(state_dir: Path, done: Mapping[Job, Done]) -> None:
-    document = {job.value: asdict(each) for job, each in done.items()}
-    write_whole(state_dir / JOBS_FILE, (json.dumps(document, indent=1) + "\n").encode())

@@ -19,17 +19,8 @@ from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from archiver import __version__
-from archiver.archives.manifest import (
-    EMPTY_SHA256,
-    INDEX_SUFFIX,
-    MANIFEST_SUFFIX,
-    Head,
-    Manifest,
-    Segment,
-    decode,
-    digest,
-    encode,
-)
+from archiver.archives.manifest import EMPTY_SHA256, Head, Manifest, Segment, decode, digest, encode
+from archiver.archives.names import INDEX_SUFFIX, MANIFEST_SUFFIX
 from archiver.archives.writer import ArchiveWriter, Sealed, Workers
 from archiver.config.settings import Compress
 from archiver.errors import ArchiverError, IntegrityError, SpoolDamagedError

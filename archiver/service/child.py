@@ -16,8 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from archiver.config.schedule import Schedule
 from archiver.errors import ArchiverError, explained, from_os_error
-from archiver.service.jobs import Job, Schedule
+from archiver.service.jobs import Job
 
 # How long a job may take to end that was told to, before it is killed. Seconds; a run that is
 # killed anywhere is finished by the next one.

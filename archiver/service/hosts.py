@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Self
 
-from archiver.archives.manifest import ARCHIVE_SUFFIX, MANIFEST_SUFFIX
+from archiver.archives.names import ARCHIVE_SUFFIX, MANIFEST_SUFFIX
 from archiver.archives.receipts import Stored
 from archiver.errors import ArchiverError, WorkKeptError, explained
 from archiver.system.zone import DAY

@@ -16,6 +16,7 @@ from archiver.config.settings import Config
 from archiver.errors import ArchiverError, NotToldError
 from archiver.rotation import last_run as lastrun
 from archiver.service import notify
+from archiver.service.jobs import load_jobs
 from archiver.service.status import SourceStatus, Status, status
 from archiver.system.files import write_whole
 from archiver.system.zone import DAY, day_start
@@ -68,7 +69,7 @@ def _families(config: Config, now: int) -> Iterator[tuple[str, str, Iterable[Sam
         "When the oldest log date began that is not known to be archived or empty.",
         [({"source": name}, _incomplete(config, last.complete.get(name))) for name in names],
     )
-    jobs = lastrun.load_jobs(state).items()
+    jobs = load_jobs(state).items()
     yield (
         "job_last_run_timestamp_seconds",
         "When the service's job last began.",

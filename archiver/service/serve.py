@@ -25,7 +25,18 @@ from archiver.config.settings import Config, parse, text_of
 from archiver.errors import ArchiverError, ConfigError, InterruptedRunError, JobError, LockHeldError
 from archiver.rotation import last_run as lastrun
 from archiver.service.child import Child, Ended
-from archiver.service.jobs import Done, Job, Today, due, latest_night, pause, start_of
+from archiver.service.jobs import (
+    Done,
+    Job,
+    Today,
+    due,
+    latest_night,
+    load_jobs,
+    night,
+    pause,
+    save_jobs,
+    start_of,
+)
 from archiver.system.zone import rfc3339
 
 log = logging.getLogger("archiver.serve")
@@ -152,8 +163,8 @@ class Service:
         # After a clock that was ahead: what began since then did so before this.
         self.since = min(self.since, now)
         names = [source.name for source in config.sources]
-        night = lastrun.load(config.host.state_dir).night(names)
-        done = {**lastrun.load_jobs(config.host.state_dir), Job.NIGHT: night}
+        done_night = night(lastrun.load(config.host.state_dir), names)
+        done = {**load_jobs(config.host.state_dir), Job.NIGHT: done_night}
         return Today(config.host.name, config.host.zone, now, self.since, self._full(), done)
 
     def _full(self) -> bool:
@@ -213,9 +224,9 @@ class Service:
         self.patience[job].until = self.monotonic() + SOON
         if job is not Job.NIGHT:
             state = self.accepted.config.host.state_dir
-            done = lastrun.load_jobs(state)
+            done = load_jobs(state)
             after = done.get(job, Done()).after(running.begun, status)
-            lastrun.save_jobs(state, {**done, job: after})
+            save_jobs(state, {**done, job: after})
         if status == 0:
             log.info("%s: done in %s", job.value, took)
             for warning in ended.failures:

@@ -249,9 +249,3 @@ def nagios(found: Status) -> tuple[int, str]:
     if found.problems:
         return 1, f"WARNING: {text}"
     return 0, f"OK: {text}"
-
-
-def worst(problems: Sequence[ArchiverError]) -> int:
-    """Return one exit status for what went wrong on the way: theirs if shared, else 3."""
-    statuses = {problem.exit_status for problem in problems}
-    return min(statuses, default=0) if len(statuses) < 2 else 3

@@ -1,8 +1,9 @@
 """Stores: where archives are kept. `contract` says what they promise."""
 
+from archiver.archives.reader import ReadableStore
 from archiver.config.settings import Storage
 from archiver.config.targets import LocalTarget, Target
-from archiver.stores.contract import ReadableStore, Store
+from archiver.stores.contract import Store
 from archiver.stores.local import LocalStore
 
 __all__ = ["ReadableStore", "Store", "open_store", "open_stores"]

@@ -9,13 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from archiver.archives.manifest import (
+from archiver.archives.manifest import Manifest, decode, digest
+from archiver.archives.names import (
     ARCHIVE_SUFFIX,
     INDEX_SUFFIXES,
     MANIFEST_SUFFIX,
-    Manifest,
-    decode,
-    digest,
+    PAGE,
     host_prefix,
     place,
 )
@@ -28,7 +27,6 @@ from archiver.errors import (
     StoreAwayError,
     StoreError,
 )
-from archiver.index.pages import PAGE
 from archiver.policy.ledger import decode as decode_record
 from archiver.policy.ledger import ledger_prefix, number_of
 from archiver.stores import Store

@@ -19,26 +19,10 @@ from datetime import date
 from pathlib import Path
 from typing import Protocol
 
-from archiver.archives.manifest import ARCHIVE_SUFFIX, INDEX_SUFFIXES
+from archiver.archives.names import ARCHIVE_SUFFIX, INDEX_SUFFIXES
+from archiver.archives.reader import ReadableStore
 from archiver.archives.receipts import UNPROTECTED, Destroyed, Protection, Stored
 from archiver.policy.period import Period
-
-
-class ReadableStore(Protocol):
-    """As much of a store as it takes to read from it. is_near: reading costs no requests."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def is_near(self) -> bool: ...
-
-    def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes from `start` on: `length` of them, or all there are, if any.
-
-        Raises: NotFoundError: there is no such key. IntegrityError: fewer bytes are there.
-        ColdError: it must be restored first.
-        """
 
 
 class Store(ReadableStore, Protocol):

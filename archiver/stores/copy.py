@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archiver.archives.manifest import Manifest, digest
+from archiver.archives.names import PAGE
 from archiver.archives.receipts import Protection, Receipt
 from archiver.errors import ArchiverError, IndexFailedError, IntegrityError, StoreRefusedError
-from archiver.index.pages import PAGE
 from archiver.stores import Store
 
 INDEX_HINT = "the archive is there; `archiver catalog rebuild --index` makes its index again"

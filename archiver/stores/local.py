@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 
-from archiver.archives.manifest import INDEX_SUFFIXES
+from archiver.archives.names import INDEX_SUFFIXES
 from archiver.archives.receipts import UNPROTECTED, Destroyed, Protection, Stored
 from archiver.errors import (
     FULL,

@@ -21,9 +21,9 @@ from archiver.archives.receipts import UNPROTECTED, Receipt
 from archiver.catalog import Archived, Catalog
 from archiver.config.settings import Source
 from archiver.errors import ArchiverError, ColdError, IntegrityError, NotFoundError, explained
-from archiver.progress import Meter, unwatched
 from archiver.stores import ReadableStore, Store, copy
 from archiver.system.files import emptied, remove
+from archiver.system.streams import Meter, unwatched
 
 
 @dataclass

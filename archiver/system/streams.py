@@ -1,7 +1,8 @@
 """Cut a stream of log bytes into frames that end where lines end."""
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import BinaryIO, Protocol
 
 
 class Readable(Protocol):
@@ -41,3 +42,31 @@ def _read(stream: Readable, size: int) -> bytes:
         blocks.append(block)
         missing -= len(block)
     return b"".join(blocks)
+
+
+Advance = Callable[[int], None]
+# A label and a total in bytes; within the context, each advance adds to what is done.
+Meter = Callable[[str, int], AbstractContextManager[Advance]]
+
+
+@contextmanager
+def unwatched(_label: str, _total: int) -> Iterator[Advance]:
+    """The meter that shows nothing."""
+    yield lambda _bytes: None
+
+
+class Metered:
+    """A stream that tells how far the file beneath it has been read."""
+
+    def __init__(self, stream: Readable, file: BinaryIO, advance: Advance) -> None:
+        self._stream = stream
+        self._file = file
+        self._advance = advance
+        self._at = 0
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        at = self._file.tell()
+        self._advance(at - self._at)
+        self._at = at
+        return data

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Any
 
-from archiver.archives.manifest import INDEX_SUFFIXES, MANIFEST_SUFFIX
+from archiver.archives.names import INDEX_SUFFIXES, MANIFEST_SUFFIX
 from tests.host import Host, line
 from tests.s3.asked import got
 from tests.s3.faults import Faults

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.archives.manifest import ARCHIVE_SUFFIX
+from archiver.archives.names import ARCHIVE_SUFFIX
 from archiver.setup.demo.lifelike import day
 from tests.host import MONDAY, ROME, Host, Said, after, command
 from tests.s3.faults import Faults, faults

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver.archives.manifest import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, date_prefix, source_prefix
+from archiver.archives.names import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, date_prefix, source_prefix
 from archiver.config.targets import LocalTarget, Target
 from archiver.errors import IntegrityError, NotFoundError, SpoolDamagedError, StoreError
 from archiver.stores import Store, open_store

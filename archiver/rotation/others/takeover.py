@@ -32,6 +32,7 @@ from archiver.rotation import release as syslogd
 from archiver.rotation import seal as archive
 from archiver.rotation.importing import adopt, lines_of
 from archiver.rotation.others.rotators import Rotator
+from archiver.rotation.turn import Taken, Turn
 from archiver.stores.session import Run
 from archiver.system.files import write_whole
 
@@ -52,30 +53,6 @@ class Seen:
 
     files: set[str] = field(default_factory=set)
     head: tuple[int, str] = (0, "")
-
-
-@dataclass
-class Taken:
-    """What a look took over. waiting: files left for the next one, and why. heads: what the files
-    that were read begin with. listed: the device and inode of all that lay there. unbroken: the log
-    as the last look left it is one of them, so that no file was removed in between.
-    """
-
-    manifests: list[Manifest] = field(default_factory=list)
-    waiting: list[str] = field(default_factory=list)
-    failures: list[ArchiverError] = field(default_factory=list)
-    heads: list[bytes] = field(default_factory=list)
-    inodes: set[tuple[int, int]] = field(default_factory=set)
-    unbroken: bool = False
-    listed: set[tuple[int, int]] = field(default_factory=set)
-
-    def has(self, head: tuple[int, str]) -> bool:
-        """Whether one of the files that were read is the log that once began so."""
-        length, digest = head
-        return bool(length) and any(
-            len(each) >= length and hashlib.sha256(each[:length]).hexdigest() == digest
-            for each in self.heads
-        )
 
 
 def refusal(source: Source, other: Rotator) -> SecondRotatorError:
@@ -255,3 +232,34 @@ def load(state_dir: Path, source: str) -> Seen:
 def save(state_dir: Path, source: str, seen: Seen) -> None:
     document = {"files": sorted(seen.files), "head": list(seen.head)}
     write_whole(state_dir / f"adopted-{source}.json", (json.dumps(document) + "\n").encode())
+
+
+# -- in a night ---------------------------------------------------------------------------
+
+
+def is_left_to_another(turn: Turn) -> bool:
+    """Whether somebody else is to rotate the log, and we only to take over what that leaves.
+
+    Raises: SecondRotatorError: somebody else rotates it, and nobody said that it is to be so.
+    """
+    certain = (each for each in turn.rotators.of(turn.source.path) if each.certain)
+    turn.other = next(certain, None)
+    if turn.other is None:
+        return False
+    if turn.source.coexist == "refuse":
+        raise refusal(turn.source, turn.other)
+    turn.report.reason = f"left to {turn.other}"
+    return True
+
+
+def take_over_the_rest(turn: Turn) -> None:
+    """Archive what another rotator left of the log, once nothing of ours waits before it."""
+    if turn.source.coexist != "adopt" or turn.journal.entries():
+        return
+    # Also where nobody else rotates it any more: the last ones are still there.
+    found = {each.directory for each in turn.rotators.of(turn.source.path)} - {""}
+    turn.directories = sorted(found)
+    turn.taken = take_over(turn.run, turn.source, turn.directories)
+    turn.report.archived += turn.taken.manifests
+    turn.report.waiting += turn.taken.waiting
+    turn.report.failures += turn.taken.failures

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import date
 from pathlib import Path
 
-from archiver.archives.manifest import host_prefix
+from archiver.archives.names import host_prefix
 from archiver.config.secret_refs import REFERENCE, remedy, resolved
 from archiver.config.targets import S3Target
 from archiver.errors import ArchiverError

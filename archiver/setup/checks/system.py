@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 
+from archiver.policy.decide import clock_doubt
 from archiver.policy.ledger import newest_instant
-from archiver.policy.rules import clock_doubt
 from archiver.setup.checks.found import CRITICAL, OK, WARNING, Finding, Patient
 from archiver.system.zone import rfc3339
 

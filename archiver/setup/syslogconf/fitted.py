@@ -2,7 +2,7 @@
 
 import re
 
-from archiver.archives.manifest import NAME
+from archiver.archives.names import NAME
 from archiver.setup.syslogconf.reading import Reading
 from archiver.setup.syslogconf.routes import Log, logs
 from archiver.setup.syslogconf.selectors import spelt

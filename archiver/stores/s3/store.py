@@ -19,7 +19,7 @@ from pathlib import Path
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
 
-from archiver.archives.manifest import INDEX_SUFFIXES
+from archiver.archives.names import INDEX_SUFFIXES
 from archiver.archives.receipts import UNPROTECTED, Destroyed, Protection, Stored
 from archiver.config.targets import S3Target
 from archiver.config.toml_tables import DAY_SECONDS

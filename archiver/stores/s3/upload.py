@@ -20,7 +20,7 @@ from typing import Any
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from archiver.archives.manifest import ARCHIVE_SUFFIX
+from archiver.archives.names import ARCHIVE_SUFFIX
 from archiver.archives.receipts import Protection
 from archiver.config.targets import S3Target
 from archiver.errors import StoreError

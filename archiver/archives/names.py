@@ -1,0 +1,50 @@
+"""The names of archives and of what stands beside them: how they are made, and taken apart."""
+
+import math
+import re
+from datetime import date
+
+ARCHIVE_SUFFIX = ".log.zst"
+
+
+MANIFEST_SUFFIX = ".manifest.json"
+
+
+INDEX_SUFFIX = ".idx"
+
+
+RUN_SUFFIX = ".run"
+
+
+# What can be made again from archives, and may be removed.
+INDEX_SUFFIXES = (INDEX_SUFFIX, RUN_SUFFIX)
+
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+
+
+DATE = r"\d{4}-\d\d-\d\d"
+
+
+def host_prefix(host: str) -> str:
+    return f"host={host}/"
+
+
+def source_prefix(host: str, source: str) -> str:
+    return f"{host_prefix(host)}source={source}/"
+
+
+def date_prefix(host: str, source: str, day: date) -> str:
+    return f"{source_prefix(host, source)}date={day.isoformat()}/"
+
+
+def place(key: str) -> tuple[str, float]:
+    """Return the source that a manifest's key is of, and its place in the chain by its name:
+    infinite if the name does not say.
+    """
+    source = re.match(r"host=[^/]*/source=([^/]*)/", key)
+    number = re.search(rf"-(\d+){re.escape(MANIFEST_SUFFIX)}$", key)
+    return source[1] if source else "", int(number[1]) if number else math.inf
+
+
+PAGE = 4096

@@ -1,0 +1,78 @@
+"""Record the days that passed without a line, so that none of them looks forgotten."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from archiver.errors import ClockError, WorkKeptError
+from archiver.rotation import due, rotate, segments
+from archiver.rotation import seal as archive
+from archiver.rotation.others import takeover
+from archiver.rotation.spool import Intent
+from archiver.rotation.turn import DOUBTFUL, Turn
+from archiver.system.zone import DAY, local_date
+
+
+def record_empty_days(turn: Turn) -> None:
+    """Record the days that passed without a line, so that none of them looks forgotten.
+
+    What is recorded stands for ever; so if anything is in doubt, nothing is.
+    """
+    orphans = turn.journal.orphans()
+    turn.report.failures += [
+        WorkKeptError(
+            f"{path} is in the spool, but no journal entry speaks of it",
+            hint="somebody put it there or removed its .intent; `archiver import` "
+            "archives a segment, then remove it",
+        )
+        for path in orphans
+    ]
+    if turn.report.failures or turn.report.waiting:
+        return
+    live = rotate.inspect(turn.source)
+    until = turn.today
+    if live.size:
+        # Days from the live log's first on are not over, or not known: min_size, --source.
+        times = [time for _, time in turn.clock().lines(turn.first_look(live))]
+        until = min([until, *(local_date(time, turn.zone) for time in times)])
+    if turn.source.coexist == "adopt" and turn.taken.listed != takeover.listed(
+        turn.run, turn.source, turn.directories
+    ):
+        turn.report.waiting.append(f"{turn.source.path} was rotated just now")
+        return
+    covered = turn.run.catalog.days(turn.source.name, turn.zone)
+    days = due.empty_days(since=turn.report.complete, until=until, covered=covered)
+    if days:
+        check_empty_days(turn, live, days)
+        intent = Intent("empty-days", str(turn.source.path), turn.run.now)
+        entry = turn.journal.begin(intent)
+        recipe, head = (
+            segments.recipe_of(turn.run, turn.source),
+            segments.head_of(turn.run, turn.source),
+        )
+        archive.seal_empty_days(entry, days, recipe, head)
+        turn.report.archived += segments.finish(turn.run, turn.source, turn.journal, entry)
+    turn.report.complete = max(turn.report.complete, until - DAY)
+
+
+def check_empty_days(turn: Turn, live: rotate.LiveLog, days: Sequence[date]) -> None:
+    """Raise ClockError or WorkKeptError if these may not have been empty at all."""
+    if len(days) > DOUBTFUL and not turn.force:
+        raise ClockError(
+            f"{turn.source.path}: {len(days)} days without a line, up to {days[-1]}, were not "
+            "recorded as such: the clock may be wrong",
+            hint="if it is right, `archiver run --force` records them",
+        )
+    known = turn.last.logs.get(turn.source.name)
+    # A run of ours that was killed before its note had put another file there, too.
+    rotated = turn.run.catalog.last_rotation(turn.source.name) or 0
+    ours = turn.report.rotated or rotated > (turn.last.started or 0)
+    # What another one rotated was taken over, the log of that time among it: nothing between.
+    ours = ours or turn.taken.unbroken or (bool(known) and tuple(known or ()) in turn.taken.inodes)
+    if known and known != [live.status.st_dev, live.status.st_ino] and not ours:
+        turn.report.complete = turn.today - DAY
+        raise WorkKeptError(
+            f"{turn.source.path} is another file than the last run left there; "
+            f"{days[0]} to {days[-1]} were not recorded as days without lines",
+            hint="if newsyslog or logrotate took it: remove it from their configuration, and "
+            "`archiver import` what they made of it",
+        )

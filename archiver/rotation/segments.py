@@ -1,0 +1,199 @@
+"""What becomes of a closed segment, in a run under way.
+
+    closed segment → sealed → copied → read back → catalogued → released
+
+Each step recognises its own finished output. What has been stored in part is only ever made
+again exactly as it was: the stores then see the same bytes under the same keys, and missing
+copies are made, instead of a second archive of the same lines.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import BinaryIO
+
+from archiver import __version__
+from archiver.archives.manifest import Head, Manifest, Segment, digest
+from archiver.archives.names import place
+from archiver.config.settings import Source
+from archiver.errors import ChainError, IntegrityError
+from archiver.rotation import release as syslogd
+from archiver.rotation import seal as archive
+from archiver.rotation.spool import Entry, Journal
+from archiver.rotation.turn import Turn
+from archiver.stores import copy
+from archiver.stores.session import Run
+from archiver.system.streams import Metered, Readable
+
+
+def bring_missing(run: Run, source: Source) -> None:
+    """Bring the stores what they missed; those that still fail are left alone by this run."""
+    if not run.unchained:
+        run.behind[source.name] = run.sync().fill(source)
+
+
+def finish(run: Run, source: Source, journal: Journal, entry: Entry) -> list[Manifest]:
+    """Bring a closed entry of the spool to its end, from wherever it is.
+
+    Returns what was delivered: nothing, if its lines are in the stores already.
+    """
+    if run.unchained and entry.sealed.exists():
+        raise run.unchained  # whether it still fits cannot be known
+    if source.name not in run.behind:
+        bring_missing(run, source)
+    known = run.catalog.of_segment_named(source.name, entry.name)
+    delivered: list[Manifest] = []
+    if entry.sealed.exists() and (unfit := why_unfit(run, source, entry)):
+        may_be_made_again(entry, known, unfit)
+        journal.unseal(entry)
+    if entry.segment.exists() and not entry.sealed.exists():
+        with open(entry.segment, "rb") as segment:
+            seal(run, source, entry, segment, segment, known)
+    if entry.sealed.exists() and not is_archived(run, source, entry):
+        delivered = deliver(run, entry)
+    journal.end(entry)
+    return delivered
+
+
+def seal(
+    run: Run,
+    source: Source,
+    entry: Entry,
+    file: BinaryIO,
+    log: Readable,
+    known: Sequence[Manifest] = (),
+) -> None:
+    """Archive what `log` gives, showing how far `file`, which it comes from, was read.
+
+    known: what the stores have of this segment already; it is made again as it was.
+    """
+    recipe = recipe_of(run, source)
+    if run.unchained or not known:
+        head = head_of(run, source)
+    else:
+        first = known[0]
+        if not first.segment or first.segment.part != 1:
+            raise IntegrityError(
+                f"{first.manifest_key} is stored, but no earlier part of its segment",
+                hint=f"bring that back from another copy; {entry.segment} is kept until then",
+            )
+        head = Head(first.sequence - 1, first.previous)
+        recipe = replace(
+            recipe,
+            compress=replace(recipe.compress, level=first.level),
+            now=first.sealed_at,
+            tool_version=first.tool_version,
+        )
+    size = os.fstat(file.fileno()).st_size
+    with run.meter(f"archiving {source.name}", size) as advance:
+        metered = Metered(log, file, advance)
+        archive.seal(entry, metered, recipe, head, size=size, problems=run.problems)
+
+
+def deliver(run: Run, entry: Entry) -> list[Manifest]:
+    """Copy what was sealed, and catalogue it once enough stores gave it back.
+
+    Raises: the first store's failure, if too few did; everything is kept then.
+    """
+    delivered = []
+    for manifest, document in archive.sealed(entry):
+        behind = run.behind.setdefault(manifest.source, set())
+        stores = [store for store in run.stores if store.name not in behind]
+        copies = copy.copy(entry.sealed, manifest, document, stores, now=run.now)
+        if len(copies.stores) < run.config.storage.required:
+            # A store that is behind, or away, was told of already.
+            first, *others = copies.failures or run.problems[:1]
+            run.problems += others
+            raise first
+        run.problems += copies.failures
+        behind |= {store.name for store in stores} - set(copies.stores)
+        run.catalog.add(document, copies.stores, copies.indexes, copies.receipts)
+        delivered.append(manifest)
+    return delivered
+
+
+def head_of(run: Run, source: Source) -> Head:
+    """The end of the chain. Where it cannot be known, sealing would fork it: refused."""
+    if run.unchained:
+        raise run.unchained
+    head = run.catalog.head(source.name)
+    for problem in run.problems:
+        if isinstance(problem, ChainError):
+            of, sequence = place(problem.key)
+            if of == source.name and sequence > head.sequence:
+                raise problem
+    return head
+
+
+def recipe_of(run: Run, source: Source) -> archive.Recipe:
+    config = run.config
+    origin = archive.Origin(config.host.name, source.name, config.host.zone)
+    return archive.Recipe(
+        origin, config.compress, run.now, config.index.keys, tool_version=__version__
+    )
+
+
+def why_unfit(run: Run, source: Source, entry: Entry) -> IntegrityError | None:
+    """Why what was sealed cannot be delivered, if so: it is not sound, or not whole, or does
+    not fit the end of the chain, because the catalog was an old one then.
+    """
+    try:
+        sealed = archive.check_sealed(entry)
+    except IntegrityError as error:
+        return error
+    if not sealed or any(
+        run.catalog.digest_of(manifest.manifest_key) == digest(document)
+        for manifest, document in sealed
+    ):
+        return None  # nothing, or delivered in part: it goes on as it is
+    first, _ = sealed[0]
+    head = run.catalog.head(source.name)
+    if (first.sequence, first.previous) == (head.sequence + 1, head.digest):
+        return None
+    return IntegrityError(
+        f"{entry.sealed} does not follow the newest manifest of {source.name}",
+        hint="the catalog was an old one when it was sealed; it is made again",
+    )
+
+
+def may_be_made_again(entry: Entry, known: Sequence[Manifest], unfit: IntegrityError) -> None:
+    """Raise `unfit` if what was sealed is all there is of its lines, or was stored in part."""
+    if entry.segment.exists():
+        return  # from it, and if stored in part, exactly as it was
+    if known or entry.intent.origin == "run":
+        raise unfit
+
+
+def is_archived(run: Run, source: Source, entry: Entry) -> bool:
+    """Whether the lines of what was sealed for an import are stored already, from a file of
+    the same bytes, whatever its name or compression.
+    """
+    if entry.intent.origin != "import":
+        return False
+    segments = [manifest.segment for manifest, _ in archive.sealed(entry)]
+    return bool(segments and segments[0] and parts_of(run, source, segments[0]))
+
+
+def parts_of(run: Run, source: Source, segment: Segment) -> list[Manifest]:
+    """Return all the archives of another segment with the same bytes; none, if not all."""
+    found: dict[str, list[Manifest]] = {}
+    for manifest in run.catalog.of_segment(source.name, sha256=segment.sha256):
+        if manifest.segment and manifest.segment.name != segment.name:
+            found.setdefault(manifest.segment.name, []).append(manifest)
+    return next((parts for parts in found.values() if archive.is_whole(parts)), [])
+
+
+def release_all(turn: Turn) -> None:
+    """Make the writer let go of whatever it may still hold, and see that it does."""
+    for entry in turn.journal.entries():
+        # If it still is the log, nobody can be made to let go of it.
+        if entry.open_segment.exists() and not entry.is_live():
+            syslogd.tell(turn.source.reopen, timeout=turn.source.reopen_timeout)
+            syslogd.release(entry, timeout=turn.source.reopen_timeout)
+
+
+def finish_all(turn: Turn) -> None:
+    for entry in turn.journal.entries():
+        if entry.open_segment.exists() or turn.run.asked_to_stop():
+            break  # not closed yet, and what comes after it has to wait
+        turn.report.archived += finish(turn.run, turn.source, turn.journal, entry)

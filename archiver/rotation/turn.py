@@ -1,0 +1,98 @@
+"""One source's turn in a night: what its stages are given, and what they leave for each other."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import date
+
+from archiver.archives.manifest import Manifest
+from archiver.config.settings import Source
+from archiver.errors import ArchiverError
+from archiver.maillog.clock import Clock
+from archiver.rotation.last_run import LastRun
+from archiver.rotation.others.rotators import Rotator, Rotators
+from archiver.rotation.rotate import LiveLog
+from archiver.rotation.spool import Journal
+from archiver.stores.session import Run
+from archiver.system.zone import local_date
+
+# How much of a live log is read to tell when it begins.
+FIRST_LOOK = 64 * 1024
+# A clock that jumps this far back is not believed; and so many days without a line may be one
+# that is ahead. Days; what was sealed by a wrong clock can never be taken back.
+DOUBTFUL = 31
+
+
+@dataclass
+class SourceReport:
+    """What a run did, or would do, for one source. pending: entries it would finish. waiting:
+    files that another rotator left, and that could not be taken over yet.
+
+    complete: the day up to which every day is archived or recorded as empty.
+    """
+
+    source: str
+    complete: date
+    rotated: bool = False
+    reason: str = ""
+    archived: list[Manifest] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    failures: list[ArchiverError] = field(default_factory=list)
+
+
+@dataclass
+class Taken:
+    """What a look took over. waiting: files left for the next one, and why. heads: what the files
+    that were read begin with. listed: the device and inode of all that lay there. unbroken: the log
+    as the last look left it is one of them, so that no file was removed in between.
+    """
+
+    manifests: list[Manifest] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    failures: list[ArchiverError] = field(default_factory=list)
+    heads: list[bytes] = field(default_factory=list)
+    inodes: set[tuple[int, int]] = field(default_factory=set)
+    unbroken: bool = False
+    listed: set[tuple[int, int]] = field(default_factory=set)
+
+    def has(self, head: tuple[int, str]) -> bool:
+        """Whether one of the files that were read is the log that once began so."""
+        length, digest = head
+        return bool(length) and any(
+            len(each) >= length and hashlib.sha256(each[:length]).hexdigest() == digest
+            for each in self.heads
+        )
+
+
+class Turn:
+    """One source's turn in a run. last: what the run before noted."""
+
+    def __init__(
+        self,
+        under_way: Run,
+        source: Source,
+        last: LastRun,
+        *,
+        force: bool,
+        complete: date,
+        rotators: Rotators,
+    ) -> None:
+        self.run = under_way
+        self.source = source
+        self.last = last
+        self.force = force
+        self.zone = under_way.config.host.zone
+        self.today = local_date(under_way.now, self.zone)
+        self.journal = Journal(under_way.config.host.spool_dir, source.name)
+        self.report = SourceReport(source.name, complete)
+        self.rotators = rotators
+        self.other: Rotator | None = None
+        self.taken = Taken()
+        self.directories: list[str] = []
+
+    def clock(self) -> Clock:
+        return Clock(self.zone, written=self.run.now)
+
+    def first_look(self, live: LiveLog) -> bytes:
+        with open(live.path, "rb") as log:
+            return log.read(FIRST_LOOK)
