@@ -28,20 +28,20 @@ man: .venv/ready
 	$(BIN)/python -m docs.manpages
 
 test-crash: .venv/ready
-	$(BIN)/python -m tests.crash.sweep --full --jobs 2
-	$(BIN)/python -m tests.crash.sweep --full --errors --jobs 2
-	$(BIN)/python -m tests.s3.killed --full
+	$(BIN)/python -m tests.whole.crash.sweep --full --jobs 2
+	$(BIN)/python -m tests.whole.crash.sweep --full --errors --jobs 2
+	$(BIN)/python -m tests.whole.s3.killed --full
 
 test-live: .venv/ready
-	ARCHIVER_ROTATIONS=1000 $(BIN)/pytest tests/live
+	ARCHIVER_ROTATIONS=1000 $(BIN)/pytest tests/whole/live
 
 test-year: .venv/ready
-	ARCHIVER_YEARS=all $(BIN)/pytest -n 2 tests/test_serve_year.py
+	ARCHIVER_YEARS=all $(BIN)/pytest -n 2 tests/whole/test_serve_year.py
 
 # Only where it runs: Linux, and CPythons that it was built for.
 fuzz: .venv/ready
 	$(PIP) install atheris==3.0.0
-	$(BIN)/python -m tests.fuzz 600
+	$(BIN)/python -m tests.whole.fuzz 600
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/nightly.py

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from archiver.config.toml_tables import size_in_bytes
 from benchmarks.nightly import Cost, timed
-from tests.s3.weed import Weed, weed
+from tests.world.weed import Weed, weed
 
 MIB = 2**20
 OURS = """

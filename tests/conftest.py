@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("tests.host")
+pytest.register_assert_rewrite("tests.world.host")
+pytest_plugins = ["tests.world.servers"]
 
-from tests.host import Host  # noqa: E402 (its asserts are to be rewritten)
+from tests.world.host import Host  # noqa: E402 (its asserts are to be rewritten)
 
 # How long an example takes tells of the machine, not of the program.
 settings.register_profile("any machine", deadline=None)

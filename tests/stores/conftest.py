@@ -1,4 +1,4 @@
-"""The servers of tests/s3, for stores."""
+"""Stores in buckets, for a test; closed at its end."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,10 +8,7 @@ import pytest
 from archiver.stores.s3 import reading as s3_reading
 from archiver.stores.s3 import store as s3
 from archiver.stores.s3.store import S3Store
-from tests.s3.conftest import full_weed, moto_server, tls_weed, weed_server
-from tests.stores.bucket import Bucket, Server, target
-
-__all__ = ["full_weed", "moto_server", "tls_weed", "weed_server"]
+from tests.world.bucket import Bucket, Server, target
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from archiver.errors import IntegrityError, NotFoundError, SpoolDamagedError, St
 from archiver.stores import Store, open_store
 from archiver.stores.s3.store import S3Store
 from tests.conftest import MEMORY
-from tests.s3.weed import Weed
-from tests.stores.bucket import made, target
+from tests.world.bucket import made, target
+from tests.world.weed import Weed
 
 KEY = "host=mx1/source=maillog/date=2026-05-04/maillog-20260504T100000Z-000001.log.zst"
 MIB = 2**20

@@ -16,7 +16,6 @@ import pytest
 from archiver.errors import ArchiverError, IntegrityError, NoSpaceError, NotFoundError, StoreError
 from archiver.stores import local
 from archiver.stores.local import PARTIAL, LocalStore
-from tests.host import tree
 from tests.stores.test_conformance import (
     KEY,
     LARGE,
@@ -29,6 +28,7 @@ from tests.stores.test_conformance import (
     there,
     watched,
 )
+from tests.world.host import tree
 
 WHOLE = ([KEY], len(LARGE), LARGE)
 TROUBLES = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EROFS, errno.ESTALE]
