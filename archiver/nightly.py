@@ -33,7 +33,7 @@ from archiver.rotation.turn import SourceReport, Turn
 from archiver.rotation.when import check_clock, judge, rotate_if_due
 from archiver.stores import open_stores
 from archiver.stores.catch_up import readable
-from archiver.stores.session import Run, never, started
+from archiver.stores.session import Session, never, started
 from archiver.system.streams import Meter, unwatched
 from archiver.system.zone import local_date
 
@@ -43,7 +43,7 @@ STOPPED = InterruptedRunError(
 
 
 @dataclass
-class Report:
+class NightReport:
     """What a run did. problems: what it noticed about stores and copies. expiry: what it
     destroyed. thinned: how many copies it removed where they are kept for a shorter time.
     """
@@ -106,7 +106,7 @@ def run(
     meter: Meter = unwatched,
     asked_to_stop: Callable[[], bool] = never,
     root: Path = ROOT,
-) -> Report:
+) -> NightReport:
     """Take the named sources through the night, one after the other; one failing does not
     keep the others from their turn.
 
@@ -121,7 +121,7 @@ def run(
         today = local_date(now, config.host.zone)
         complete: dict[str, str] = {}
         logs: dict[str, list[int]] = {}
-        report = Report(problems=under_way.problems)
+        report = NightReport(problems=under_way.problems)
         report.problems += forgotten(config, last.spool)
         for source in config.sources:
             if source.name not in names:
@@ -154,10 +154,10 @@ def run(
     return report
 
 
-def expiry(config: Config, *, now: int) -> Report:
+def expiry(config: Config, *, now: int) -> NightReport:
     """Hold and destroy what the rules say, and nothing else. Raises: LockHeldError."""
     with started(config, now=now) as under_way:
-        report = Report(problems=under_way.problems)
+        report = NightReport(problems=under_way.problems)
         if under_way.unchained:
             raise under_way.unchained
         let_expire(under_way, report)
@@ -165,26 +165,26 @@ def expiry(config: Config, *, now: int) -> Report:
     return report
 
 
-def let_expire(under_way: Run, report: Report) -> None:
+def let_expire(under_way: Session, report: NightReport) -> None:
     """Hold what cases hold, destroy what may go, thin out what is kept elsewhere for longer."""
     if under_way.unchained or under_way.asked_to_stop():
         return
     with explained("expiring archives"):
         holding.apply(under_way)
         report.expiry = expire.nightly(under_way)
-        report.thinned = thin.thin(under_way)
+        report.thinned = thin.evict(under_way)
 
 
 def plan(
     config: Config, names: Sequence[str], *, now: int, force: bool, root: Path = ROOT
-) -> Report:
+) -> NightReport:
     """Tell what `run` would do now, and touch nothing."""
-    report = Report()
+    report = NightReport()
     stores = open_stores(config.storage)
     last = lastrun.load(config.host.state_dir)
     rotators = Rotators(root)
     with readable(config.host.catalog, config.host.name, stores, []) as catalog:
-        would = Run(config, catalog, stores, now)
+        would = Session(config, catalog, stores, now)
         for source in config.sources:
             if source.name not in names:
                 continue

@@ -39,7 +39,7 @@ AT_ONCE, LONG = 8, 4 * 2**20
 
 
 @dataclass(frozen=True)
-class Part:
+class WantedFrames:
     """What is wanted of one archive. stores: said to hold a copy, nearest first."""
 
     manifest: Manifest
@@ -53,14 +53,14 @@ class Part:
 
 
 def frames(
-    parts: Iterable[Part], problems: list[ArchiverError]
+    parts: Iterable[WantedFrames], problems: list[ArchiverError]
 ) -> Iterator[tuple[Manifest, Frame, bytes]]:
     """Yield the wanted frames of each archive with their lines, in order.
 
     A frame that no copy gives whole is left out, and told in `problems`, which grows also where
     another copy had to help.
     """
-    ahead: deque[tuple[Part, Frame, Future[bytes]]] = deque()
+    ahead: deque[tuple[WantedFrames, Frame, Future[bytes]]] = deque()
     with ThreadPoolExecutor(DECOMPRESSORS, "decompress") as pool:
         for each, frame, stored in _read_ahead(_ranges(parts), problems):
             ahead.append((each, frame, pool.submit(_decompress, each.manifest, frame, stored)))
@@ -71,7 +71,7 @@ def frames(
 
 
 def _first(
-    ahead: deque[tuple[Part, Frame, Future[bytes]]], problems: list[ArchiverError]
+    ahead: deque[tuple[WantedFrames, Frame, Future[bytes]]], problems: list[ArchiverError]
 ) -> Iterator[tuple[Manifest, Frame, bytes]]:
     each, frame, decompressing = ahead.popleft()
     manifest = each.manifest
@@ -91,7 +91,7 @@ def _first(
                 return
 
 
-def _ranges(parts: Iterable[Part]) -> Iterator[Part]:
+def _ranges(parts: Iterable[WantedFrames]) -> Iterator[WantedFrames]:
     """Yield them in pieces whose frames lie side by side: each is one range to read."""
     for part in parts:
         for run in _neighbours(part.frames):
@@ -99,10 +99,10 @@ def _ranges(parts: Iterable[Part]) -> Iterator[Part]:
 
 
 def _read_ahead(
-    ranges: Iterable[Part], problems: list[ArchiverError]
-) -> Iterator[tuple[Part, Frame, bytes]]:
+    ranges: Iterable[WantedFrames], problems: list[ArchiverError]
+) -> Iterator[tuple[WantedFrames, Frame, bytes]]:
     """Yield the frames of the ranges, as stored, in order; several ranges are read at once."""
-    ahead: deque[tuple[Part, Future[_Read] | None]] = deque()
+    ahead: deque[tuple[WantedFrames, Future[_Read] | None]] = deque()
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE, "read"))
         stack.callback(lambda: [reading.cancel() for _, reading in ahead if reading])
@@ -122,7 +122,7 @@ def _read_ahead(
 _Read = tuple[Iterable[tuple[Frame, bytes]], list[ArchiverError]]
 
 
-def _whole(each: Part) -> _Read:
+def _whole(each: WantedFrames) -> _Read:
     problems: list[ArchiverError] = []
     return list(_stored(each, problems)), problems
 
@@ -139,7 +139,7 @@ def _neighbours(wanted: Sequence[Frame]) -> Iterator[list[Frame]]:
         yield run
 
 
-def _stored(each: Part, problems: list[ArchiverError]) -> Iterator[tuple[Frame, bytes]]:
+def _stored(each: WantedFrames, problems: list[ArchiverError]) -> Iterator[tuple[Frame, bytes]]:
     """Yield the range's frames as stored; where one store stops short, the next goes on."""
     manifest, run = each.manifest, each.frames
     at = 0

@@ -22,7 +22,7 @@ import zstandard
 from archiver.archives.manifest import Frame
 from archiver.archives.seek_table import FrameSize, decode_seek_table, encode_seek_table
 from archiver.errors import IntegrityError
-from archiver.maillog.days import Stretch
+from archiver.maillog.days import DayStretch
 
 COMPRESSORS = 2
 # Frames compressed ahead of the writer: enough to keep both compressors busy.
@@ -135,7 +135,7 @@ class ArchiveWriter:
         self._workers = workers
         self._file = open(path, "xb")  # noqa: SIM115 (closed by __exit__)
         self._readback = Readback(path, segment)
-        self._ahead: deque[tuple[Stretch, Future[bytes]]] = deque()
+        self._ahead: deque[tuple[DayStretch, Future[bytes]]] = deque()
         self._checks: deque[Future[None]] = deque()
         self._frames: list[Frame] = []
         self._sizes: list[FrameSize] = []
@@ -155,7 +155,7 @@ class ArchiveWriter:
         """The running digest of what it gives back; complete once it is finished."""
         return self._readback.raw
 
-    def add(self, stretch: Stretch) -> None:
+    def add(self, stretch: DayStretch) -> None:
         if self._first_line is None:
             self._first_line = stretch.first_line
         self._ahead.append((stretch, self._workers.compress(stretch.data)))

@@ -5,7 +5,7 @@ from typing import Any
 from archiver.cli.answer import Answer, Invocation, human_size, table
 from archiver.errors import ArchiverError, worst
 from archiver.find.address import target_of
-from archiver.service.hosts import LATEST, Hosts, Log
+from archiver.service.hosts import LATEST, HostLog, Hosts
 from archiver.stores import open_store
 
 HEADER = ("STORE", "HOST", "SOURCE", "FIRST", "LAST", "MISSING", "ARCHIVES", "STORED")
@@ -45,7 +45,7 @@ def of_all_hosts(invocation: Invocation, max_age: float | None, *, as_nagios: bo
     )
 
 
-def _row(target: str, log: Log) -> tuple[str, ...]:
+def _row(target: str, log: HostLog) -> tuple[str, ...]:
     return (
         target,
         log.host,
@@ -58,7 +58,7 @@ def _row(target: str, log: Log) -> tuple[str, ...]:
     )
 
 
-def _data(target: str, log: Log) -> dict[str, Any]:
+def _data(target: str, log: HostLog) -> dict[str, Any]:
     return {
         "target": target,
         "host": log.host,

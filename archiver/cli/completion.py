@@ -64,14 +64,14 @@ def targets(context: click.Context, _parameter: click.Parameter, begun: str) -> 
 def cases(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Cases with a hold in force, by the catalog here: no store is asked."""
     from archiver.config.settings import load  # noqa: PLC0415
-    from archiver.retention.gather import known  # noqa: PLC0415
+    from archiver.retention.gather import inventory_of  # noqa: PLC0415
     from archiver.stores.catch_up import readable  # noqa: PLC0415 (other verbs need none of it)
 
     config = load(_file(context))
     if not config.host.catalog.exists():
         return []
     with readable(config.host.catalog, config.host.name, (), []) as catalog:
-        holds = known(config, catalog, now=context.find_root().obj.now).holds
+        holds = inventory_of(config, catalog, now=context.find_root().obj.now).holds
     return _beginning(begun, sorted({each.case for each in holds if each.released is None}))
 
 

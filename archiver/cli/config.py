@@ -13,7 +13,7 @@ import click
 from archiver.cli.answer import Answer, Invocation, verb
 from archiver.errors import NotFoundError, SyslogDoubtError, UsageError, explained
 from archiver.policy.period import Period
-from archiver.setup.syslogconf import Reading, doubts, fitted, look
+from archiver.setup.syslogconf import SyslogConfig, doubts, fitted, look
 from archiver.system.files import create_whole, make_directory
 
 
@@ -61,7 +61,7 @@ def init(invocation: Invocation, *, plain: bool, root: Path) -> Answer:
     )
 
 
-def _told(reading: Reading) -> dict[str, Any]:
+def _told(reading: SyslogConfig) -> dict[str, Any]:
     return {
         "syslogd": reading.daemon or None,
         "read": list(reading.files),

@@ -14,7 +14,7 @@ from archiver.cli.completion import sources
 from archiver.cli.dates import days, window
 from archiver.cli.fetch_formats import FORMATS, cost_said
 from archiver.cli.fetch_options import wanted, wanted_options
-from archiver.cli.fetch_output import Giver, Job
+from archiver.cli.fetch_output import Fetch, Giver
 from archiver.cli.options import named
 from archiver.config.settings import Config, Source
 from archiver.config.toml_tables import NAME
@@ -101,7 +101,7 @@ def fetch(
     problems: list[ArchiverError] = []
     into_directory = _is_directory(output)
     with catalogued(here, problems, of_host=host) as catalog:
-        job = Job(invocation, config, catalog, archived=archived, problems=problems)
+        job = Fetch(invocation, config, catalog, archived=archived, problems=problems)
         search = Search(
             config,
             job.stores,
@@ -142,7 +142,7 @@ def fetch(
 
 
 def _give_by_day(
-    job: Job,
+    job: Fetch,
     give: Giver | None,
     sources: Sequence[Source],
     wanted_days: tuple[date, date] | None,

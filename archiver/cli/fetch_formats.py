@@ -9,7 +9,7 @@ from typing import Any
 
 from archiver.cli.answer import human_size
 from archiver.find.lookup import Cost
-from archiver.find.search import Line
+from archiver.find.search import FoundLine
 from archiver.maillog.lines import facts
 from archiver.system.zone import rfc3339
 
@@ -17,7 +17,7 @@ FORMATS = ("text", "json", "ndjson", "csv")
 COLUMNS = ("time", "source", "archive", "matches", "host", "program", "pid", "event", "line")
 
 
-def written(lines: Iterable[Line], form: str) -> Iterator[bytes]:
+def written(lines: Iterable[FoundLine], form: str) -> Iterator[bytes]:
     """Yield lines in a form; text: the bytes as logged."""
     if form == "text":
         yield from (line.data for line in lines)
@@ -35,7 +35,7 @@ def written(lines: Iterable[Line], form: str) -> Iterator[bytes]:
         yield b"\n]\n" if separator == b"," else b"[]\n"
 
 
-def _records(lines: Iterable[Line]) -> Iterator[dict[str, Any]]:
+def _records(lines: Iterable[FoundLine]) -> Iterator[dict[str, Any]]:
     """What is known of each line. facts: what it says, as far as it is understood."""
     for line in lines:
         told = facts(line.data)

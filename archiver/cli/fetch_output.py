@@ -20,7 +20,7 @@ from archiver.errors import (
     UsageError,
     explained,
 )
-from archiver.find.search import Line, Search
+from archiver.find.search import FoundLine, Search
 from archiver.find.snapshot import Window, day_window, lines, looked_through, snapshot, sound_copy
 from archiver.stores import Store, open_stores
 from archiver.system.files import remove
@@ -34,7 +34,7 @@ RESTORE_DAYS = 7
 Giver = Callable[[Sequence[Source], Window, BinaryIO], None]
 
 
-class Job:
+class Fetch:
     """One fetch: what it reads from, and what it has written and met so far."""
 
     def __init__(
@@ -139,7 +139,7 @@ class Job:
 
         return give
 
-    def counted(self, found: Iterable[Line]) -> Iterator[Line]:
+    def counted(self, found: Iterable[FoundLine]) -> Iterator[FoundLine]:
         for line in found:
             self.matching += line.matches
             yield line

@@ -12,12 +12,12 @@ from archiver.cli.dates import days
 from archiver.config.settings import Config
 from archiver.errors import ArchiverError, NotFoundError, UsageError, worst
 from archiver.find.snapshot import catalogued
-from archiver.policy.inventory import Known
+from archiver.policy.inventory import Inventory
 from archiver.policy.ledger import HoldAdded, HoldReleased
 from archiver.policy.rules import Hold, Scope
 from archiver.retention import hold as holding
-from archiver.retention.gather import known
-from archiver.stores.session import Run, started
+from archiver.retention.gather import inventory_of
+from archiver.stores.session import Session, started
 from archiver.system.zone import rfc3339
 
 
@@ -64,7 +64,7 @@ def add(
     except ValueError as error:
         raise UsageError(f"{error}", hint="archiver hold add --help") from error
     with started(config, now=invocation.now, meter=invocation.meter) as run:
-        sources = known(config, run.catalog, now=run.now).sources
+        sources = inventory_of(config, run.catalog, now=run.now).sources
         for name in names:
             if name not in sources:
                 raise UsageError(f"no source {name!r}", hint=f"there are: {', '.join(sources)}")
@@ -83,7 +83,7 @@ def release(invocation: Invocation, case: str, reason: str) -> Answer:
     if not reason.strip():
         raise UsageError("--reason: it is empty", hint="say why: an auditor will read it")
     with started(config, now=invocation.now, meter=invocation.meter) as run:
-        facts = known(config, run.catalog, now=run.now)
+        facts = inventory_of(config, run.catalog, now=run.now)
         if not any(each.case == case and each.released is None for each in facts.holds):
             cases = sorted({each.case for each in facts.holds if each.released is None})
             raise NotFoundError(
@@ -93,7 +93,7 @@ def release(invocation: Invocation, case: str, reason: str) -> Answer:
         return _recorded(run, HoldReleased(case, reason), case)
 
 
-def _recorded(run: Run, body: HoldAdded | HoldReleased, case: str) -> Answer:
+def _recorded(run: Session, body: HoldAdded | HoldReleased, case: str) -> Answer:
     """Write it down, bring the stores level with it, and say what is held now."""
     if run.unchained:
         raise run.unchained
@@ -106,7 +106,7 @@ def _recorded(run: Run, body: HoldAdded | HoldReleased, case: str) -> Answer:
             run.problems.append(problem)
     holding.apply(run)
     run.note_copies()
-    facts = known(run.config, run.catalog, now=run.now)
+    facts = inventory_of(run.config, run.catalog, now=run.now)
     done = [each for each in facts.holds if each.case == case]
     return _answer(facts, done, run.problems)
 
@@ -120,12 +120,12 @@ def list_holds(invocation: Invocation, also_released: bool, host: str | None) ->
     config = invocation.config_to_read(host)
     problems: list[ArchiverError] = []
     with catalogued(config, problems) as catalog:
-        facts = known(config, catalog, now=invocation.now)
+        facts = inventory_of(config, catalog, now=invocation.now)
     chosen = [each for each in facts.holds if also_released or each.released is None]
     return _answer(facts, chosen, problems)
 
 
-def _answer(facts: Known, holds: Sequence[Hold], problems: list[ArchiverError]) -> Answer:
+def _answer(facts: Inventory, holds: Sequence[Hold], problems: list[ArchiverError]) -> Answer:
     rows = [_row(facts, each) for each in holds]
     data = [_data(facts, each) for each in holds]
     header = ("CASE", "FROM", "TO", "SOURCE", "ARCHIVES", "SINCE", "BY", "REASON", "RELEASED")
@@ -137,7 +137,7 @@ def _answer(facts: Known, holds: Sequence[Hold], problems: list[ArchiverError]) 
     )
 
 
-def _row(facts: Known, each: Hold) -> tuple[str, ...]:
+def _row(facts: Inventory, each: Hold) -> tuple[str, ...]:
     scope, released = each.scope, ""
     if each.released is not None:
         released = f"{rfc3339(each.released)} by {each.released_by}: {each.released_for}"
@@ -154,7 +154,7 @@ def _row(facts: Known, each: Hold) -> tuple[str, ...]:
     )
 
 
-def _data(facts: Known, each: Hold) -> dict[str, Any]:
+def _data(facts: Inventory, each: Hold) -> dict[str, Any]:
     scope = each.scope
     return {
         "case": each.case,
@@ -171,7 +171,7 @@ def _data(facts: Known, each: Hold) -> dict[str, Any]:
     }
 
 
-def _covered(facts: Known, each: Hold) -> int:
+def _covered(facts: Inventory, each: Hold) -> int:
     return sum(each.scope.covers(facts.host, one.source, one.date) for one in facts.there)
 
 

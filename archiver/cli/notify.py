@@ -20,7 +20,7 @@ def test(invocation: Invocation) -> Answer:
     """
     config = invocation.config()
     settings = config.notify
-    event = notify.Event(notify.TEST, config.host.name, "notify test", invocation.now)
+    event = notify.Notice(notify.TEST, config.host.name, "notify test", invocation.now)
     ways = notify.ways(settings, event)
     if settings.ping_url:
         # healthchecks notes that, and does not take it for a run that began or ended.

@@ -17,10 +17,10 @@ from archiver.config.toml_tables import DAY_SECONDS, duration_in_seconds
 from archiver.errors import ArchiverError, NotFoundError, UsageError, worst
 from archiver.find.snapshot import catalogued
 from archiver.policy.decide import Verdict
-from archiver.policy.inventory import Known
+from archiver.policy.inventory import Inventory
 from archiver.policy.ledger import Tombstone, decode
 from archiver.policy.questions import QUESTIONS, Asked, Reply
-from archiver.retention.gather import known
+from archiver.retention.gather import inventory_of
 
 VERDICTS = {"keep": Verdict.KEEP, "may": Verdict.MAY, "must": Verdict.MUST}
 
@@ -203,11 +203,11 @@ def _certificate(invocation: Invocation, number: int, host: str | None) -> Answe
 
 def _known(
     invocation: Invocation, names: tuple[str, ...], host: str | None, *, acts: bool = False
-) -> tuple[Known, list[ArchiverError]]:
+) -> tuple[Inventory, list[ArchiverError]]:
     config = invocation.config_to_read(host)
     problems: list[ArchiverError] = []
     with catalogued(config, problems) as catalog:
-        facts = known(config, catalog, now=invocation.now, sources=names, acts=acts)
+        facts = inventory_of(config, catalog, now=invocation.now, sources=names, acts=acts)
     for name in names:
         if name not in facts.sources:
             raise UsageError(
@@ -216,7 +216,9 @@ def _known(
     return facts, problems
 
 
-def _days(invocation: Invocation, facts: Known, day: str | None) -> tuple[date | None, date | None]:
+def _days(
+    invocation: Invocation, facts: Inventory, day: str | None
+) -> tuple[date | None, date | None]:
     return days(day, facts.zone, invocation.now) if day else (None, None)
 
 
@@ -227,7 +229,7 @@ def _within(text: str) -> int:
         raise UsageError(f"{text!r}: {error}", hint="30d") from error
 
 
-def _verdicts(facts: Known, first: date | None, last: date | None) -> Iterator[Row]:
+def _verdicts(facts: Inventory, first: date | None, last: date | None) -> Iterator[Row]:
     for each in facts.there:
         if (first or date.min) <= each.date <= (last or date.max):
             decision = facts.decision(each)

@@ -15,10 +15,10 @@ from archiver.cli.run import certificate, gone
 from archiver.errors import ArchiverError, ClockError, RefusedError, UsageError, worst
 from archiver.find.snapshot import catalogued
 from archiver.nightly import expiry
-from archiver.policy.inventory import Known
+from archiver.policy.inventory import Inventory
 from archiver.policy.ledger import ClockConfirmed
 from archiver.retention.expire import Chosen, Expiry, due, expire, facts_of, resume
-from archiver.retention.gather import known
+from archiver.retention.gather import inventory_of
 from archiver.service.reporting import Attended
 from archiver.stores.session import started
 
@@ -120,12 +120,12 @@ def _by_itself(invocation: Invocation, _around: Attended) -> Answer:
 
 def _look(
     invocation: Invocation, day: str | None, names: tuple[str, ...]
-) -> tuple[Known, list[Chosen], list[ArchiverError]]:
+) -> tuple[Inventory, list[Chosen], list[ArchiverError]]:
     """Return what is known, what of it is to go, and what is wrong."""
     config = invocation.config()
     problems: list[ArchiverError] = []
     with catalogued(config, problems) as catalog:
-        facts = known(config, catalog, now=invocation.now)
+        facts = inventory_of(config, catalog, now=invocation.now)
     return facts, _chosen(facts, names, *_days(invocation, day)), problems
 
 
@@ -163,7 +163,7 @@ def _planned(invocation: Invocation, day: str | None, names: tuple[str, ...]) ->
 
 
 def _chosen(
-    facts: Known, names: Sequence[str], first: date | None, last: date | None
+    facts: Inventory, names: Sequence[str], first: date | None, last: date | None
 ) -> list[Chosen]:
     for name in names:
         if name not in facts.sources:

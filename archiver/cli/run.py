@@ -9,7 +9,7 @@ from archiver.cli.answer import Answer, Invocation, human_size, verb
 from archiver.cli.completion import sources
 from archiver.cli.options import named
 from archiver.cli.reporting import attended
-from archiver.nightly import Report
+from archiver.nightly import NightReport
 from archiver.nightly import plan as plan_
 from archiver.nightly import run as run_
 from archiver.policy.inventory import Summary
@@ -66,7 +66,7 @@ def run(
     return attended(invocation, "run", names, work)
 
 
-def _answer(report: Report, *, dry_run: bool) -> Answer:
+def _answer(report: NightReport, *, dry_run: bool) -> Answer:
     destroyed = report.expiry.destroyed
     return Answer(
         data={
@@ -149,4 +149,4 @@ def line(manifest: Manifest) -> str:
     return f"{manifest.date}  {manifest.lines} lines, {saved}  {name}"
 
 
-__all__ = ["Report", "certificate", "gone", "line", "run", "summary"]
+__all__ = ["NightReport", "certificate", "gone", "line", "run", "summary"]

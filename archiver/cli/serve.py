@@ -28,7 +28,7 @@ from archiver.service import log as ownlog
 from archiver.service import metrics, sdnotify
 from archiver.service import reporting as attended
 from archiver.service.jobs import Job
-from archiver.service.metrics_port import Metrics
+from archiver.service.metrics_port import MetricsPort
 from archiver.service.serve import Accepted, Service
 from archiver.system.files import exclusive, make_directory
 
@@ -67,7 +67,7 @@ class Attendant:
         # One at a time, and beside the ticks: a mail that nobody takes does not let a job wait.
         self.telling = Threads(1, "telling")
         service.alarm = self.alarm
-        self.metrics: Metrics | None = None
+        self.metrics: MetricsPort | None = None
 
     def alarm(self, job: Job, failures: tuple[ArchiverError, ...]) -> None:
         config = self.service.accepted.config
@@ -82,7 +82,7 @@ class Attendant:
         if not settings.listen:
             return
         try:
-            self.metrics = Metrics(settings.address, self.scraped).begin()
+            self.metrics = MetricsPort(settings.address, self.scraped).begin()
         except OSError as error:
             log.error("no metrics at %s: %s", settings.listen, error.strerror or error)
         else:

@@ -9,7 +9,7 @@ from archiver.cli.completion import targets
 from archiver.errors import ArchiverError, UsageError, explained, worst
 from archiver.stores import probe_report as probed
 from archiver.stores.probe import probe as probe_
-from archiver.stores.probe_report import Report
+from archiver.stores.probe_report import ProbeReport
 from archiver.system.files import exclusive, make_directory
 from archiver.system.zone import rfc3339
 
@@ -34,7 +34,7 @@ def probe(invocation: Invocation, names: tuple[str, ...], lock: bool) -> Answer:
     for name in names:
         if name not in known:
             raise UsageError(f"no target {name!r}", hint=f"there are: {', '.join(known)}")
-    reports: list[Report] = []
+    reports: list[ProbeReport] = []
     failures: list[ArchiverError] = []
     with explained("probing"):
         make_directory(config.host.state_dir)
@@ -57,7 +57,7 @@ def probe(invocation: Invocation, names: tuple[str, ...], lock: bool) -> Answer:
     )
 
 
-def _data(report: Report) -> dict[str, Any]:
+def _data(report: ProbeReport) -> dict[str, Any]:
     return {
         "target": report.target,
         "ok": report.ok,
@@ -76,7 +76,7 @@ def _data(report: Report) -> dict[str, Any]:
     }
 
 
-def _text(report: Report) -> str:
+def _text(report: ProbeReport) -> str:
     rows = [(check.name, check.verdict, check.evidence) for check in report.checks]
     lines = [table((report.target.upper(), "VERDICT", "EVIDENCE"), rows)]
     if report.ok:

@@ -13,7 +13,7 @@ from archiver.config.toml_tables import share
 from archiver.errors import UsageError, worst
 from archiver.index.merge import merge_indexes
 from archiver.service.reporting import Attended
-from archiver.stores.ledger_writer import Ledger
+from archiver.stores.ledger_writer import LedgerWriter
 from archiver.stores.session import started
 from archiver.stores.sync import Sync
 
@@ -50,7 +50,7 @@ def sync(invocation: Invocation, names: tuple[str, ...], refill: tuple[str, ...]
     for name in refill:
         if name not in known:
             raise UsageError(f"--refill: no target {name!r}", hint=f"there are: {', '.join(known)}")
-    return _attended(invocation, "sync", names, fill_and_protect, Ledger.protect, refill)
+    return _attended(invocation, "sync", names, fill_and_protect, LedgerWriter.protect, refill)
 
 
 @click.command(short_help="Read every copy back, and replace those that are damaged.")
@@ -83,7 +83,7 @@ def repair(invocation: Invocation, names: tuple[str, ...], sample: str) -> Answe
         syncing.repair(source, part)
         syncing.fill(source)
 
-    return _attended(invocation, "repair", names, fill_and_repair, Ledger.repair)
+    return _attended(invocation, "repair", names, fill_and_repair, LedgerWriter.repair)
 
 
 def _attended(
@@ -91,7 +91,7 @@ def _attended(
     verb: str,
     names: tuple[str, ...],
     work: Callable[[Sync, Source], None],
-    ledger: Callable[[Ledger], None],
+    ledger: Callable[[LedgerWriter], None],
     refill: tuple[str, ...] = (),
 ) -> Answer:
     named(invocation.config(), names)
@@ -106,7 +106,7 @@ def _each(
     invocation: Invocation,
     names: tuple[str, ...],
     work: Callable[[Sync, Source], None],
-    ledger: Callable[[Ledger], None],
+    ledger: Callable[[LedgerWriter], None],
     refill: tuple[str, ...],
 ) -> Answer:
     config = invocation.config()

@@ -29,8 +29,8 @@ from archiver.config.telling import (
 from archiver.config.toml_lines import lines_of_keys
 from archiver.config.toml_tables import (
     DAY_SECONDS,
-    Reader,
     Table,
+    TomlReader,
     clock,
     duration_in_seconds,
     share,
@@ -167,7 +167,7 @@ def parse(text: str, path: Path) -> Config:
     return config
 
 
-class _Document(Reader):
+class _Document(TomlReader):
     """The whole configuration, table by table."""
 
     def config(self, document: dict[str, Any], path: Path) -> Config | None:

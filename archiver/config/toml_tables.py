@@ -79,7 +79,7 @@ def share(text: object) -> float:
     return float(match[1]) / 100
 
 
-class Reader:
+class TomlReader:
     """Walks the document, notes every problem, and never stops at the first."""
 
     def __init__(self, lines: Mapping[Place, int], base: Path) -> None:
@@ -98,7 +98,7 @@ class Table:
     faulty: keys that a problem was noted of.
     """
 
-    def __init__(self, reader: Reader, place: Place, rest: dict[str, Any]) -> None:
+    def __init__(self, reader: TomlReader, place: Place, rest: dict[str, Any]) -> None:
         self.reader = reader
         self.place = place
         self.rest = dict(rest)

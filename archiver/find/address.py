@@ -14,7 +14,7 @@ from archiver.archives.manifest import decode
 from archiver.archives.names import MANIFEST_SUFFIX, host_prefix, place
 from archiver.config.settings import Compress, Config, Host, Index, Reopen, Source, Storage
 from archiver.config.targets import Target, read_target
-from archiver.config.toml_tables import Reader, Table
+from archiver.config.toml_tables import Table, TomlReader
 from archiver.errors import NotFoundError, UsageError
 from archiver.stores import Store, open_store
 from archiver.system.zone import zone_named
@@ -84,7 +84,7 @@ def target_of(address: str) -> Target:
         settings |= dict(parse_qsl(parts.query))
     else:
         raise UsageError(f"--store: {address!r} is neither a directory nor s3://…", hint=HINT)
-    reader = Reader({}, Path.cwd())
+    reader = TomlReader({}, Path.cwd())
     target = read_target(Table(reader, (), settings), "store")
     if reader.problems:
         problems = "; ".join(problem.message for problem in reader.problems)

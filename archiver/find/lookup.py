@@ -18,7 +18,7 @@ from archiver.archives.names import PAGE
 from archiver.catalog import Archived, Catalog
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.index.merge import identity_of
-from archiver.index.pages import Answer, DamagedIndexError, hasher, look_up, number
+from archiver.index.pages import DamagedIndexError, Places, hasher, look_up, number
 from archiver.index.spans import Span, key_of, spans
 from archiver.maillog.match import Wanted, keys_in
 from archiver.stores import ReadableStore
@@ -167,7 +167,7 @@ class Lookup:
                 met = places if met is None else met & places
         return met
 
-    def _answer(self, index: _Index, hashed: int) -> Answer | None:
+    def _answer(self, index: _Index, hashed: int) -> Places | None:
         for store in self.stores:
             pages = index.pages.get(store.name)
             if not pages:

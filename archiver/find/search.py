@@ -17,7 +17,7 @@ from archiver.maillog.lines import NEAR, Span, facts
 from archiver.maillog.match import Wanted
 from archiver.stores import ReadableStore
 from archiver.system.streams import Meter, unwatched
-from archiver.system.workers import Crew
+from archiver.system.workers import Workers
 
 # So much log is looked through by several processes, if a look is slow.
 WORTH_PROCESSES, PROCESSES = 2**25, 2
@@ -45,7 +45,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Line:
+class FoundLine:
     """A line, as logged; its instant, if asked for; whether it matches, or only stands beside."""
 
     data: bytes
@@ -70,7 +70,7 @@ class Search:
     problems: list[ArchiverError] = field(default_factory=list)
     cost: Cost = field(default_factory=Cost)
 
-    def lines(self, catalog: Catalog, source: Source, window: Window) -> Iterator[Line]:
+    def lines(self, catalog: Catalog, source: Source, window: Window) -> Iterator[FoundLine]:
         """Yield the lines of one source that are wanted, of the window, in order."""
         made = self._when_made()
         if made is None or not window.holds(made):
@@ -109,7 +109,7 @@ class Search:
 
     def _lines(
         self, catalog: Catalog, source: Source, window: Window, *, near: Window | None = None
-    ) -> Iterator[Line]:
+    ) -> Iterator[FoundLine]:
         """Yield the lines that are wanted. near: only from archived frames of that time, the first
         few, without asking an index.
         """
@@ -159,14 +159,14 @@ class Search:
 
     def _matching(
         self, source: Source, pieces: Iterable[Piece], window: Window, size: int
-    ) -> Iterator[Line]:
+    ) -> Iterator[FoundLine]:
         """Yield the lines of these pieces that match, and those around them. size: in bytes."""
         beside = _Beside(self.context)
         by_others = size >= WORTH_PROCESSES and self.wanted.is_slow
-        with Crew(PROCESSES if by_others else 0, _Finder, self.wanted) as crew:
+        with Workers(PROCESSES if by_others else 0, _Finder, self.wanted) as crew:
             for piece, spans in _found_ahead(crew, pieces):
                 for line, time, matches in self._of_piece(beside, piece, spans, window):
-                    yield Line(line, time, matches, source.name, piece.archive)
+                    yield FoundLine(line, time, matches, source.name, piece.archive)
 
     def _of_piece(
         self, beside: "_Beside", piece: Piece, spans: list[Span], window: Window
@@ -235,7 +235,7 @@ class _Finder:
         return [(first - begin, last - begin) for first, last in found]
 
 
-def _found_ahead(crew: Crew, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, list[Span]]]:
+def _found_ahead(crew: Workers, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, list[Span]]]:
     """Yield each piece with the lines in it that match; some are looked through ahead."""
     ahead: deque[tuple[Piece, Future[list[Span]]]] = deque()
     end = b""

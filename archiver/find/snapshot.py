@@ -17,7 +17,7 @@ from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
 from archiver.archives.manifest import Frame, Manifest
-from archiver.archives.reader import Part, frames
+from archiver.archives.reader import WantedFrames, frames
 from archiver.catalog import Archived, Catalog
 from archiver.config.settings import Config, Source
 from archiver.errors import ArchiverError, IntegrityError, WorkKeptError, explained
@@ -257,7 +257,7 @@ def archived_pieces(
 ) -> Iterator[Piece]:
     """Yield those of the chosen frames that may hold lines of the window."""
     parts = (
-        Part(
+        WantedFrames(
             each.manifest,
             [frame for frame in of_it if window.meets(frame.first, frame.last)],
             nearest(each, stores),

@@ -25,9 +25,9 @@ import zstandard
 
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.index.pages import PLACE_BITS, Entries, entries_of, hasher, save
-from archiver.maillog.bulk import Reader
+from archiver.maillog.bulk import KeyReader
 from archiver.maillog.lines import NEAR
-from archiver.system.workers import Crew
+from archiver.system.workers import Workers
 
 # So many hashes are sorted at once.
 AT_ONCE = 2**17
@@ -46,7 +46,7 @@ class Hashes:
 
     def __init__(self, host: str, kinds: Collection[str]) -> None:
         self._hashes_of = hasher(host)
-        self._reader = Reader(frozenset(kinds))
+        self._reader = KeyReader(frozenset(kinds))
 
     def hashes(self, before: bytes, frame: bytes, after: bytes, packed: bool = False) -> bytes:
         """Return the hashes of a frame's keys, 8 bytes each, sorted. packed: it is compressed."""
@@ -83,7 +83,9 @@ class Indexing:
         self._kinds = frozenset(kinds)
         self._directory = directory
         self._problems = problems
-        self._crew = Crew(PROCESSES if size >= WORTH_PROCESSES else 0, Hashes, host, sorted(kinds))
+        self._crew = Workers(
+            PROCESSES if size >= WORTH_PROCESSES else 0, Hashes, host, sorted(kinds)
+        )
         self._begin()
 
     def __enter__(self) -> Self:

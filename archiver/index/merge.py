@@ -31,7 +31,7 @@ from archiver.index.pages import (
 from archiver.index.spans import Span, covering, key_of, spans
 from archiver.stores import Store
 from archiver.stores.copy import put_index
-from archiver.stores.session import Run
+from archiver.stores.session import Session
 from archiver.system.files import emptied
 
 AT_ONCE = 2**19
@@ -261,7 +261,7 @@ def _postings(parts: Sequence[_Part], at_once: int) -> Iterator[list[int]]:
         yield sorted(found)
 
 
-def merge_indexes(run: Run, source: Source) -> None:
+def merge_indexes(run: Session, source: Source) -> None:
     """Bring a source's runs level with its archives; a failure costs time, when searching."""
     if not run.unchained and run.config.index.keys:
         work_dir = run.config.host.work_dir

@@ -55,7 +55,7 @@ class TooFewPagesError(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Places:
     """What an index says of a key. kinds: that it was made for; places: None means all."""
 
     kinds: frozenset[str]
@@ -277,7 +277,7 @@ def home_of(hashed: int, pages: int) -> int:
 
 def look_up(
     hashed: int, read: Callable[[int, int], bytes], *, pages: int, identity: bytes
-) -> Answer:
+) -> Places:
     """Return where a key may stand. read: gives so many pages, from that one on, as bytes.
 
     Raises: DamagedIndexError.
@@ -295,9 +295,9 @@ def look_up(
             if place < len(hashes):
                 found = hashes[place] == hashed
                 places = list(islice(places_of(page), place + 1))[-1] if found else ()
-                return Answer(kinds, places)
+                return Places(kinds, places)
             if not goes_on:
-                return Answer(kinds, ())
+                return Places(kinds, ())
         at, count = at + count, 8
         if at >= pages:
             raise DamagedIndexError("the last page says that another one follows")

@@ -3,19 +3,19 @@
 from pathlib import Path
 
 from archiver.archives.names import INDEX_SUFFIX
-from archiver.archives.reader import Part, frames
+from archiver.archives.reader import WantedFrames, frames
 from archiver.catalog import Archived
 from archiver.config.settings import Source
 from archiver.errors import ArchiverError, IndexFailedError
 from archiver.index.build import Indexing
 from archiver.index.merge import bring, drop, merge_indexes
 from archiver.index.spans import spans
-from archiver.stores.session import Run
+from archiver.stores.session import Session
 from archiver.system.files import emptied
 from archiver.system.streams import Advance
 
 
-def reindex(run: Run, source: Source) -> int:
+def reindex(run: Session, source: Source) -> int:
     """Make the indexes of all of a source's archives, and its runs; return how many archives.
 
     What is wrong becomes a problem of the run; the archives are only read.
@@ -39,13 +39,13 @@ def reindex(run: Run, source: Source) -> int:
 
 
 def _index(
-    run: Run, archived: Archived, maker: Indexing, directory: Path, advance: Advance
+    run: Session, archived: Archived, maker: Indexing, directory: Path, advance: Advance
 ) -> bool:
     """Make one archive's index, and bring it to the stores that have the archive."""
     manifest, path = archived.manifest, directory / f"archive{INDEX_SUFFIX}"
     stores = [store for store in run.stores if store.name in archived.copies]
     read = 0
-    for _, _, data in frames([Part(manifest, manifest.frames, stores)], run.problems):
+    for _, _, data in frames([WantedFrames(manifest, manifest.frames, stores)], run.problems):
         maker.add(data)
         read += 1
         advance(len(data))

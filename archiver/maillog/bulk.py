@@ -105,7 +105,7 @@ def _empty_sender(text: bytes, kinds: Collection[str]) -> set[bytes]:
 
 
 @dataclass(frozen=True)
-class Reader:
+class KeyReader:
     """Reads the keys of some kinds out of frames, one after the other."""
 
     kinds: frozenset[str]

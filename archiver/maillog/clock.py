@@ -78,7 +78,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeSpan:
     """The earliest and the latest time in force anywhere in a stretch of log, and its newlines."""
 
     first: int
@@ -169,7 +169,7 @@ class Clock:
                     self._move(time)
             yield line, now
 
-    def survey(self, frame: bytes, *, continues: bool = False) -> Span:
+    def survey(self, frame: bytes, *, continues: bool = False) -> TimeSpan:
         """Return the span of the next frame, as reading all its `lines` would.
 
         The stamps of one day of a steady clock sort as text; so finding the lowest and the
@@ -179,7 +179,7 @@ class Clock:
         stamps, newlines = _plain_stamps(frame, continues=continues)
         stamps = stamps or OTHER_LINES.findall(_line_starts(frame, continues=continues))
         if not stamps:
-            return Span(before.now, before.now, newlines)
+            return TimeSpan(before.now, before.now, newlines)
         ends = [self._ends(of_day, before) for of_day in _by_day(stamps)]
         final = self._time(stamps[-1])
         if final is None or None in ends:
@@ -193,8 +193,8 @@ class Clock:
         self._now = final
         header = None if continues else HEADER.match(frame)
         if header is None or self._time(header[1]) is None:
-            return Span(min(first, before.now), max(last, before.now), newlines)
-        return Span(first, last, newlines)
+            return TimeSpan(min(first, before.now), max(last, before.now), newlines)
+        return TimeSpan(first, last, newlines)
 
     def _ends(self, stamps: list[bytes], before: State) -> tuple[int, int] | None:
         """The earliest and the latest time of these stamps, if their order as text tells."""
@@ -206,9 +206,9 @@ class Clock:
         far = max(abs(first - before.newest), abs(last - before.newest)) > NEAR // 2
         return None if far else (first, last)
 
-    def _survey_slowly(self, frame: bytes, *, continues: bool) -> Span:
+    def _survey_slowly(self, frame: bytes, *, continues: bool) -> TimeSpan:
         times = [time for _, time in self.lines(frame, continues=continues)]
-        return Span(min(times), max(times), frame.count(b"\n"))
+        return TimeSpan(min(times), max(times), frame.count(b"\n"))
 
     def _move(self, time: int) -> None:
         self._now = time

@@ -15,7 +15,7 @@ from datetime import date
 from itertools import chain, islice, pairwise, repeat
 from typing import NamedTuple
 
-from archiver.maillog.clock import Clock, Span, State
+from archiver.maillog.clock import Clock, State, TimeSpan
 from archiver.system.zone import local_date
 
 MIDNIGHT_GRACE = 3600
@@ -26,7 +26,7 @@ FIRST_LINES = 100
 
 
 @dataclass(frozen=True)
-class Stretch:
+class DayStretch:
     """A frame, or a piece of one, whose lines go into one day's archive.
 
     first_line: the instant of the line with which that archive's day began. before: the clock
@@ -37,11 +37,11 @@ class Stretch:
     day: date
     first_line: int
     before: State
-    span: Span
+    span: TimeSpan
     continues: bool
 
 
-class Line(NamedTuple):
+class DatedLine(NamedTuple):
     """Where in its frame a line begins, the day it is of, and its time."""
 
     offset: int
@@ -63,14 +63,14 @@ class DayCutter:
         self._day: date | None = None
         self._first_line = 0
 
-    def cut(self, frames: Iterable[bytes]) -> Iterator[Stretch]:
+    def cut(self, frames: Iterable[bytes]) -> Iterator[DayStretch]:
         """Yield the stretches of a segment's frames: one for each, unless a day changes inside."""
         continues = False
         for frame, following in pairwise(chain(frames, [b""])):
             yield from self._cut(frame, following, continues=continues)
             continues = not frame.endswith(b"\n")
 
-    def _cut(self, frame: bytes, following: bytes, *, continues: bool) -> Iterator[Stretch]:
+    def _cut(self, frame: bytes, following: bytes, *, continues: bool) -> Iterator[DayStretch]:
         before = self.clock.enter(frame, continues=continues)
         day = self._day or self._begin(self.clock.again(before), frame, following)
         whole = self._stretch(frame, day, continues=continues)
@@ -96,24 +96,24 @@ class DayCutter:
         self._day = first.day
         return first.day
 
-    def _stretch(self, data: bytes, day: date, *, continues: bool) -> Stretch:
+    def _stretch(self, data: bytes, day: date, *, continues: bool) -> DayStretch:
         before = self.clock.enter(data, continues=continues)
         span = self.clock.survey(data, continues=continues)
-        return Stretch(data, day, self._first_line, before, span, continues)
+        return DayStretch(data, day, self._first_line, before, span, continues)
 
 
 def _dated(
     clock: Clock, frame: bytes, following: bytes, last_day: date, continues: bool = False
-) -> Iterator[Line]:
+) -> Iterator[DatedLine]:
     """Yield a frame's lines, and those after it that may be asked about them."""
     ahead = clock.lines(following, continues=not frame.endswith(b"\n"))
     offset = 0
     for line, time in chain(clock.lines(frame, continues=continues), islice(ahead, WITNESSES)):
-        yield Line(offset, min(local_date(time, clock.zone), last_day), time)
+        yield DatedLine(offset, min(local_date(time, clock.zone), last_day), time)
         offset += len(line)
 
 
-def _changes(day: date, lines: Iterator[Line], end: int) -> Iterator[Line]:
+def _changes(day: date, lines: Iterator[DatedLine], end: int) -> Iterator[DatedLine]:
     """Yield the lines before offset `end` with which a day after `day` begins: each is of a later
     day, and most of the lines right after it are of its day or of one later still.
     """
@@ -129,6 +129,6 @@ def _changes(day: date, lines: Iterator[Line], end: int) -> Iterator[Line]:
             day = line.day
 
 
-def _agree(lines: Sequence[Line], day: date) -> bool:
+def _agree(lines: Sequence[DatedLine], day: date) -> bool:
     """Whether most of these lines are of that day or of a later one."""
     return 2 * sum(line.day >= day for line in lines) >= len(lines)

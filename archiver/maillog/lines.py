@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from archiver.maillog.facts import Event, keys
 from archiver.maillog.programs import SPLOGGED, family_of
-from archiver.maillog.record import SPLOGGER, Record, record
+from archiver.maillog.record import SPLOGGER, SyslogRecord, record
 
 REPEATED = re.compile(rb" last message repeated \d")
 LAST_REPEATED = re.compile(rb"last message repeated (?P<times>\d{1,9}) times?")
@@ -31,7 +31,7 @@ Span = tuple[int, int]
 class Fact:
     """One record and what it says. family: whose pattern told. times: how often it happened."""
 
-    record: Record
+    record: SyslogRecord
     family: str
     event: Event
     times: int = 1
@@ -56,7 +56,7 @@ def facts(line: bytes) -> tuple[Fact, ...]:
     return (before, after) if before and after and before.record.host == after.record.host else ()
 
 
-def _fact(of: Record) -> Fact | None:
+def _fact(of: SyslogRecord) -> Fact | None:
     if of.continues:
         return None  # it may begin anywhere in what somebody else wrote
     if not of.program and (repeated := LAST_REPEATED.fullmatch(of.text)):
@@ -106,7 +106,7 @@ def continued(text: bytes) -> Iterator[tuple[list[Span], bytes]]:
 
     Only those whose beginning stands in the text too, not too far before.
     """
-    groups: dict[tuple[bytes, bytes, bytes], list[tuple[Span, Record]]] = {}
+    groups: dict[tuple[bytes, bytes, bytes], list[tuple[Span, SyslogRecord]]] = {}
     for span in lines_with(CONTINUES, text):
         piece = record(text[slice(*span)])
         if piece is None or not piece.continues:
@@ -124,7 +124,7 @@ def continued(text: bytes) -> Iterator[tuple[list[Span], bytes]]:
 
 def _begun(
     text: bytes, before: int, name: tuple[bytes, bytes, bytes]
-) -> tuple[Span, Record] | None:
+) -> tuple[Span, SyslogRecord] | None:
     """Find the line that the first `+` line after it goes on with."""
     at, nearest = before, max(before - NEAR, 0)
     for _ in range(MOST_TRIES):
@@ -180,5 +180,5 @@ def repeated_across(text: bytes, begin: int, end: int) -> Iterator[tuple[Span, S
             yield span, meant
 
 
-def _is_repetition(of: Record) -> bool:
+def _is_repetition(of: SyslogRecord) -> bool:
     return not of.program and LAST_REPEATED.fullmatch(of.text) is not None

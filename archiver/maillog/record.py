@@ -47,7 +47,7 @@ LONGEST = 2**14
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class SyslogRecord:
     """What a line's header says, and its text. Where a part is not there, it is empty.
 
     stamp: as written. logged: splogger's own stamp. continues: it goes on with the text of an
@@ -63,7 +63,7 @@ class Record:
     continues: bool = False
 
 
-def record(line: bytes) -> Record | None:
+def record(line: bytes) -> SyslogRecord | None:
     """Take one line apart, with or without its newline; None: it has no header known here."""
     line = line.removesuffix(b"\n")
     if len(line) > LONGEST:
@@ -74,19 +74,21 @@ def record(line: bytes) -> Record | None:
         pid = b"" if pid == b"-" else pid
         return _with_splogger(header["stamp"], header["host"], program, pid, line[header.end() :])
     if header := MULTILOG.match(line):
-        return Record(header["stamp"], b"", b"", b"", line[header.end() :])
+        return SyslogRecord(header["stamp"], b"", b"", b"", line[header.end() :])
     if header := EXIM.match(line):
         text = line[header.end() :]
-        return Record(header["stamp"], b"", b"exim", header["pid"] or b"", text)
+        return SyslogRecord(header["stamp"], b"", b"exim", header["pid"] or b"", text)
     return None
 
 
-def _with_splogger(stamp: bytes, host: bytes, program: bytes, pid: bytes, text: bytes) -> Record:
+def _with_splogger(
+    stamp: bytes, host: bytes, program: bytes, pid: bytes, text: bytes
+) -> SyslogRecord:
     # splogger(8) has syslog write no process id.
     own = None if pid or b"/" in program else SPLOGGER.match(text)
     if own is None:
         if program.startswith(b"exim") and (twice := EXIM.match(text)):
             text = text[twice.end() :]  # its log_timestamp is on, also into syslog, by default
-        return Record(stamp, host, program, pid, text)
+        return SyslogRecord(stamp, host, program, pid, text)
     continues = own["kind"] == b"+"
-    return Record(stamp, host, program, pid, text[own.end() :], own["stamp"], continues)
+    return SyslogRecord(stamp, host, program, pid, text[own.end() :], own["stamp"], continues)

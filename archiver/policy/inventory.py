@@ -75,7 +75,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Known:
+class Inventory:
     """All that is known of one host's archives.
 
     sources: those to be told of. complete: up to which day each is accounted for by the runs.

@@ -6,14 +6,14 @@ asked. Its manifest and its index stay, so a search finds it as before, elsewher
 """
 
 from archiver.errors import ArchiverError
-from archiver.policy.inventory import Known, Summary
+from archiver.policy.inventory import Inventory, Summary
 from archiver.policy.rules import holds_on
 from archiver.retention.expire import facts_of
 from archiver.stores import Store
-from archiver.stores.session import Run
+from archiver.stores.session import Session
 
 
-def thin(run: Run) -> int:
+def evict(run: Session) -> int:
     """Remove what stores need not keep any longer, and return how many archives that were."""
     keeping = [store for store in run.stores if store.keep]
     if run.unchained or run.doubt or not keeping:
@@ -28,7 +28,7 @@ def thin(run: Run) -> int:
     return removed
 
 
-def _thin(run: Run, facts: Known, store: Store) -> int:
+def _thin(run: Session, facts: Inventory, store: Store) -> int:
     since = store.keep.since(facts.today) if store.keep else facts.today
     removed = 0
     for each in facts.there:
@@ -40,7 +40,7 @@ def _thin(run: Run, facts: Known, store: Store) -> int:
     return removed
 
 
-def _may_go(run: Run, facts: Known, each: Summary) -> bool:
+def _may_go(run: Session, facts: Inventory, each: Summary) -> bool:
     """Whether enough stores have it that keep it, and nothing holds it."""
     if holds_on(facts.holds, facts.host, each.source, each.date):
         return False
@@ -48,7 +48,7 @@ def _may_go(run: Run, facts: Known, each: Summary) -> bool:
     return sum(_is_sound(facts, each, store) for store in lasting) >= facts.required
 
 
-def _is_sound(facts: Known, each: Summary, store: Store) -> bool:
+def _is_sound(facts: Inventory, each: Summary, store: Store) -> bool:
     receipt = facts.receipt(each, store.name)
     found = store.find(each.archive_key) if receipt and receipt.sound else None
     return bool(

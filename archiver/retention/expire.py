@@ -24,7 +24,7 @@ from archiver.errors import (
 from archiver.index import merge as runs
 from archiver.index.merge import merge_indexes
 from archiver.policy.decide import Archive, Copy, Decision, Verdict, evidence_missing
-from archiver.policy.inventory import Known, Summary
+from archiver.policy.inventory import Inventory, Summary
 from archiver.policy.ledger import (
     Evidence,
     Order,
@@ -35,9 +35,9 @@ from archiver.policy.ledger import (
     Withdrawal,
     Withdrawn,
 )
-from archiver.retention.gather import known
+from archiver.retention.gather import inventory_of
 from archiver.stores import Store
-from archiver.stores.session import Run
+from archiver.stores.session import Session
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ class Expiry:
     kept: list[Withdrawn] = field(default_factory=list)
 
 
-def facts_of(run: Run) -> Known:
-    return known(run.config, run.catalog, now=run.now, doubt=run.doubt)
+def facts_of(run: Session) -> Inventory:
+    return inventory_of(run.config, run.catalog, now=run.now, doubt=run.doubt)
 
 
-def due(facts: Known, first: date | None = None, last: date | None = None) -> list[Chosen]:
+def due(facts: Inventory, first: date | None = None, last: date | None = None) -> list[Chosen]:
     """Return what is past its maximum, and what keeps it, if anything does; or all that there is
     of named log dates, whether it may go or not.
     """
@@ -91,7 +91,7 @@ def due(facts: Known, first: date | None = None, last: date | None = None) -> li
     ]
 
 
-def nightly(run: Run) -> Expiry:
+def nightly(run: Session) -> Expiry:
     """Carry out what was ordered before, and what the rules let expire by themselves."""
     done = Expiry()
     if run.unchained:
@@ -116,7 +116,7 @@ def nightly(run: Run) -> Expiry:
     return done
 
 
-def expire(run: Run, chosen: Sequence[Chosen], why: str, done: Expiry) -> None:
+def expire(run: Session, chosen: Sequence[Chosen], why: str, done: Expiry) -> None:
     """Order that archives be destroyed, and carry it out. why: see `ledger.Order`.
 
     Raises: the ledger's failures; nothing is destroyed then.
@@ -127,7 +127,7 @@ def expire(run: Run, chosen: Sequence[Chosen], why: str, done: Expiry) -> None:
     _carry_out(run, record.sequence, ordered, done, begun=False)
 
 
-def resume(run: Run, done: Expiry) -> None:
+def resume(run: Session, done: Expiry) -> None:
     """Carry out what was ordered and has no certificate yet. Raises: as `expire`."""
     expired = run.catalog.records.expired()
     for record in run.catalog.records.of_kind("order") if expired else ():
@@ -140,7 +140,7 @@ def resume(run: Run, done: Expiry) -> None:
                 _carry_out(run, number, left, done, begun=True)
 
 
-def _ordered(facts: Known, each: Chosen) -> Ordered:
+def _ordered(facts: Inventory, each: Chosen) -> Ordered:
     summary, rule = each.summary, each.decision.rule
     receipts = [(target, facts.receipt(summary, target)) for target in summary.copies]
     return Ordered(
@@ -159,7 +159,7 @@ def _ordered(facts: Known, each: Chosen) -> Ordered:
 
 
 def _carry_out(
-    run: Run, number: int, archives: Sequence[Ordered], done: Expiry, *, begun: bool
+    run: Session, number: int, archives: Sequence[Ordered], done: Expiry, *, begun: bool
 ) -> None:
     """Carry out an order. begun: by another run, which may have come far with it."""
     run.ledger.demand()
@@ -203,7 +203,7 @@ def _carry_out(
 
 
 def _lacking(
-    run: Run, facts: Known, each: Ordered, summary: Summary, *, begun: bool
+    run: Session, facts: Inventory, each: Ordered, summary: Summary, *, begun: bool
 ) -> tuple[str, ...]:
     """Return what of the evidence lacks, as the stores tell now; nothing: it may be destroyed."""
     found = {store.name: store.find(summary.archive_key) for store in run.stores}
@@ -226,7 +226,7 @@ def _lacking(
 
 
 def _copies(
-    facts: Known, each: Ordered, summary: Summary, found: dict[str, Stored | None], begun: bool
+    facts: Inventory, each: Ordered, summary: Summary, found: dict[str, Stored | None], begun: bool
 ) -> Iterator[Copy]:
     """Yield the copies that there are, and those that there have to be: they were verified."""
     evidence = {of.target: of for of in each.evidence}
@@ -247,7 +247,7 @@ def _copies(
 
 
 def _note_protection(
-    run: Run, facts: Known, summary: Summary, found: dict[str, Stored | None]
+    run: Session, facts: Inventory, summary: Summary, found: dict[str, Stored | None]
 ) -> None:
     """Remember what locks and holds there are by now, so that no order asks for it again."""
     for target, stored in found.items():
@@ -257,7 +257,7 @@ def _note_protection(
                 run.catalog.copies.note_receipt(replace(receipt, protection=stored.protection))
 
 
-def _destroy(run: Run, number: int, each: Ordered) -> Certificate:
+def _destroy(run: Session, number: int, each: Ordered) -> Certificate:
     """Destroy one archive, in all stores, and return its certificate."""
     manifest = run.catalog.of_key(each.key).manifest
     runs.forget(run.catalog, run.stores, manifest.source, manifest.sequence)
@@ -299,7 +299,7 @@ def _destroy(run: Run, number: int, each: Ordered) -> Certificate:
     return Certificate(record.sequence, record.key, stone)
 
 
-def _destroy_in(run: Run, store: Store, manifest: Manifest) -> StoreReply:
+def _destroy_in(run: Session, store: Store, manifest: Manifest) -> StoreReply:
     removed = [
         Removed(key, one.version, one.marker, one.reply)
         for key in (manifest.index_key, manifest.archive_key)

@@ -8,13 +8,13 @@ from archiver.catalog import ACTING, RULING, Catalog
 from archiver.config.settings import Config
 from archiver.config.targets import LocalTarget, Target
 from archiver.policy.decide import clock_doubt
-from archiver.policy.inventory import Known, Place
+from archiver.policy.inventory import Inventory, Place
 from archiver.policy.ledger import newest_instant
 from archiver.rotation import last_run as lastrun
 from archiver.system.zone import local_date
 
 
-def known(
+def inventory_of(
     config: Config,
     catalog: Catalog,
     *,
@@ -22,7 +22,7 @@ def known(
     sources: Sequence[str] = (),
     doubt: str | None = None,
     acts: bool = False,
-) -> Known:
+) -> Inventory:
     """Return what is known of these sources; of all that were ever archived, if none is named.
 
     doubt: why the clock cannot be trusted; by the ledger, unless it is given. acts: with the
@@ -35,7 +35,7 @@ def known(
         receipts |= catalog.copies.receipts(source)
     if doubt is None:
         doubt = clock_doubt(now, newest_instant(catalog.records.moments()))
-    return Known(
+    return Inventory(
         host=config.host.name,
         zone=config.host.zone,
         now=now,

@@ -10,18 +10,18 @@ from dataclasses import replace
 
 from archiver.archives.receipts import Receipt
 from archiver.errors import ArchiverError
-from archiver.policy.inventory import Known, Summary
+from archiver.policy.inventory import Inventory, Summary
 from archiver.policy.rules import Hold, holds_on
-from archiver.retention.gather import known
+from archiver.retention.gather import inventory_of
 from archiver.stores import Store
-from archiver.stores.session import Run
+from archiver.stores.session import Session
 
 
-def apply(run: Run) -> None:
+def apply(run: Session) -> None:
     """Bring the stores level with the holds of the ledger; what fails becomes a problem."""
     if run.unchained:
         return
-    facts = known(run.config, run.catalog, now=run.now)
+    facts = inventory_of(run.config, run.catalog, now=run.now)
     if not facts.holds:
         return
     for store in run.stores:
@@ -32,7 +32,7 @@ def apply(run: Run) -> None:
             run.problems.append(problem)
 
 
-def _level(run: Run, store: Store, facts: Known) -> None:
+def _level(run: Session, store: Store, facts: Inventory) -> None:
     for each in facts.summaries:
         if store.name not in each.copies or each.destroyed:
             continue
@@ -50,7 +50,7 @@ def _level(run: Run, store: Store, facts: Known) -> None:
             _note(run, store, key, receipt)
 
 
-def _was_ours(facts: Known, each: Summary) -> bool:
+def _was_ours(facts: Inventory, each: Summary) -> bool:
     """Whether a case that was released covered it: else the hold there is somebody else's."""
     return any(_covers(hold, facts.host, each) for hold in facts.holds if hold.released)
 
@@ -59,12 +59,12 @@ def _covers(hold: Hold, host: str, each: Summary) -> bool:
     return hold.scope.covers(host, each.source, each.date)
 
 
-def _objects(facts: Known, each: Summary, target: str) -> Iterator[tuple[str, Receipt | None]]:
+def _objects(facts: Inventory, each: Summary, target: str) -> Iterator[tuple[str, Receipt | None]]:
     keys = [each.key] if each.is_empty_day else [each.archive_key, each.key]
     return ((key, facts.receipts.get((key, target))) for key in keys)
 
 
-def _note(run: Run, store: Store, key: str, receipt: Receipt | None) -> None:
+def _note(run: Session, store: Store, key: str, receipt: Receipt | None) -> None:
     """Note what the store says of its protection now."""
     found = store.find(key)
     if receipt and found:

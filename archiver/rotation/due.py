@@ -21,7 +21,7 @@ class Criteria:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Due:
     """Whether to rotate, and the reason an operator will read."""
 
     rotate: bool
@@ -37,7 +37,7 @@ def decide(
     last_rotation: int | None,
     criteria: Criteria,
     force: bool,
-) -> Verdict:
+) -> Due:
     """Return the verdict for a live log of `size` bytes.
 
     first_line: the instant of its first line, None where that cannot be told.
@@ -45,26 +45,26 @@ def decide(
     """
     today = local_date(now, zone)
     if size == 0:
-        return Verdict(rotate=False, reason="the log is empty")
+        return Due(rotate=False, reason="the log is empty")
     if force:
-        return Verdict(rotate=True, reason="asked for with --force")
+        return Due(rotate=True, reason="asked for with --force")
     if criteria.max_size and size >= criteria.max_size:
-        return Verdict(rotate=True, reason=f"{size} bytes reach max_size {criteria.max_size}")
+        return Due(rotate=True, reason=f"{size} bytes reach max_size {criteria.max_size}")
     # Not "today or later": a state from the future (a clock set back) must not stop rotation.
     if last_rotation is not None and local_date(last_rotation, zone) == today:
-        return Verdict(rotate=False, reason="already rotated today")
+        return Due(rotate=False, reason="already rotated today")
     since = None if first_line is None else local_date(first_line, zone)
     if since is None and last_rotation is not None:
         since = local_date(last_rotation, zone)
         # Noted while a clock was ahead: it says nothing.
         since = None if since > today else since
     if since is not None and since >= today:
-        return Verdict(rotate=False, reason="the log begins today")
+        return Due(rotate=False, reason="the log begins today")
     if size < criteria.min_size:
-        return Verdict(rotate=False, reason=f"{size} bytes are below min_size {criteria.min_size}")
+        return Due(rotate=False, reason=f"{size} bytes are below min_size {criteria.min_size}")
     if since is None:
-        return Verdict(rotate=True, reason="when the log begins cannot be told")
-    return Verdict(rotate=True, reason=f"the log begins on {since}")
+        return Due(rotate=True, reason="when the log begins cannot be told")
+    return Due(rotate=True, reason=f"the log begins on {since}")
 
 
 def empty_days(*, since: date, until: date, covered: frozenset[date]) -> tuple[date, ...]:

@@ -34,7 +34,7 @@ from archiver.rotation import segments
 from archiver.rotation.seal import sealed
 from archiver.rotation.spool import Intent, Journal
 from archiver.stores.copy import is_sound
-from archiver.stores.session import Run
+from archiver.stores.session import Session
 from archiver.system.streams import Readable
 
 MAGIC = {
@@ -61,7 +61,7 @@ def oldest_first(paths: Sequence[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: (path.stat().st_mtime if path.exists() else 0.0, path))
 
 
-def adopt(run: Run, source: Source, path: Path, *, remove: bool) -> Adopted:
+def adopt(run: Session, source: Source, path: Path, *, remove: bool) -> Adopted:
     """Archive one file's lines as this source's.
 
     remove: afterwards delete the file, once the required copies of its lines were read back.
@@ -101,14 +101,14 @@ def adopt(run: Run, source: Source, path: Path, *, remove: bool) -> Adopted:
 
 
 @contextmanager
-def lines_of(run: Run | None, path: Path) -> Iterator[Readable]:
+def lines_of(run: Session | None, path: Path) -> Iterator[Readable]:
     """Open what a file holds, decompressed. run: whose live logs it must not be."""
     with _opened(run, path) as file, _decompressed(path, file) as log:
         yield log
 
 
 @contextmanager
-def _opened(run: Run | None, path: Path) -> Iterator[BinaryIO]:
+def _opened(run: Session | None, path: Path) -> Iterator[BinaryIO]:
     try:
         # O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -128,7 +128,7 @@ def _opened(run: Run | None, path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def _check_copies(run: Run, source: Source, path: Path, manifests: Sequence[Manifest]) -> None:
+def _check_copies(run: Session, source: Source, path: Path, manifests: Sequence[Manifest]) -> None:
     """Read back what was archived of the same lines before: it may be gone or damaged by now."""
     segment = manifests[0].segment
     for manifest in segments.parts_of(run, source, segment) if segment else ():

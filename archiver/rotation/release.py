@@ -45,7 +45,7 @@ class Holder:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Proof:
     """What could be found out. proven: nobody holds it. holders: who does, if that is known."""
 
     proven: bool
@@ -188,7 +188,7 @@ def release(entry: Entry, *, timeout: float) -> None:
     fsync_directory(entry.directory)
 
 
-def _raise_held(path: Path, timeout: float, finding: Finding) -> None:
+def _raise_held(path: Path, timeout: float, finding: Proof) -> None:
     holders = finding.holders or who_writes(path).holders
     who = ", ".join(str(holder) for holder in holders)
     what = (
@@ -202,7 +202,7 @@ def _raise_held(path: Path, timeout: float, finding: Finding) -> None:
     )
 
 
-def look(path: Path) -> Finding:
+def look(path: Path) -> Proof:
     """Find out whether anybody has the file open for writing."""
     if hasattr(fcntl, "F_SETLEASE"):
         finding = _by_lease(path)
@@ -211,7 +211,7 @@ def look(path: Path) -> Finding:
     return who_writes(path)
 
 
-def _by_lease(path: Path) -> Finding | None:
+def _by_lease(path: Path) -> Proof | None:
     """Ask the kernel; None where it cannot answer for this file."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
@@ -222,22 +222,22 @@ def _by_lease(path: Path) -> Finding | None:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:
         # EAGAIN: somebody writes. EACCES: neither the file's owner nor CAP_LEASE; who knows?
-        return Finding(proven=False) if error.errno == errno.EAGAIN else None
+        return Proof(proven=False) if error.errno == errno.EAGAIN else None
     finally:
         os.close(descriptor)
-    return Finding(proven=True)
+    return Proof(proven=True)
 
 
-def who_writes(path: Path) -> Finding:
+def who_writes(path: Path) -> Proof:
     """Name the processes that have the file open for writing, by looking at all of them."""
     if sys.platform.startswith("linux"):
         return _by_proc(path)
     if os.geteuid() != 0:
-        return Finding(proven=False, unknown="only root sees every process: run as root")
+        return Proof(proven=False, unknown="only root sees every process: run as root")
     return read_fstat(_output(["fstat", "-m", str(path)]) or "")
 
 
-def _by_proc(path: Path) -> Finding:
+def _by_proc(path: Path) -> Proof:
     wanted = os.lstat(path)
     holders = []
     # Mounted with hidepid (proc(5)), it does not even list whom we may not look into.
@@ -251,7 +251,7 @@ def _by_proc(path: Path) -> Finding:
         except OSError:
             continue  # it has ended
     unknown = f"{hidden} processes cannot be looked into: run as root" if hidden else ""
-    return Finding(not holders and not hidden, tuple(holders), unknown)
+    return Proof(not holders and not hidden, tuple(holders), unknown)
 
 
 def _holds(pid: int, wanted: os.stat_result) -> bool:
@@ -297,7 +297,7 @@ FSTAT_ROW = re.compile(
 )
 
 
-def read_fstat(output: str) -> Finding:
+def read_fstat(output: str) -> Proof:
     """Read what FreeBSD's fstat(1) says of one file. A row that is not understood is no proof.
 
     USER     CMD          PID   FD MOUNT      INUM MODE         SZ|DV R/W NAME
@@ -305,15 +305,15 @@ def read_fstat(output: str) -> Finding:
     """
     header, *rows = output.splitlines() or [""]
     if header != FSTAT_HEADER:
-        return Finding(proven=False, unknown="fstat gave no answer")
+        return Proof(proven=False, unknown="fstat gave no answer")
     holders = []
     for row in rows:
         found = FSTAT_ROW.fullmatch(row)
         if found is None:
-            return Finding(proven=False, unknown=f"fstat says what is not understood: {row[:80]}")
+            return Proof(proven=False, unknown=f"fstat says what is not understood: {row[:80]}")
         if "w" in (found["access"] or ""):
             holders.append(Holder(int(found["pid"]), found["name"]))
-    return Finding(not holders, tuple(holders))
+    return Proof(not holders, tuple(holders))
 
 
 def _output(argv: list[str]) -> str | None:

@@ -22,17 +22,17 @@ from archiver.rotation import seal as archive
 from archiver.rotation.spool import Entry, Journal
 from archiver.rotation.turn import Turn
 from archiver.stores import copy
-from archiver.stores.session import Run
+from archiver.stores.session import Session
 from archiver.system.streams import Metered, Readable
 
 
-def bring_missing(run: Run, source: Source) -> None:
+def bring_missing(run: Session, source: Source) -> None:
     """Bring the stores what they missed; those that still fail are left alone by this run."""
     if not run.unchained:
         run.behind[source.name] = run.sync().fill(source)
 
 
-def finish(run: Run, source: Source, journal: Journal, entry: Entry) -> list[Manifest]:
+def finish(run: Session, source: Source, journal: Journal, entry: Entry) -> list[Manifest]:
     """Bring a closed entry of the spool to its end, from wherever it is.
 
     Returns what was delivered: nothing, if its lines are in the stores already.
@@ -56,7 +56,7 @@ def finish(run: Run, source: Source, journal: Journal, entry: Entry) -> list[Man
 
 
 def seal(
-    run: Run,
+    run: Session,
     source: Source,
     entry: Entry,
     file: BinaryIO,
@@ -90,7 +90,7 @@ def seal(
         archive.seal(entry, metered, recipe, head, size=size, problems=run.problems)
 
 
-def deliver(run: Run, entry: Entry) -> list[Manifest]:
+def deliver(run: Session, entry: Entry) -> list[Manifest]:
     """Copy what was sealed, and catalogue it once enough stores gave it back.
 
     Raises: the first store's failure, if too few did; everything is kept then.
@@ -112,7 +112,7 @@ def deliver(run: Run, entry: Entry) -> list[Manifest]:
     return delivered
 
 
-def head_of(run: Run, source: Source) -> Head:
+def head_of(run: Session, source: Source) -> Head:
     """The end of the chain. Where it cannot be known, sealing would fork it: refused."""
     if run.unchained:
         raise run.unchained
@@ -125,7 +125,7 @@ def head_of(run: Run, source: Source) -> Head:
     return head
 
 
-def recipe_of(run: Run, source: Source) -> archive.Recipe:
+def recipe_of(run: Session, source: Source) -> archive.Recipe:
     config = run.config
     origin = archive.Origin(config.host.name, source.name, config.host.zone)
     return archive.Recipe(
@@ -133,7 +133,7 @@ def recipe_of(run: Run, source: Source) -> archive.Recipe:
     )
 
 
-def why_unfit(run: Run, source: Source, entry: Entry) -> IntegrityError | None:
+def why_unfit(run: Session, source: Source, entry: Entry) -> IntegrityError | None:
     """Why what was sealed cannot be delivered, if so: it is not sound, or not whole, or does
     not fit the end of the chain, because the catalog was an old one then.
     """
@@ -164,7 +164,7 @@ def may_be_made_again(entry: Entry, known: Sequence[Manifest], unfit: IntegrityE
         raise unfit
 
 
-def is_archived(run: Run, source: Source, entry: Entry) -> bool:
+def is_archived(run: Session, source: Source, entry: Entry) -> bool:
     """Whether the lines of what was sealed for an import are stored already, from a file of
     the same bytes, whatever its name or compression.
     """
@@ -174,7 +174,7 @@ def is_archived(run: Run, source: Source, entry: Entry) -> bool:
     return bool(segments and segments[0] and parts_of(run, source, segments[0]))
 
 
-def parts_of(run: Run, source: Source, segment: Segment) -> list[Manifest]:
+def parts_of(run: Session, source: Source, segment: Segment) -> list[Manifest]:
     """Return all the archives of another segment with the same bytes; none, if not all."""
     found: dict[str, list[Manifest]] = {}
     for manifest in run.catalog.of_segment(source.name, sha256=segment.sha256):

@@ -12,7 +12,7 @@ from archiver.rotation.last_run import LastRun
 from archiver.rotation.others.rotators import Rotator, Rotators
 from archiver.rotation.rotate import LiveLog
 from archiver.rotation.spool import Journal
-from archiver.stores.session import Run
+from archiver.stores.session import Session
 from archiver.system.zone import local_date
 
 # How much of a live log is read to tell when it begins.
@@ -69,7 +69,7 @@ class Turn:
 
     def __init__(
         self,
-        under_way: Run,
+        under_way: Session,
         source: Source,
         last: LastRun,
         *,

@@ -24,7 +24,7 @@ def rotate_if_due(turn: Turn) -> None:
         turn.report.rotated = True
 
 
-def judge(turn: Turn, live: rotate.LiveLog) -> due.Verdict:
+def judge(turn: Turn, live: rotate.LiveLog) -> due.Due:
     entries = turn.journal.entries()
     rotated = [e for e in entries if e.intent.origin == "run" and e.has_anything()]
     # The newest, not the latest: it may have been noted while the clock was ahead.

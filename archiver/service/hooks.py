@@ -34,7 +34,7 @@ def call(
     variables = {f"ARCHIVER_{key.upper()}": _value(text) for key, text in told.items()}
     hint = "call it by hand with the same environment; see docs/operations.md, Hooks"
     try:
-        status = called.call(
+        status = called.run_program(
             words,
             settings.timeout,
             says=_said(),

@@ -28,7 +28,7 @@ RECENT = 31
 
 
 @dataclass
-class Log:
+class HostLog:
     """What a store has of one host's source. days: those with a manifest: archived, empty or, by
     now, destroyed. archives, size: of those that are there. numbers: of the chain.
     """
@@ -83,7 +83,7 @@ class Hosts:
     """What one store has. problems: what is wrong with that."""
 
     target: str
-    logs: tuple[Log, ...]
+    logs: tuple[HostLog, ...]
     problems: tuple[ArchiverError, ...]
 
     @classmethod
@@ -91,11 +91,11 @@ class Hosts:
         """Read a list. max_age: seconds after its last day was over, from which on a log is
         silent. Raises: StoreError: while listing.
         """
-        logs: dict[tuple[str, str], Log] = {}
+        logs: dict[tuple[str, str], HostLog] = {}
         with explained(f"listing store {target!r}"):
             for each in listed:
                 if (match := KEY.fullmatch(each.key)) and (day := _day(match[3])):
-                    log = logs.setdefault((match[1], match[2]), Log(match[1], match[2]))
+                    log = logs.setdefault((match[1], match[2]), HostLog(match[1], match[2]))
                     log.add(each, day, int(match[4]))
         found = tuple(logs[name] for name in sorted(logs))
         return cls(target, found, tuple(_problems(target, found, now, max_age)))
@@ -109,7 +109,7 @@ def _day(text: str) -> date | None:
 
 
 def _problems(
-    target: str, logs: Iterable[Log], now: int, max_age: float
+    target: str, logs: Iterable[HostLog], now: int, max_age: float
 ) -> Iterator[ArchiverError]:
     for log in logs:
         name = f"{log.host}: {log.source}, in store {target!r}"

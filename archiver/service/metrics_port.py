@@ -22,7 +22,7 @@ AT_ONCE = 4
 class _Handler(BaseHTTPRequestHandler):
     """HTTP/1.0: one request each connection."""
 
-    server: "Metrics"
+    server: "MetricsPort"
     server_version = f"archiver/{__version__}"
     sys_version = ""
 
@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Requests are nobody's news, and strangers' words do not belong into a log."""
 
 
-class Metrics(ThreadingHTTPServer):
+class MetricsPort(ThreadingHTTPServer):
     """A listener, in threads of its own, until `close`. tell: returns the text."""
 
     daemon_threads = True

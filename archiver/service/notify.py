@@ -37,7 +37,7 @@ LONGEST = 100_000
 
 
 @dataclass(frozen=True)
-class Event:
+class Notice:
     """What is to be told. job: a verb, such as run. since: when it began to fail."""
 
     kind: str
@@ -95,7 +95,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Told:
+class Notified:
     """What was told of a job that fails. since: when it began; at: when that was told last."""
 
     since: int
@@ -136,16 +136,16 @@ def ended(
 
 def news(
     config: Config,
-    told: dict[str, "Told"],
+    told: dict[str, "Notified"],
     job: str,
     now: int,
     exit_status: int,
     failures: Sequence[ArchiverError],
-) -> Event | None:
+) -> Notice | None:
     """Return what is to be told of how a job ended, and change `told` accordingly."""
     host = config.host.name
     if failures:
-        before = told.get(job, Told(now, now))
+        before = told.get(job, Notified(now, now))
         since = min(before.since, now)
         codes = {each.code for each in failures}
         if 0 <= now - before.at < config.notify.remind:
@@ -153,23 +153,23 @@ def news(
                 return None
             # One that fails now in this way, now in that, is not told of each time.
             codes.update(before.codes)
-        told[job] = Told(since, now, tuple(sorted(codes)))
-        return Event(FAILURE, host, job, now, exit_status, since, tuple(failures))
+        told[job] = Notified(since, now, tuple(sorted(codes)))
+        return Notice(FAILURE, host, job, now, exit_status, since, tuple(failures))
     # What was about some sources is over when it went well for all.
     over = [name for name in told if name == job or name.startswith(f"{job} ")]
     if not over:
         return None
     since = min(told.pop(name).since for name in over)
-    return Event(RECOVERY, host, job, now, exit_status, since)
+    return Notice(RECOVERY, host, job, now, exit_status, since)
 
 
-def tell(settings: Notify, event: Event) -> list[ArchiverError]:
+def tell(settings: Notify, event: Notice) -> list[ArchiverError]:
     """Tell it in every way that is configured; return what went wrong."""
     tried = (attempted(way, act, settings) for way, act in ways(settings, event).items())
     return [problem for problem in tried if problem]
 
 
-def ways(settings: Notify, event: Event) -> dict[str, Callable[[], None]]:
+def ways(settings: Notify, event: Notice) -> dict[str, Callable[[], None]]:
     """Return what is to be done for each way that is configured."""
     found: dict[str, Callable[[], None]] = {}
     if settings.mail_to:
@@ -193,7 +193,7 @@ def ask(settings: Notify, what: str) -> None:
     _asked(f"{path.rstrip('/')}/{what}{mark}{query}", settings.timeout)
 
 
-def mail(settings: Notify, event: Event) -> None:
+def mail(settings: Notify, event: Notice) -> None:
     """Hand a mail to the local sendmail. Raises: ValueError, OSError: why it could not be."""
     # Imported here, as urllib below: they take a tenth of a second, and most verbs tell nobody.
     from datetime import UTC, datetime  # noqa: PLC0415
@@ -214,7 +214,7 @@ def mail(settings: Notify, event: Event) -> None:
     if settings.mail_from:
         words += ["-f", settings.mail_from]
     with tempfile.TemporaryFile() as said:
-        status = called.call(words, settings.timeout, given=message.as_bytes(), says=said)
+        status = called.run_program(words, settings.timeout, given=message.as_bytes(), says=said)
         said.seek(0)
         text = _plain(" ".join(said.read(500).decode("utf-8", "replace").split()))
     if status:
@@ -313,10 +313,10 @@ def _alone(state_dir: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def load(state_dir: Path) -> dict[str, Told]:
+def load(state_dir: Path) -> dict[str, Notified]:
     try:
         found = json.loads((state_dir / FILE).read_bytes())
-        told = {job: Told(**each) for job, each in found.items()}
+        told = {job: Notified(**each) for job, each in found.items()}
         told = {job: replace(each, codes=tuple(each.codes)) for job, each in told.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
@@ -327,6 +327,6 @@ def load(state_dir: Path) -> dict[str, Told]:
     return told if sound else {}
 
 
-def save(state_dir: Path, told: Mapping[str, Told]) -> None:
+def save(state_dir: Path, told: Mapping[str, Notified]) -> None:
     document = {job: asdict(each) for job, each in told.items()}
     write_whole(state_dir / FILE, (json.dumps(document, indent=1) + "\n").encode())

@@ -12,7 +12,7 @@ from archiver.config.targets import LocalTarget, Target
 from archiver.errors import ArchiverError, WorkKeptError
 from archiver.policy.inventory import Summary
 from archiver.policy.rules import holds_on
-from archiver.retention.gather import known
+from archiver.retention.gather import inventory_of
 from archiver.rotation import last_run as lastrun
 from archiver.rotation.last_run import LastRun
 from archiver.rotation.spool import Journal, forgotten
@@ -108,7 +108,7 @@ def _overdue(config: Config, catalog: Catalog, now: int) -> list[ArchiverError]:
     """What should not be there any more: never kept without saying so, unless a case holds it."""
     if not config.retention.rules:
         return []
-    facts = known(config, catalog, now=now)
+    facts = inventory_of(config, catalog, now=now)
     late = [
         each
         for each in facts.there

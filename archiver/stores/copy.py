@@ -20,7 +20,7 @@ INDEX_HINT = "the archive is there; `archiver catalog rebuild --index` makes its
 
 
 @dataclass(frozen=True)
-class Copies:
+class Copied:
     """Where one manifest and its archive are now, and which stores failed, and how.
 
     indexes: how many pages its index has in the stores that have it.
@@ -41,7 +41,7 @@ def copy(
     now: int,
     mend: bool = False,
     whole: bool = True,
-) -> Copies:
+) -> Copied:
     """Bring one manifest (its stored bytes: `document`) and its archive to every store.
 
     directory: where both are, and perhaps an index. A store that fails does not keep the others
@@ -71,7 +71,7 @@ def copy(
                 indexes[store.name] = put_index(store, manifest.index_key, index)
         except ArchiverError as failure:
             failures.append(IndexFailedError(failure.message, hint=INDEX_HINT))
-    return Copies(tuple(done), tuple(receipts), indexes, tuple(failures))
+    return Copied(tuple(done), tuple(receipts), indexes, tuple(failures))
 
 
 def digests(manifest: Manifest, document: bytes, *, whole: bool = True) -> dict[str, str]:

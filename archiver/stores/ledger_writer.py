@@ -37,7 +37,7 @@ MOST_COPIES = 1000
 
 
 @dataclass
-class Ledger:
+class LedgerWriter:
     """A host's ledger, open for writing. directory: to work in. by: who runs the program.
 
     required: on so many stores a record has to stand. problems: gets what fails on the way.

@@ -18,7 +18,7 @@ from archiver.config.targets import LocalTarget, Target
 from archiver.errors import ArchiverError, IntegrityError, explained
 from archiver.stores import probe_report as probed
 from archiver.stores.local import LocalStore
-from archiver.stores.probe_report import Check, Report
+from archiver.stores.probe_report import Check, ProbeReport
 from archiver.system.files import remove_tree
 
 BELOW = "probe"
@@ -26,7 +26,7 @@ SIZE = 256
 FIRST, LENGTH = 7, 100
 
 
-def probe(target: Target, now: int, *, lock: bool = False) -> Report:
+def probe(target: Target, now: int, *, lock: bool = False) -> ProbeReport:
     """Try what a target enforces. lock: locks too, though the target is not to lock.
 
     Raises: ArchiverError: nothing was found: it cannot be reached, or refuses what all need.
@@ -40,7 +40,7 @@ def probe(target: Target, now: int, *, lock: bool = False) -> Report:
 
         checks, left = probe_(target, now, lock=lock)
     print_, relied_upon = probed.fingerprint(target), probed.relied_upon(target)
-    return Report(target.name, now, print_, relied_upon, tuple(checks), left)
+    return ProbeReport(target.name, now, print_, relied_upon, tuple(checks), left)
 
 
 def unproven(config: Config, now: int) -> dict[str, ArchiverError]:

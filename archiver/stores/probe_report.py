@@ -48,7 +48,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Report:
+class ProbeReport:
     """What was found on one target, at an instant. relied_upon: the names of those checks that
     the configuration relies upon. left: so many objects of the probe could not be removed.
     """
@@ -125,13 +125,13 @@ def path_of(state_dir: Path, name: str) -> Path:
     return state_dir / f"probe-{name}.json"
 
 
-def load(state_dir: Path, name: str) -> Report | None:
+def load(state_dir: Path, name: str) -> ProbeReport | None:
     """Return what was saved of a target; None if nothing was, or it cannot be read."""
     try:
         told: dict[str, Any] = json.loads(path_of(state_dir, name).read_bytes())
         checks = tuple(Check(**each) for each in told.pop("checks"))
         schema, names = told.pop("schema"), tuple(told.pop("relied_upon"))
-        report = Report(**told, relied_upon=names, checks=checks)
+        report = ProbeReport(**told, relied_upon=names, checks=checks)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
     texts = [report.target, report.fingerprint, *names, *(check.evidence for check in checks)]
@@ -145,7 +145,7 @@ def load(state_dir: Path, name: str) -> Report | None:
     return report if sound else None
 
 
-def save(state_dir: Path, report: Report) -> None:
+def save(state_dir: Path, report: ProbeReport) -> None:
     document = json.dumps({"schema": SCHEMA, **asdict(report)}, indent=1) + "\n"
     write_whole(path_of(state_dir, report.target), document.encode())
 
@@ -164,7 +164,7 @@ def refusal(config: Config, target: Target) -> StoreRefusedError | None:
     return refused(target, report)
 
 
-def refused(target: Target, report: Report) -> StoreRefusedError | None:
+def refused(target: Target, report: ProbeReport) -> StoreRefusedError | None:
     """What to tell of a target, if it does not enforce what its configuration relies upon."""
     # By what that is now, whatever the report says.
     failed = replace(report, relied_upon=relied_upon(target)).failed

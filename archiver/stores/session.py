@@ -13,7 +13,7 @@ from archiver.policy.decide import clock_doubt
 from archiver.policy.ledger import newest_instant
 from archiver.stores import Store, open_stores
 from archiver.stores.catch_up import catch_up, rebuild
-from archiver.stores.ledger_writer import Ledger, who
+from archiver.stores.ledger_writer import LedgerWriter, who
 from archiver.stores.probe import unproven
 from archiver.stores.sync import Sync
 from archiver.system.files import exclusive, make_directory, remove_tree
@@ -27,7 +27,7 @@ def never() -> bool:
 
 
 @dataclass
-class Run:
+class Session:
     """One run over a host's logs: what every command that writes begins with.
 
     problems: noticed so far. unchained: why nothing can be chained to what is stored, if so;
@@ -57,10 +57,10 @@ class Run:
         return time.monotonic() - self.began
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> LedgerWriter:
         """To be written to only if the run is not unchained."""
         stores = [store for store in self.stores if store.name not in self.away]
-        return Ledger(self.config, self.catalog, stores, self.now, who(), self.problems)
+        return LedgerWriter(self.config, self.catalog, stores, self.now, who(), self.problems)
 
     def open_ledger(self) -> None:
         """Bring the stores what they lack of the ledger, and note the retention rules."""
@@ -104,7 +104,7 @@ def tidied(stores: Sequence[Store], host: str) -> list[ArchiverError]:
 @contextmanager
 def started(
     config: Config, *, now: int, meter: Meter = unwatched, refill: Sequence[str] = ()
-) -> Iterator[Run]:
+) -> Iterator[Session]:
     """Take the lock, open stores and catalog, and bring the catalog level with the stores.
 
     refill: stores that were replaced by empty ones; what they had is no longer expected of them.
@@ -139,6 +139,6 @@ def started(
         # What is not there would be stored under a mount point, and be hidden tomorrow.
         unmounted = {problem.store for problem in problems if isinstance(problem, StoreAwayError)}
         there = [store for store in stores if store.name not in unmounted | unfit.keys()]
-        run = Run(config, catalog, there, now, problems, unchained, meter, away=away)
+        run = Session(config, catalog, there, now, problems, unchained, meter, away=away)
         run.open_ledger()
         yield run

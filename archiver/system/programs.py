@@ -30,7 +30,7 @@ def never() -> bool:
     return False
 
 
-def call(
+def run_program(
     words: Sequence[str],
     timeout: float,
     *,

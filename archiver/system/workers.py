@@ -22,7 +22,7 @@ from typing import Any, Self
 from archiver.errors import ArchiverError
 
 
-class Elsewhere:
+class Worker:
     """make: what makes the object there; it and its arguments must be picklable."""
 
     def __init__(self, make: Callable[..., object], *arguments: object) -> None:
@@ -69,7 +69,7 @@ def _ended(error: Exception) -> ArchiverError:
     )
 
 
-class Crew:
+class Workers:
     """Several objects that can do the same: whoever is free does what is asked next.
 
     count: how many, each in a process of its own; 0: one, in this process.
@@ -77,17 +77,17 @@ class Crew:
 
     def __init__(self, count: int, make: Callable[..., object], *arguments: object) -> None:
         self._made = make, arguments
-        self._there: list[Elsewhere] = []
-        self._free: SimpleQueue[Elsewhere | _Here] = SimpleQueue()
+        self._there: list[Worker] = []
+        self._free: SimpleQueue[Worker | _Here] = SimpleQueue()
         for _ in range(max(count, 1)):
             self._free.put(self._another(there=count > 0))
         self._pool = ThreadPoolExecutor(max(count, 1), "crew")
 
-    def _another(self, *, there: bool) -> "Elsewhere | _Here":
+    def _another(self, *, there: bool) -> "Worker | _Here":
         make, arguments = self._made
         with suppress(OSError, ArchiverError):  # no room for one more process: it is done here
             if there:
-                self._there.append(Elsewhere(make, *arguments))
+                self._there.append(Worker(make, *arguments))
                 return self._there[-1]
         return _Here(make(*arguments))
 
@@ -114,7 +114,7 @@ class Crew:
         try:
             return worker.call(method, *arguments)
         finally:
-            if isinstance(worker, Elsewhere) and worker.has_ended:
+            if isinstance(worker, Worker) and worker.has_ended:
                 worker = self._another(there=True)
             self._free.put(worker)
 

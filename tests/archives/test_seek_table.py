@@ -200,7 +200,7 @@ def test_a_flipped_byte_never_passes_for_log(tmp_path: Path) -> None:
             changed[at] ^= change
             problems: list[ArchiverError] = []
             stores = [Held(bytes(changed))]
-            part = reading.Part(manifest, manifest.frames, stores)
+            part = reading.WantedFrames(manifest, manifest.frames, stores)
             found = list(reading.frames([part], problems))
             if problems:
                 assert not found
@@ -221,7 +221,7 @@ def test_a_frame_that_claims_another_size_asks_for_no_memory(sealed: Sealed, cla
     header = b"\x28\xb5\x2f\xfd\xe4" + claimed.to_bytes(8, "little")
     content = header + file.read_bytes()[len(header) :]
     problems: list[ArchiverError] = []
-    part = reading.Part(manifest, [first], [Held(content)])
+    part = reading.WantedFrames(manifest, [first], [Held(content)])
     assert not list(reading.frames([part], problems))
     expected = ["integrity"]
     assert expected == [problem.code for problem in problems]

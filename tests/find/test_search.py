@@ -16,7 +16,7 @@ from archiver.find.snapshot import Window, catalogued
 from archiver.maillog.kinds import KINDS
 from archiver.maillog.lines import LAST_REPEATED, keys_of
 from archiver.maillog.match import Wanted
-from archiver.maillog.record import Record, record
+from archiver.maillog.record import SyslogRecord, record
 from archiver.setup.demo import lifelike
 from archiver.stores import open_stores
 from tests.world.host import MONDAY, ROME, Host, after
@@ -58,7 +58,7 @@ def _piece(
     broken: dict[tuple[bytes, bytes, bytes], list[tuple[int, bytes]]],
     number: int,
     line: bytes,
-    of: Record,
+    of: SyslogRecord,
 ) -> None:
     name = (of.host, of.program, of.logged)
     if of.continues and name in broken:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archiver.maillog.clock import Clock, Span, State
+from archiver.maillog.clock import Clock, State, TimeSpan
 from archiver.maillog.days import DayCutter
 from tests.world.logs import ZONES, Log, logs
 
@@ -23,7 +23,7 @@ def test_a_survey_tells_what_reading_the_lines_would(log: Log) -> None:
     reader, surveyor = log.clock, log.clock
     for frame, continues in log.framed():
         times = [instant for _, instant in reader.lines(frame, continues=continues)]
-        expected = Span(min(times), max(times), frame.count(b"\n"))
+        expected = TimeSpan(min(times), max(times), frame.count(b"\n"))
         assert expected == surveyor.survey(frame, continues=continues)
         assert reader.state == surveyor.state
 
@@ -82,7 +82,7 @@ def test_no_bytes_are_too_strange(frame: bytes, zone: str, written: int, continu
     """Whatever somebody writes into a log, it is read to its end, the same in both ways."""
     reader, surveyor = (Clock(ZoneInfo(zone), written=written) for _ in range(2))
     times = [instant for _, instant in reader.lines(frame, continues=continues)]
-    expected = Span(min(times), max(times), frame.count(b"\n"))
+    expected = TimeSpan(min(times), max(times), frame.count(b"\n"))
     assert expected == surveyor.survey(frame, continues=continues)
     assert reader.state == surveyor.state
 

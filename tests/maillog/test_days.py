@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from archiver.archives.manifest import Head
 from archiver.config.settings import Compress
 from archiver.maillog.clock import Clock
-from archiver.maillog.days import DayCutter, Stretch
+from archiver.maillog.days import DayCutter, DayStretch
 from archiver.rotation import seal as archive
 from archiver.rotation.spool import Intent, Journal
 from archiver.system.streams import cut
@@ -32,7 +32,7 @@ def at(text: str, zone: ZoneInfo = ROME) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=zone).timestamp())
 
 
-def stretches(log: Log) -> Iterator[Stretch]:
+def stretches(log: Log) -> Iterator[DayStretch]:
     return DayCutter(log.clock, written=log.written).cut(log.frames)
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archiver.maillog.born import born
-from archiver.maillog.bulk import EVERYWHERE, GROUP, Reader, finders, spelt, usual
+from archiver.maillog.bulk import EVERYWHERE, GROUP, KeyReader, finders, spelt, usual
 from archiver.maillog.facts import EMPTY_SENDER, Family, Late
 from archiver.maillog.facts import keys as keys_told
 from archiver.maillog.kinds import KINDS
@@ -41,7 +41,7 @@ LIFELIKE = list(lifelike.day(MONDAY, ROME, seed=3, messages=1500))
 def missed(lines: Iterable[bytes], kinds: frozenset[str] = ALL) -> list[tuple[bytes, str, bytes]]:
     """What the lines tell one by one, and the frame that they make up does not have."""
     lines = list(lines)
-    found = Reader(kinds).keys(b"".join(lines))
+    found = KeyReader(kinds).keys(b"".join(lines))
     return [
         (line, kind, key)
         for line in lines
@@ -222,7 +222,7 @@ def test_what_stands_in_a_header_is_found_too() -> None:
         b"Nov 23 08:41:24 mx1 <a@x.e>: 1092664405.519292 new msg 1\n",
         b"Nov 23 08:41:24 <a@x.example> imapd: Connection, ip=[192.0.2.1]\n",
     ):
-        keys = Reader(ALL).keys(line)
+        keys = KeyReader(ALL).keys(line)
         assert keys & {b"192.0.2.1", b"a@x.example", b"a@x.e"}, line
         assert {key.lower() for _, key in keys_of(line)} <= keys
 
@@ -251,7 +251,7 @@ def test_nothing_is_raised(text: bytes, padding: int, data: st.DataObject) -> No
     begin, end = sorted(data.draw(st.integers(0, len(text))) for _ in range(2))
     for line in text.splitlines(keepends=True):
         facts(line)
-    Reader(ALL).keys(text[begin:end], before=text[:begin], after=text[end:])
+    KeyReader(ALL).keys(text[begin:end], before=text[:begin], after=text[end:])
     for wanted in WANTED:
         spans = list(wanted.lines(text, begin, end))
         assert spans == sorted(set(spans))
@@ -313,7 +313,7 @@ def seconds(text: bytes) -> float:
     best = 1e9
     for _ in range(3):
         begin = time.process_time()
-        Reader(ALL).keys(text)
+        KeyReader(ALL).keys(text)
         list(wanted.lines(text, 0, len(text)))
         best = min(best, time.process_time() - begin)
     return best
@@ -334,7 +334,7 @@ def test_a_line_that_looks_like_many_records_is_kept_once() -> None:
     text = b"Nov 23 08:41:24 mx1 imapd: " + b":00 a b: " * 3_600 + b" mx1 \n"
     tracemalloc.start()
     try:
-        Reader(ALL).keys(text)
+        KeyReader(ALL).keys(text)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -437,8 +437,8 @@ def test_both_frames_have_what_was_broken_between_them(cut: int) -> None:
     """Each frame that holds a piece."""
     frames = b"".join(BROKEN[:cut]), b"".join(BROKEN[cut:])
     key = b"aaabbb@x"
-    assert key in Reader(ALL).keys(frames[0], after=frames[1])
-    assert (key in Reader(ALL).keys(frames[1], before=frames[0])) is True
+    assert key in KeyReader(ALL).keys(frames[0], after=frames[1])
+    assert (key in KeyReader(ALL).keys(frames[1], before=frames[0])) is True
 
 
 def test_a_repetition_has_the_keys_of_the_line_before() -> None:
@@ -446,8 +446,8 @@ def test_a_repetition_has_the_keys_of_the_line_before() -> None:
     line = b"Nov 23 08:41:24 h imapd: LOGIN FAILED, user=a, ip=[192.0.2.1]\n"
     other = b"Nov 23 08:41:24 k imapd: LOGIN FAILED, user=b, ip=[192.0.2.2]\n"
     again = b"Nov 23 08:41:25 h last message repeated 4 times\n"
-    assert b"a" in Reader(ALL).keys(other + again, before=other + line)
-    assert b"a" not in Reader(ALL).keys(other + again, before=line + line.replace(b"=a", b"=c"))
+    assert b"a" in KeyReader(ALL).keys(other + again, before=other + line)
+    assert b"a" not in KeyReader(ALL).keys(other + again, before=line + line.replace(b"=a", b"=c"))
     text = line + other + again + again
     assert repeated_before(text, text.index(again)) == (0, len(line))
     assert len(list(repeated_after(text, (0, len(line))))) == 2
@@ -627,7 +627,7 @@ def test_hostile_frames_take_linear_time(line: bytes, piece: bytes, length: int)
     def spent(size: int) -> float:
         frame = of_it * max(1, size // len(of_it))
         begin = time.process_time()
-        Reader(frozenset(KINDS)).keys(frame, before=frame[-20_000:], after=frame[:20_000])
+        KeyReader(frozenset(KINDS)).keys(frame, before=frame[-20_000:], after=frame[:20_000])
         list(Wanted((("queue_id", frozenset({b"5"})),)).lines(frame, 0, len(frame)))
         return time.process_time() - begin
 

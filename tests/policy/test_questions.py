@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.archives.receipts import Protection, Receipt
-from archiver.policy.inventory import Known, Place, Summary
+from archiver.policy.inventory import Inventory, Place, Summary
 from archiver.policy.ledger import (
     Evidence,
     HoldAdded,
@@ -71,7 +71,7 @@ def receipt(each: Summary, target: str = "home", *, at: int = 1_777_000_000, **m
     return (key, target), found
 
 
-def known(*summaries: Summary, today: date, **more: Any) -> Known:
+def known(*summaries: Summary, today: date, **more: Any) -> Inventory:
     """What is known; each copy was read back, unless it is said otherwise."""
     given: dict[str, Any] = {
         "host": "mx1",
@@ -85,10 +85,10 @@ def known(*summaries: Summary, today: date, **more: Any) -> Known:
         "receipts": dict(receipt(each, target) for each in summaries for target in each.copies),
         "complete": {"maillog": today - DAY},
     }
-    return Known(**given | more)
+    return Inventory(**given | more)
 
 
-def ask(question: str, facts: Known, **asked: Any) -> Reply:
+def ask(question: str, facts: Inventory, **asked: Any) -> Reply:
     reply = QUESTIONS[question].answer(facts, Asked(**asked))
     assert all(len(row) == len(reply.columns) for row in reply.rows)
     assert reply.said

@@ -12,7 +12,7 @@ import pytest
 
 from archiver.rotation.others import takeover
 from archiver.rotation.turn import Taken
-from archiver.stores.session import Run
+from archiver.stores.session import Session
 from tests.world.host import MONDAY, Host, after, lines
 from tests.world.system import need
 
@@ -124,7 +124,7 @@ def test_what_was_made_just_now_waits(host: Host) -> None:
     report = host.run(now)
     assert (report.exit_status, report.sources[0].archived) == (0, [])
     assert report.sources[0].waiting == [f"{host.directory}/maillog.1 was made just now"]
-    with mock.patch.object(Run, "seconds", 3600):  # that run began long before
+    with mock.patch.object(Session, "seconds", 3600):  # that run began long before
         assert host.run(now - 3600).sources[0].waiting == report.sources[0].waiting
     assert host.run(now + 600).exit_status == 0
     assert host.dates()[0] == (str(MONDAY), 1)

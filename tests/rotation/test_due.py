@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from archiver.cli.dates import days, window
 from archiver.errors import UsageError
 from archiver.find.snapshot import day_window
-from archiver.rotation.due import Criteria, Verdict, decide, empty_days
+from archiver.rotation.due import Criteria, Due, decide, empty_days
 from archiver.system.zone import day_end, day_start, local_date
 
 ROME = ZoneInfo("Europe/Rome")
@@ -53,7 +53,7 @@ def verdict(
     size: int = 1000,
     sizes: tuple[int, int] = (0, 0),
     force: bool = False,
-) -> Verdict:
+) -> Due:
     """Decide: now, the log's first line and the last rotation are instants or wall clocks."""
     return decide(
         now=at(now, zone) if isinstance(now, str) else now,

@@ -24,8 +24,8 @@ from archiver.config.settings import Reopen
 from archiver.errors import ReopenError, WriterHoldsError
 from archiver.rotation import release as syslogd
 from archiver.rotation.release import (
-    Finding,
     Holder,
+    Proof,
     check,
     look,
     read_fstat,
@@ -307,10 +307,10 @@ def entry(place: Path) -> Entry:
 @pytest.mark.parametrize("how", [*WRITERS, *READERS])
 def test_who_could_write(entry: Entry, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Is found, by a lease or, where there is none, among all processes; readers do not count."""
-    path, proven = entry.open_segment, Finding(proven=True)
+    path, proven = entry.open_segment, Proof(proven=True)
     with holding(path, how) as holder, holding(path, "O_RDONLY"):
-        held = Finding(proven=False, holders=(holder,)) if how in WRITERS else proven
-        assert look(path) == Finding(proven=how in READERS)
+        held = Proof(proven=False, holders=(holder,)) if how in WRITERS else proven
+        assert look(path) == Proof(proven=how in READERS)
         assert held == who_writes(path)
         with monkeypatch.context() as without:
             without.delattr(fcntl, "F_SETLEASE")
@@ -374,7 +374,7 @@ def test_a_writer_that_does_not_let_go(entry: Entry, how: str, timeout: float) -
 
 def test_a_writer_that_lets_go_in_time(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     """After two looks at which it still held the file: the third is the proof."""
-    looks: list[Finding] = []
+    looks: list[Proof] = []
     with holding(entry.open_segment, "O_APPEND") as holder:
 
         def sleep(_seconds: float) -> None:
@@ -385,7 +385,7 @@ def test_a_writer_that_lets_go_in_time(entry: Entry, monkeypatch: pytest.MonkeyP
 
         monkeypatch.setattr(syslogd, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
         release(entry, timeout=60)
-    assert looks == [Finding(proven=False)] * 2
+    assert looks == [Proof(proven=False)] * 2
 
 
 # -- FreeBSD: answers as its fstat.c prints them; MOUNT is as libprocstat can tell it ----------

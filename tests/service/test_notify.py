@@ -183,7 +183,7 @@ def test_a_sendmail_that_fails_changes_nothing(host: Host, then: str) -> None:
 def test_a_forged_message_forges_no_mail(message: str, hint: str, host: str) -> None:
     """Whatever a log, a store or a file name brought into it: one subject, no other header."""
     failure = StoreError(f"a\r\nBcc: x@example.org\n\n{message}", hint=hint)
-    event = notify.Event(notify.FAILURE, "mx1", "run", 0, 12, 0, (failure,))
+    event = notify.Notice(notify.FAILURE, "mx1", "run", 0, 12, 0, (failure,))
     assert "\n" not in event.subject
     assert "\r" not in event.subject
     assert len(event.subject) <= 200
@@ -195,7 +195,7 @@ def test_a_forged_message_forges_no_mail(message: str, hint: str, host: str) -> 
 def test_a_forged_message_has_one_recipient(host: Host, sendmail: Sendmail) -> None:
     settings = Notify(mail_to=("root",), sendmail=sendmail.program)
     failure = StoreError("é\r\nBcc: x@example.org\n\n\0\x1b[31m", hint="\ud800")
-    event = notify.Event(notify.FAILURE, "mx1", "run", 0, 12, 0, (failure,))
+    event = notify.Notice(notify.FAILURE, "mx1", "run", 0, 12, 0, (failure,))
     assert notify.tell(settings, event) == []
     (mail,) = sendmail.mails
     assert sorted(mail.keys()) == sorted(

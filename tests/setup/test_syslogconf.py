@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from archiver.setup.syslogconf import doubts, look
 from archiver.setup.syslogconf.classic import read as read_classic
 from archiver.setup.syslogconf.conditions import condition
-from archiver.setup.syslogconf.reading import Reading
+from archiver.setup.syslogconf.reading import SyslogConfig
 from archiver.setup.syslogconf.routes import Rules, mail_logs
 from archiver.setup.syslogconf.rsyslog import read as read_rsyslog
 from archiver.setup.syslogconf.selectors import selected
@@ -25,7 +25,7 @@ mail.info /var/log/maillog
 """
 
 
-def system(root: Path, **files: str) -> Reading:
+def system(root: Path, **files: str) -> SyslogConfig:
     """Look at a system that has these files in its /etc."""
     for name, text in files.items():
         path = root / "etc" / name.replace("__", "/").replace("_", ".")
@@ -34,7 +34,7 @@ def system(root: Path, **files: str) -> Reading:
     return look(root)
 
 
-def chosen(reading: Reading) -> list[str]:
+def chosen(reading: SyslogConfig) -> list[str]:
     return [log.path for log in reading.mail_logs]
 
 

@@ -107,7 +107,7 @@ def host(tmp_path: Path) -> Config:
     return parse(CONFIG, tmp_path / "archiver.toml")
 
 
-def run(config: Config) -> nightly.Report:
+def run(config: Config) -> nightly.NightReport:
     return nightly.run(config, ["maillog"], now=NOW, force=False)
 
 

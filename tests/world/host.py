@@ -126,15 +126,15 @@ class Host:
 
     def night(
         self, day: date | str, clock: str = "00:05", *, force: bool = False
-    ) -> nightly.Report:
+    ) -> nightly.NightReport:
         """Run at that wall clock, for all sources."""
         return self.run(self.at(day, clock), force=force)
 
-    def run(self, now: int, *, force: bool = False) -> nightly.Report:
+    def run(self, now: int, *, force: bool = False) -> nightly.NightReport:
         names = [source.name for source in self.config.sources]
         return nightly.run(self.config, names, now=now, force=force, root=self.root)
 
-    def plan(self, now: int, *, force: bool = False) -> nightly.Report:
+    def plan(self, now: int, *, force: bool = False) -> nightly.NightReport:
         names = [source.name for source in self.config.sources]
         return nightly.plan(self.config, names, now=now, force=force, root=self.root)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from archiver.config.targets import S3Target
-from archiver.stores.probe_report import Check, Report
+from archiver.stores.probe_report import Check, ProbeReport
 from tests.world.host import MONDAY, Host, lines
 from tests.world.loopback import HERE
 from tests.world.weed import connect
@@ -123,7 +123,7 @@ def target_of(place: Path, bucket: str, server: Server, **settings: Any) -> S3Ta
     return found
 
 
-def verdicts(report: Report) -> dict[str, str]:
+def verdicts(report: ProbeReport) -> dict[str, str]:
     return told(report.checks)
 
 
@@ -131,11 +131,11 @@ def told(checks: Sequence[Check]) -> dict[str, str]:
     return {check.name: check.verdict for check in checks}
 
 
-def evidence(report: Report, name: str) -> str:
+def evidence(report: ProbeReport, name: str) -> str:
     return next(check.evidence for check in report.checks if check.name == name)
 
 
-def short_of(report: Report) -> dict[str, str]:
+def short_of(report: ProbeReport) -> dict[str, str]:
     """What is not enforced, or not known."""
     return {name: told for name, told in verdicts(report).items() if told != "enforced"}
 

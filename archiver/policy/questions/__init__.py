@@ -7,7 +7,7 @@ above it, so that one command gives all of them as text, as CSV and as JSON.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from archiver.policy.inventory import Known
+from archiver.policy.inventory import Inventory
 from archiver.policy.questions import copies, days, keeping
 from archiver.policy.questions.reply import Asked, Reply
 
@@ -19,7 +19,7 @@ class Question:
     """text: as an auditor asks it. of_acts: it asks for what was destroyed."""
 
     text: str
-    answer: Callable[[Known, Asked], Reply]
+    answer: Callable[[Inventory, Asked], Reply]
     of_acts: bool = False
 
 

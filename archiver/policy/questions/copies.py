@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from archiver.archives.receipts import UNPROTECTED, Protection, Receipt
-from archiver.policy.inventory import Known, Place, Summary
+from archiver.policy.inventory import Inventory, Place, Summary
 from archiver.policy.questions.reply import Asked, Reply, archives, count, rows_of
 from archiver.policy.rules import DAY_SECONDS, Rule, holds_on
 from archiver.system.zone import local_date, rfc3339
@@ -14,7 +14,7 @@ EPOCH = date(1970, 1, 1)
 SLACK = 60
 
 
-def _each(known: Known, asked: Asked) -> Iterator[tuple[Summary, Place, Receipt | None]]:
+def _each(known: Inventory, asked: Asked) -> Iterator[tuple[Summary, Place, Receipt | None]]:
     """Every archive with every copy of it."""
     places = {place.name: place for place in known.places}
     for each in archives(known, asked):
@@ -23,7 +23,7 @@ def _each(known: Known, asked: Asked) -> Iterator[tuple[Summary, Place, Receipt 
                 yield each, places[target], known.receipt(each, target)
 
 
-def locks(known: Known, asked: Asked) -> Reply:
+def locks(known: Inventory, asked: Asked) -> Reply:
     """Tell where a lock or a hold is not what configuration, rules and cases ask for."""
     rows, right = [], 0
     for each, place, receipt in _each(known, asked):
@@ -52,7 +52,7 @@ def locks(known: Known, asked: Asked) -> Reply:
     )
 
 
-def _wrong(known: Known, each: Summary, place: Place, receipt: Receipt | None) -> Iterator[str]:
+def _wrong(known: Inventory, each: Summary, place: Place, receipt: Receipt | None) -> Iterator[str]:
     if receipt is None:
         yield "it was never read back"
         return
@@ -71,7 +71,7 @@ def _wrong(known: Known, each: Summary, place: Place, receipt: Receipt | None) -
         yield from _against(known, each, rule, local_date(told.until, known.zone))
 
 
-def _against(known: Known, each: Summary, rule: Rule, ends: date) -> Iterator[str]:
+def _against(known: Inventory, each: Summary, rule: Rule, ends: date) -> Iterator[str]:
     """Compare a lock's end with what the rule that governs says now."""
     minimum = rule.minimum.after(each.date)
     maximum = rule.maximum.after(each.date) if rule.maximum else date.max
@@ -81,7 +81,7 @@ def _against(known: Known, each: Summary, rule: Rule, ends: date) -> Iterator[st
         yield f"the lock ends after the maximum of rule {rule.name}, on {maximum}"
 
 
-def verified(known: Known, asked: Asked) -> Reply:
+def verified(known: Inventory, asked: Asked) -> Reply:
     """Tell when each copy was last read back whole, and compared with the manifest's digest."""
     rows = []
     never, oldest = 0, None
@@ -102,7 +102,7 @@ def verified(known: Known, asked: Asked) -> Reply:
     )
 
 
-def places(known: Known, asked: Asked) -> Reply:
+def places(known: Inventory, asked: Asked) -> Reply:
     """Tell of each copy where it is, in which version, how encrypted and how locked."""
     rows = []
     few = 0
@@ -131,7 +131,7 @@ def _encrypted(place: Place) -> str:
     return "no" if place.near else "as the bucket's default says; nothing was asked for"
 
 
-def readable(known: Known, asked: Asked) -> Reply:
+def readable(known: Inventory, asked: Asked) -> Reply:
     """Tell how soon each archive can be read, and whether its rule asks for more."""
     near = {place.name for place in known.places if place.near}
     rows, late = [], 0
@@ -158,7 +158,7 @@ def readable(known: Known, asked: Asked) -> Reply:
     )
 
 
-def readers(known: Known, asked: Asked) -> Reply:  # noqa: ARG001 (every question takes both)
+def readers(known: Inventory, asked: Asked) -> Reply:  # noqa: ARG001 (every question takes both)
     """Say that this is not recorded."""
     return Reply(
         "reading is not recorded yet: who may read the stores can, and leaves no trace here. A "
@@ -168,7 +168,7 @@ def readers(known: Known, asked: Asked) -> Reply:  # noqa: ARG001 (every questio
     )
 
 
-def proof(known: Known, asked: Asked) -> Reply:
+def proof(known: Inventory, asked: Asked) -> Reply:
     """Tell what proves an archive, to somebody without this program."""
     rows = rows_of(
         (str(each.date), each.source, each.archive_key, each.sha256, each.key, each.digest)

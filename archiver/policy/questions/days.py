@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-from archiver.policy.inventory import Known, Summary
+from archiver.policy.inventory import Inventory, Summary
 from archiver.policy.ledger import governed_at, policy_of
 from archiver.policy.questions.reply import Asked, Cell, Reply, archives, count, rows_of, summaries
 from archiver.system.zone import DAY, local_date, rfc3339
@@ -12,7 +12,7 @@ from archiver.system.zone import DAY, local_date, rfc3339
 IS_WELL = frozenset({"present", "empty", "destroyed", "not yet"})
 
 
-def complete(known: Known, asked: Asked) -> Reply:
+def complete(known: Inventory, asked: Asked) -> Reply:
     """Tell of each day: present, empty, destroyed, partial, missing, or not yet accounted for."""
     rows = rows_of(row for source in known.sources for row in _days(known, asked, source))
     wrong = [row for row in rows if row[2] not in IS_WELL]
@@ -26,7 +26,7 @@ def complete(known: Known, asked: Asked) -> Reply:
     return Reply(said, columns, rows, well=not wrong)
 
 
-def _days(known: Known, asked: Asked, source: str) -> Iterator[tuple[Cell, ...]]:
+def _days(known: Inventory, asked: Asked, source: str) -> Iterator[tuple[Cell, ...]]:
     by_day: dict[date, list[Summary]] = defaultdict(list)
     touched: dict[date, Summary] = {}
     for each in known.summaries:
@@ -54,7 +54,7 @@ def _days(known: Known, asked: Asked, source: str) -> Iterator[tuple[Cell, ...]]
         yield str(day), source, state, len(there), sum(each.lines for each in there), note
 
 
-def _state(known: Known, found: Sequence[Summary]) -> tuple[str, str]:
+def _state(known: Inventory, found: Sequence[Summary]) -> tuple[str, str]:
     """Say how it stands with a day of which there are manifests, and why."""
     gone = [each for each in found if each.ordered]
     there = [each for each in found if not each.ordered]
@@ -71,12 +71,12 @@ def _state(known: Known, found: Sequence[Summary]) -> tuple[str, str]:
     return "present", ""
 
 
-def _sound(known: Known, each: Summary) -> int:
+def _sound(known: Inventory, each: Summary) -> int:
     receipts = (known.receipt(each, target) for target in each.copies)
     return sum(bool(receipt and receipt.sound) for receipt in receipts)
 
 
-def empty(known: Known, asked: Asked) -> Reply:
+def empty(known: Inventory, asked: Asked) -> Reply:
     """Tell which days had no line, each with the manifest that says so."""
     rows = rows_of(
         (str(each.date), each.source, each.key, each.digest, each.sequence, _sound(known, each))
@@ -93,7 +93,7 @@ def empty(known: Known, asked: Asked) -> Reply:
     )
 
 
-def governing(known: Known, asked: Asked) -> Reply:
+def governing(known: Inventory, asked: Asked) -> Reply:
     """Tell which rule governed each archive when it was stored, and which one does now."""
     rows = []
     unknown = 0

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from archiver.policy.inventory import Known
+from archiver.policy.inventory import Inventory
 from archiver.policy.ledger import (
     Order,
     PolicyNoted,
@@ -18,7 +18,7 @@ from archiver.policy.rules import Hold
 from archiver.system.zone import local_date, rfc3339
 
 
-def expiring(known: Known, asked: Asked) -> Reply:
+def expiring(known: Inventory, asked: Asked) -> Reply:
     """Tell what may, or must, be destroyed within so many days from today on."""
     until = known.today + timedelta(asked.within)
     rows = []
@@ -48,7 +48,7 @@ def expiring(known: Known, asked: Asked) -> Reply:
     )
 
 
-def overdue(known: Known, asked: Asked) -> Reply:
+def overdue(known: Inventory, asked: Asked) -> Reply:
     """Tell what should not be there any more, and what keeps it."""
     rows = []
     for each in archives(known, asked):
@@ -66,7 +66,7 @@ def overdue(known: Known, asked: Asked) -> Reply:
     )
 
 
-def held(known: Known, asked: Asked) -> Reply:
+def held(known: Inventory, asked: Asked) -> Reply:
     """Tell which cases hold what, and in how many copies the stores hold it, too."""
     chosen = [each for each in known.holds if asked.everything or each.released is None]
     in_force = sum(each.released is None for each in chosen)
@@ -80,7 +80,7 @@ def held(known: Known, asked: Asked) -> Reply:
     )
 
 
-def _hold(known: Known, hold: Hold) -> tuple[Cell, ...]:
+def _hold(known: Inventory, hold: Hold) -> tuple[Cell, ...]:
     scope = hold.scope
     covered = [e for e in known.there if scope.covers(known.host, e.source, e.date)]
     able = {place.name for place in known.places if place.lock != "off" or place.legal_hold}
@@ -105,7 +105,7 @@ def _hold(known: Known, hold: Hold) -> tuple[Cell, ...]:
     )
 
 
-def policy_changes(known: Known, asked: Asked) -> Reply:  # noqa: ARG001 (every question takes both)
+def policy_changes(known: Inventory, asked: Asked) -> Reply:  # noqa: ARG001 (every question takes both)
     """Tell when rules were first seen to be others, in which file, and what is different."""
     rows: list[tuple[Cell, ...]] = []
     before: Record | None = None
@@ -137,7 +137,7 @@ def policy_changes(known: Known, asked: Asked) -> Reply:  # noqa: ARG001 (every 
     )
 
 
-def deletions(known: Known, asked: Asked) -> Reply:
+def deletions(known: Inventory, asked: Asked) -> Reply:
     """Tell what was destroyed, what is ordered to be, and what was not after all."""
     chosen = {each.key for each in known.summaries if asked.has(each.date)}
     orders = {each.sequence: each for each in known.records if isinstance(each.body, Order)}
@@ -159,7 +159,9 @@ def deletions(known: Known, asked: Asked) -> Reply:
     )
 
 
-def _deleted(known: Known, record: Record, orders: dict[int, Record]) -> Iterator[tuple[Cell, ...]]:
+def _deleted(
+    known: Inventory, record: Record, orders: dict[int, Record]
+) -> Iterator[tuple[Cell, ...]]:
     body = record.body
     begin = (record.sequence, rfc3339(record.at), record.by)
     if isinstance(body, Tombstone):
@@ -182,7 +184,7 @@ def _deleted(known: Known, record: Record, orders: dict[int, Record]) -> Iterato
                 yield ("ordered", *begin, number, record.by, body.why, None, *rule, None, one.key)
 
 
-def below_minimum(known: Known, asked: Asked) -> Reply:
+def below_minimum(known: Inventory, asked: Asked) -> Reply:
     """Tell what was destroyed within its minimum, or has too few verified copies there."""
     rows: list[tuple[Cell, ...]] = []
     for each in archives(known, asked):

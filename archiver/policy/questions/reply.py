@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from archiver.policy.inventory import Known, Summary
+from archiver.policy.inventory import Inventory, Summary
 
 Cell = str | int | None
 
@@ -37,11 +37,11 @@ class Reply:
     answered: bool = True
 
 
-def summaries(known: Known, asked: Asked) -> Iterator[Summary]:
+def summaries(known: Inventory, asked: Asked) -> Iterator[Summary]:
     return (each for each in known.summaries if asked.has(each.date))
 
 
-def archives(known: Known, asked: Asked) -> Iterator[Summary]:
+def archives(known: Inventory, asked: Asked) -> Iterator[Summary]:
     """The archives of those dates that are there, and are to stay for now."""
     return (each for each in known.there if asked.has(each.date))
 

@@ -77,7 +77,7 @@ class Rotator:
 
 
 @dataclass(frozen=True)
-class Entry:
+class NamedLog:
     """A log named in a configuration of one program. doubt: as above."""
 
     program: str
@@ -112,7 +112,7 @@ class Rotators:
         return tuple(sorted(found, key=lambda each: not each.certain))
 
     @cached_property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[NamedLog]:
         """All that newsyslog and logrotate are told to rotate."""
         seen: dict[tuple[str, str], str] = {}
         found = [each for start in STARTS for each in self._read(*start, "", seen)]
@@ -144,7 +144,7 @@ class Rotators:
 
     def _read(
         self, program: str, pattern: str, doubt: str, seen: dict[tuple[str, str], str]
-    ) -> Iterator[Entry]:
+    ) -> Iterator[NamedLog]:
         """Yield what a configuration names, and those that it includes. seen: files read so far."""
         if doubt.startswith("cron runs"):
             doubt = ""
@@ -159,7 +159,7 @@ class Rotators:
                 if text is None:
                     continue
                 read = READERS[program](text)
-                yield from (Entry(program, name, named, doubt) for named in read.named)
+                yield from (NamedLog(program, name, named, doubt) for named in read.named)
                 here = os.path.dirname(name)
                 waiting += [
                     (os.path.join(here, included), read.taboo) for included, _ in read.includes

@@ -33,7 +33,7 @@ from archiver.rotation import seal as archive
 from archiver.rotation.importing import adopt, lines_of
 from archiver.rotation.others.rotators import Rotator
 from archiver.rotation.turn import Taken, Turn
-from archiver.stores.session import Run
+from archiver.stores.session import Session
 from archiver.system.files import write_whole
 
 # .0 .1; -20261126, -2026112603, -2026-11-26; .20261126T000000: logrotate(8), dateext and
@@ -46,7 +46,7 @@ HEAD = 4096
 
 
 @dataclass
-class Seen:
+class Noted:
     """What the last look noted. files: identities of files whose lines are archived. head: the
     length and digest of what the live log began with.
     """
@@ -92,7 +92,7 @@ def left(source: Source, directories: Iterable[str], others: Iterable[Path]) -> 
     return sorted(found, key=lambda path: (found[path], path))
 
 
-def listed(run: Run, source: Source, directories: Iterable[str]) -> set[tuple[int, int]]:
+def listed(run: Session, source: Source, directories: Iterable[str]) -> set[tuple[int, int]]:
     """Return the device and inode of all that lies there now: one more, and it was rotated."""
     found = set()
     for path in left(source, directories, {each.path for each in run.config.sources}):
@@ -102,7 +102,7 @@ def listed(run: Run, source: Source, directories: Iterable[str]) -> set[tuple[in
     return found
 
 
-def take_over(run: Run, source: Source, directories: Sequence[str] = ()) -> Taken:
+def take_over(run: Session, source: Source, directories: Sequence[str] = ()) -> Taken:
     """Archive what was left of a source's log and is not archived yet."""
     seen = load(run.config.host.state_dir, source.name)
     taken, known = Taken(listed=listed(run, source, directories)), set[str]()
@@ -125,11 +125,11 @@ def take_over(run: Run, source: Source, directories: Sequence[str] = ()) -> Take
     all_of_it = not (taken.waiting or taken.failures)
     head = head_of(source.path) if all_of_it else seen.head
     with explained("noting what was taken over"):
-        save(run.config.host.state_dir, source.name, Seen(known, head))
+        save(run.config.host.state_dir, source.name, Noted(known, head))
     return taken
 
 
-def _take(run: Run, source: Source, path: Path, paths: list[Path], taken: Taken) -> bool:
+def _take(run: Session, source: Source, path: Path, paths: list[Path], taken: Taken) -> bool:
     """Archive one file; return whether its lines are archived now."""
     status = os.lstat(path)
     with suppress(FileNotFoundError):
@@ -169,7 +169,7 @@ def _take(run: Run, source: Source, path: Path, paths: list[Path], taken: Taken)
     return True
 
 
-def _is_archived(run: Run, source: Source, digest: str) -> bool:
+def _is_archived(run: Session, source: Source, digest: str) -> bool:
     """Whether a segment of these bytes is archived whole, whoever rotated it."""
     parts: dict[str, list[Manifest]] = {}
     for manifest in run.catalog.of_segment(source.name, sha256=digest):
@@ -218,18 +218,18 @@ def head_of(log: Path) -> tuple[int, str]:
     return len(first), hashlib.sha256(first).hexdigest()
 
 
-def load(state_dir: Path, source: str) -> Seen:
+def load(state_dir: Path, source: str) -> Noted:
     try:
         told = json.loads((state_dir / f"adopted-{source}.json").read_bytes())
         files, (length, digest) = told["files"], told["head"]
         if all(type(each) is str for each in [*files, digest]) and type(length) is int:
-            return Seen(set(files), (length, digest))
+            return Noted(set(files), (length, digest))
     except (OSError, ValueError, TypeError, KeyError):
         pass
-    return Seen()
+    return Noted()
 
 
-def save(state_dir: Path, source: str, seen: Seen) -> None:
+def save(state_dir: Path, source: str, seen: Noted) -> None:
     document = {"files": sorted(seen.files), "head": list(seen.head)}
     write_whole(state_dir / f"adopted-{source}.json", (json.dumps(document) + "\n").encode())
 

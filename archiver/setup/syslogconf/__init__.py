@@ -19,6 +19,6 @@ doubt, never a guess.
 
 from archiver.setup.syslogconf.doubts import Doubt, doubts
 from archiver.setup.syslogconf.fitted import fitted
-from archiver.setup.syslogconf.reading import Reading, look
+from archiver.setup.syslogconf.reading import SyslogConfig, look
 
-__all__ = ["Doubt", "Reading", "doubts", "fitted", "look"]
+__all__ = ["Doubt", "SyslogConfig", "doubts", "fitted", "look"]

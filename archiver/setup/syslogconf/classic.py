@@ -14,7 +14,7 @@ inetutils joins lines that end in a backslash, and knows no comment behind a rul
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from archiver.setup.syslogconf.routes import Route, Rules, Told, Unread, file_of
+from archiver.setup.syslogconf.routes import ConfigLine, Route, Rules, Unread, file_of
 from archiver.setup.syslogconf.selectors import selected
 
 # A directory's files, by name: name and text.
@@ -30,7 +30,7 @@ def read(name: str, text: str, rules: Rules, include: Include | None, *, bsd: bo
     rules.files.append(name)
     only: dict[str, str] = {}
     for number, row in _rows(text, joined=not bsd):
-        told = Told(name, number, row[:200])
+        told = ConfigLine(name, number, row[:200])
         if block := _block(row):
             kind, restriction = block
             only[kind] = restriction
@@ -85,7 +85,7 @@ def _block(row: str) -> tuple[str, str] | None:
     return "+", f"host {names}" if restricts else ""
 
 
-def _rule(row: str, told: Told, rules: Rules, only: str, *, bsd: bool) -> None:
+def _rule(row: str, told: ConfigLine, rules: Rules, only: str, *, bsd: bool) -> None:
     found = RULE.fullmatch(row)
     if found is None:
         rules.unread.append(Unread(told, "it is no selector with an action"))

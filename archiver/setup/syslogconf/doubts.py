@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from os.path import normpath
 from typing import NamedTuple
 
-from archiver.setup.syslogconf.reading import Reading
-from archiver.setup.syslogconf.routes import Log, logs
+from archiver.setup.syslogconf.reading import SyslogConfig
+from archiver.setup.syslogconf.routes import MailFile, logs
 from archiver.setup.syslogconf.selectors import INFO, spelt
 
 
@@ -17,7 +17,7 @@ class Doubt(NamedTuple):
     remedy: str
 
 
-def doubts(reading: Reading, paths: Iterable[str | os.PathLike[str]]) -> list[Doubt]:
+def doubts(reading: SyslogConfig, paths: Iterable[str | os.PathLike[str]]) -> list[Doubt]:
     """Return what is doubtful, the worst first; nothing, if all is well.
 
     paths: of the logs that are archived, absolute; none, if that is not known yet.
@@ -36,7 +36,7 @@ def doubts(reading: Reading, paths: Iterable[str | os.PathLike[str]]) -> list[Do
     ]
 
 
-def _nothing(reading: Reading) -> Doubt:
+def _nothing(reading: SyslogConfig) -> Doubt:
     return Doubt(
         f"nothing below {reading.root} that is understood says where syslogd writes mail",
         "look where it goes (journald alone writes no file: install rsyslog), and set `path` and "
@@ -44,7 +44,9 @@ def _nothing(reading: Reading) -> Doubt:
     )
 
 
-def _unlogged(reading: Reading, every: tuple[Log, ...], informed: list[Log]) -> Iterator[Doubt]:
+def _unlogged(
+    reading: SyslogConfig, every: tuple[MailFile, ...], informed: list[MailFile]
+) -> Iterator[Doubt]:
     if informed:
         return
     file = reading.files[0]
@@ -61,7 +63,7 @@ def _unlogged(reading: Reading, every: tuple[Log, ...], informed: list[Log]) -> 
     )
 
 
-def _several(informed: list[Log], archived: list[str]) -> Iterator[Doubt]:
+def _several(informed: list[MailFile], archived: list[str]) -> Iterator[Doubt]:
     if len(informed) < 2:
         return
     names = " and ".join(f"{log.path} ({log.routes[0].told})" for log in informed)
@@ -75,7 +77,7 @@ def _several(informed: list[Log], archived: list[str]) -> Iterator[Doubt]:
     yield Doubt(f"mail.info is logged into several files: {names}", remedy)
 
 
-def _not_archived(informed: list[Log], archived: list[str]) -> Iterator[Doubt]:
+def _not_archived(informed: list[MailFile], archived: list[str]) -> Iterator[Doubt]:
     if informed and not any(log.path in archived for log in informed):
         log = informed[0]
         yield Doubt(
@@ -85,7 +87,9 @@ def _not_archived(informed: list[Log], archived: list[str]) -> Iterator[Doubt]:
         )
 
 
-def _no_mail(reading: Reading, every: tuple[Log, ...], archived: list[str]) -> Iterator[Doubt]:
+def _no_mail(
+    reading: SyslogConfig, every: tuple[MailFile, ...], archived: list[str]
+) -> Iterator[Doubt]:
     mailed = {log.path for log in every}
     for path in archived:
         other = next((route for route in reading.routes if route.path == path), None)
@@ -100,7 +104,7 @@ def _no_mail(reading: Reading, every: tuple[Log, ...], archived: list[str]) -> I
         )
 
 
-def _unread(reading: Reading) -> Iterator[Doubt]:
+def _unread(reading: SyslogConfig) -> Iterator[Doubt]:
     for each in reading.unread:
         rule = f" ({each.told.text})" if each.told.text else ""
         shown = (str(each.told) + rule).encode("ascii", "backslashreplace").decode()

@@ -3,14 +3,14 @@
 import re
 
 from archiver.archives.names import NAME
-from archiver.setup.syslogconf.reading import Reading
-from archiver.setup.syslogconf.routes import Log, logs
+from archiver.setup.syslogconf.reading import SyslogConfig
+from archiver.setup.syslogconf.routes import MailFile, logs
 from archiver.setup.syslogconf.selectors import spelt
 
 SOURCE = re.compile(r"(?s)\[\[source\]\].*?\n(?=\n)")
 
 
-def fitted(default: str, reading: Reading) -> str:
+def fitted(default: str, reading: SyslogConfig) -> str:
     """Return the text of a configuration. default: the commented one that is shipped.
 
     Without a log of mail it is the default one, but for what else is known.
@@ -38,7 +38,7 @@ def fitted(default: str, reading: Reading) -> str:
     return text[: block.start()] + "\n".join(blocks) + text[block.end() :]
 
 
-def _told(reading: Reading) -> str:
+def _told(reading: SyslogConfig) -> str:
     """Say what the files said, as comments above the first source."""
     chosen = [log.path for log in reading.mail_logs]
     rows = [f"Found for {reading.daemon}, in {', '.join(reading.files[:5])}:"]
@@ -55,7 +55,7 @@ def _told(reading: Reading) -> str:
     return "".join(f"# {_plain(row)}\n" for row in rows)
 
 
-def _source(block: str, log: Log, name: str, reading: Reading, *, whole: bool) -> str:
+def _source(block: str, log: MailFile, name: str, reading: SyslogConfig, *, whole: bool) -> str:
     """Fill in a [[source]]. whole: with all its comments; else what is needed alone."""
     told = ", ".join(str(route.told) for route in log.routes if route.match.mail)
     block = _set(block, "name", _quoted(name), "")
@@ -78,7 +78,7 @@ def _set(text: str, key: str, value: str, why: str) -> str:
     return re.sub(rf"(?m)^(?:# )?{key} = .*$", lambda _: row, text, count=1)
 
 
-def _name(log: Log, taken: list[str]) -> str:
+def _name(log: MailFile, taken: list[str]) -> str:
     """Name the first source as everywhere, and others as their files."""
     if not taken:
         return "maillog"

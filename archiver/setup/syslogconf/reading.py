@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archiver.setup.syslogconf import classic, rsyslog
-from archiver.setup.syslogconf.routes import Log, Route, Rules, Told, Unread, mail_logs
+from archiver.setup.syslogconf.routes import ConfigLine, MailFile, Route, Rules, Unread, mail_logs
 
 LARGEST = 2**18  # bytes of one file; longer ones hold no rules that people wrote
 RSYSLOG = ("/etc/rsyslog.conf", "/usr/local/etc/rsyslog.conf")
@@ -29,7 +29,7 @@ UNIT_DIRECTORIES = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd
 
 
 @dataclass(frozen=True)
-class Reading:
+class SyslogConfig:
     """What a system's files say. daemon: "rsyslog", "FreeBSD syslogd", "syslogd"; "": none found.
 
     root: what was looked at; all other paths are as seen from there. reopen: for the key of that
@@ -46,7 +46,7 @@ class Reading:
     host: str = ""
 
     @property
-    def mail_logs(self) -> tuple[Log, ...]:
+    def mail_logs(self) -> tuple[MailFile, ...]:
         """The fewest files that hold what is logged of mail, the fullest first."""
         return mail_logs(self.routes)
 
@@ -55,7 +55,7 @@ class Reading:
         return self.daemon == "FreeBSD syslogd"
 
 
-def look(root: Path) -> Reading:
+def look(root: Path) -> SyslogConfig:
     """Read what the system below `root` has of a syslogd. Never raises for what it finds."""
     return _Look(root).reading()
 
@@ -80,10 +80,12 @@ class _Look:
             return None
         except (OSError, ValueError) as error:
             said = getattr(error, "strerror", None) or str(error)
-            self.rules.unread.append(Unread(Told(path, 1, ""), f"cannot be read: {said}"))
+            self.rules.unread.append(Unread(ConfigLine(path, 1, ""), f"cannot be read: {said}"))
             return None
         if len(content) > LARGEST:
-            self.rules.unread.append(Unread(Told(path, 1, ""), "is too long; its end was not read"))
+            self.rules.unread.append(
+                Unread(ConfigLine(path, 1, ""), "is too long; its end was not read")
+            )
         return content[:LARGEST].decode("utf-8", errors="surrogateescape").replace("\r\n", "\n")
 
     def matching(self, pattern: str) -> list[tuple[str, str]]:
@@ -100,7 +102,7 @@ class _Look:
 
     # -- which syslogd ---------------------------------------------------------------------
 
-    def reading(self) -> Reading:
+    def reading(self) -> SyslogConfig:
         files = [path for path in (*RSYSLOG, CLASSIC) if os.path.lexists(self.at(path))]
         daemon = ""
         for path in self.by_what_runs(files):
@@ -116,9 +118,11 @@ class _Look:
         else:
             for path in OTHERS:
                 if os.path.lexists(self.at(path)):
-                    self.rules.unread.append(Unread(Told(path, 1, ""), "syslog-ng's is not read"))
+                    self.rules.unread.append(
+                        Unread(ConfigLine(path, 1, ""), "syslog-ng's is not read")
+                    )
         reopen, told_by = self.reopen(daemon) if daemon else ("", "")
-        return Reading(
+        return SyslogConfig(
             str(self.root),
             daemon,
             tuple(self.rules.files),
@@ -141,7 +145,7 @@ class _Look:
         for path in {*RSYSLOG, CLASSIC} - {chosen}:
             if os.path.lexists(self.at(path)):
                 reason = f"was not read: {chosen} seems to be the one in force"
-                self.rules.unread.append(Unread(Told(path, 1, ""), reason))
+                self.rules.unread.append(Unread(ConfigLine(path, 1, ""), reason))
         return files
 
     def flavour(self, text: str) -> str:

@@ -14,7 +14,7 @@ NEEDED = frozenset(range(INFO + 1))  # nobody misses mail.debug
 
 
 @dataclass(frozen=True)
-class Told:
+class ConfigLine:
     """Something that stands in a file. file: its name, below the root that was looked at."""
 
     file: str
@@ -29,7 +29,7 @@ class Told:
 class Unread:
     """A rule, or a file, that is not understood, and why."""
 
-    told: Told
+    told: ConfigLine
     reason: str
 
 
@@ -42,9 +42,9 @@ class Route:
 
     path: str
     match: Match
-    told: Told
+    told: ConfigLine
     only: str = ""
-    modes: dict[str, tuple[str, Told]] = field(default_factory=dict, hash=False)
+    modes: dict[str, tuple[str, ConfigLine]] = field(default_factory=dict, hash=False)
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Log:
+class MailFile:
     """A file that mail goes into. levels: surely. perhaps: some of it, or under a condition that
     is not understood. shared: with other facilities. routes: the rules that say so.
     """
@@ -69,7 +69,7 @@ class Log:
     routes: tuple[Route, ...]
 
 
-def logs(routes: Sequence[Route]) -> tuple[Log, ...]:
+def logs(routes: Sequence[Route]) -> tuple[MailFile, ...]:
     """Return the files that mail goes into, or may, in the order of the rules."""
     by_path: dict[str, list[Route]] = {}
     for route in routes:
@@ -81,11 +81,11 @@ def logs(routes: Sequence[Route]) -> tuple[Log, ...]:
         about_mail = tuple(route for route in its if route.match.some_mail)
         if about_mail:
             shared = any(route.match.others for route in its)
-            found.append(Log(path, surely, perhaps, shared, about_mail))
+            found.append(MailFile(path, surely, perhaps, shared, about_mail))
     return tuple(found)
 
 
-def mail_logs(routes: Sequence[Route]) -> tuple[Log, ...]:
+def mail_logs(routes: Sequence[Route]) -> tuple[MailFile, ...]:
     """Return the fewest files that together hold what is logged of mail, the fullest first.
 
     Files for mail alone are preferred; one that holds other things too is taken only if mail at
@@ -99,10 +99,10 @@ def mail_logs(routes: Sequence[Route]) -> tuple[Log, ...]:
     return _fewest(every, reachable)
 
 
-def _fewest(every: Sequence[Log], wanted: frozenset[int]) -> tuple[Log, ...]:
+def _fewest(every: Sequence[MailFile], wanted: frozenset[int]) -> tuple[MailFile, ...]:
     """wanted: these levels are enough; none: all that any of the logs holds."""
     wanted = wanted or frozenset[int]().union(*(log.levels for log in every))
-    chosen: list[Log] = []
+    chosen: list[MailFile] = []
     while wanted:
         # The first of equals: an administrator writes the most important rule first.
         best = max(every, key=lambda log: (len(log.levels & wanted), not log.shared))

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from archiver.setup.syslogconf.conditions import condition
-from archiver.setup.syslogconf.routes import Route, Rules, Told, Unread, file_of
+from archiver.setup.syslogconf.routes import ConfigLine, Route, Rules, Unread, file_of
 from archiver.setup.syslogconf.selectors import EVERYTHING, NOTHING, UNKNOWN, Match, selected
 
 # The files that a pattern means: name and text. None: there is none, or it cannot be read.
@@ -100,7 +100,7 @@ class _Whole:
         self.include = include
         self.rulesets: dict[str, list[_Statement]] = {DEFAULT: []}
         self.ruleset = DEFAULT  # into which statements go, by $RuleSet
-        self.modes: dict[str, tuple[str, Told]] = {}
+        self.modes: dict[str, tuple[str, ConfigLine]] = {}
         self.open_files: list[str] = []
 
     def file(self, name: str, text: str) -> None:
@@ -109,7 +109,7 @@ class _Whole:
         _Reader(self, name, text).top()
         self.open_files.pop()
 
-    def included(self, pattern: str, told: Told, *, optional: bool) -> None:
+    def included(self, pattern: str, told: ConfigLine, *, optional: bool) -> None:
         found = self.include(pattern)
         if not found and not optional and "*" not in pattern and not pattern.endswith("/"):
             self.rules.unread.append(Unread(told, f"{pattern} is not there, or cannot be read"))
@@ -130,13 +130,13 @@ class _Reader:
         self.at = 0
         self.counted = (0, 1)  # up to where lines are counted, and how many
 
-    def told(self, at: int) -> Told:
+    def told(self, at: int) -> ConfigLine:
         before, line = self.counted
         line += self.text.count("\n", before, at) if at >= before else 0
         if at < before:
             line = self.text.count("\n", 0, at) + 1
         self.counted = (at, line)
-        return Told(self.name, line, self.text[at : at + 200].split("\n")[0].strip())
+        return ConfigLine(self.name, line, self.text[at : at + 200].split("\n")[0].strip())
 
     def unread(self, at: int, reason: str) -> None:
         self.whole.rules.unread.append(Unread(self.told(at), reason))
@@ -264,7 +264,11 @@ class _Reader:
             self.rest_of_line()
 
     def log(
-        self, path: str, begun: int, modes: dict[str, tuple[str, Told]], into: list[_Statement]
+        self,
+        path: str,
+        begun: int,
+        modes: dict[str, tuple[str, ConfigLine]],
+        into: list[_Statement],
     ) -> None:
         try:
             file = file_of(path)
@@ -320,7 +324,7 @@ class _Reader:
         else:
             self.unread(begun, "the file's name is made by a template")
 
-    def directive(self, name: str, value: str, told: Told) -> None:
+    def directive(self, name: str, value: str, told: ConfigLine) -> None:
         if name == "includeconfig":
             self.whole.included(value, told, optional=False)
         elif name == "ruleset":
@@ -329,7 +333,7 @@ class _Reader:
             self.whole.modes |= _modes({name: value}, told)
 
 
-def _modes(values: dict[str, str], told: Told) -> dict[str, tuple[str, Told]]:
+def _modes(values: dict[str, str], told: ConfigLine) -> dict[str, tuple[str, ConfigLine]]:
     return {MODES[name]: (values[name], told) for name in values if name in MODES}
 
 

@@ -42,7 +42,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Sealed:
+class CheckedFile:
     """A file that holds what was promised, open for reading. checksum: of its parts' digests."""
 
     store: str
@@ -83,7 +83,9 @@ class Sealed:
 
 
 @contextmanager
-def sealed(store: str, path: Path, sha256: str, part_size: int, checksum: str) -> Iterator[Sealed]:
+def sealed(
+    store: str, path: Path, sha256: str, part_size: int, checksum: str
+) -> Iterator[CheckedFile]:
     """Open a file, and read it through. checksum: the algorithm of its parts' digests.
 
     Raises: SpoolDamagedError: it has another digest. StoreError: it cannot be read.
@@ -97,7 +99,7 @@ def sealed(store: str, path: Path, sha256: str, part_size: int, checksum: str) -
             raise _unread(store, path, error) from error
         if found != sha256:
             raise _changed(path)
-        yield Sealed(store, path, file, checksum, parts)
+        yield CheckedFile(store, path, file, checksum, parts)
 
 
 def _unread(store: str, path: Path, error: OSError) -> StoreError:
@@ -160,7 +162,7 @@ class Body(io.RawIOBase):
     paced, and that is what is read after `is_sending` was set; going back clears it.
     """
 
-    def __init__(self, source: Sealed, part: Part, pace: Pace) -> None:
+    def __init__(self, source: CheckedFile, part: Part, pace: Pace) -> None:
         self._source = source
         self._part = part
         self._pace = pace

@@ -24,7 +24,7 @@ from archiver.stores import probe_report as probed
 from archiver.stores.probe_report import Check, Verdict
 from archiver.stores.s3.client import connect
 from archiver.stores.s3.faults import AGAIN
-from archiver.stores.s3.trial import Answer, Made, Trial
+from archiver.stores.s3.trial import Made, Response, Trial
 from archiver.system.zone import rfc3339
 
 SIZE = 256
@@ -124,7 +124,7 @@ class Probing:
                 verdict, evidence = "unknown", f"because {problem.message}"
             yield Check(name, verdict, evidence)
 
-    def _begin(self) -> Answer:
+    def _begin(self) -> Response:
         """Put the first object, if need be without If-None-Match; return what that was answered.
 
         Raises: ArchiverError: nothing can be put at all.
@@ -143,7 +143,7 @@ class Probing:
 
     # -- as a store --------------------------------------------------------------------------
 
-    def _created_once(self, begun: Answer) -> Found:
+    def _created_once(self, begun: Response) -> Found:
         if not begun.done:
             return "not enforced", f"first PUT, If-None-Match: {begun}"
         second = self._trial.put(ARCHIVE, self._second, IfNoneMatch="*")
@@ -153,7 +153,7 @@ class Probing:
         answer = self._trial.put_in_parts(ARCHIVE, self._second, once=True)
         return self._once(answer, "CompleteMultipartUpload, If-None-Match")
 
-    def _once(self, answer: Answer, what: str) -> Found:
+    def _once(self, answer: Response, what: str) -> Found:
         made = self._trial.made(ARCHIVE)
         _, there = self._trial.got(Made(made.key, None))
         if not answer.done and there == self._first:
@@ -256,7 +256,7 @@ class Probing:
             return "enforced", evidence
         return "not enforced", f"{evidence}; HEAD: {_described(after)}"
 
-    def _retain(self, made: Made, mode: str, seconds: int) -> Answer:
+    def _retain(self, made: Made, mode: str, seconds: int) -> Response:
         until = self._trial.instant(seconds)
         retention = {"Mode": mode.upper(), "RetainUntilDate": until}
         return self._trial.ask("put_object_retention", **made.exactly, Retention=retention)
@@ -326,13 +326,13 @@ class Probing:
         return "not enforced", f"{evidence}; above {CLOCKS_MAY_DIFFER} s requests are refused"
 
 
-def _refused(answer: Answer, what: str) -> Found:
+def _refused(answer: Response, what: str) -> Found:
     if answer.unknown:
         return "unknown", f"because {what}: {answer}"
     return "not enforced" if answer.done else "enforced", f"{what}: {answer}"
 
 
-def _not_taken(answer: Answer, what: str) -> Found:
+def _not_taken(answer: Response, what: str) -> Found:
     if answer.unknown or answer.status == 403:
         return "unknown", f"because {what}: {answer}"
     return "not enforced", f"{what}: {answer}"

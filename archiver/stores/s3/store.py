@@ -39,7 +39,7 @@ from archiver.stores.s3.faults import (
     place,
     status_of,
 )
-from archiver.stores.s3.reading import Reading
+from archiver.stores.s3.reading import ObjectReading
 from archiver.stores.s3.upload import Sent, Uploader, protection_of, version_of
 from archiver.system.zone import rfc3339
 
@@ -95,7 +95,7 @@ class S3Store:
         self._full(key)
         with self._failing("reading", key):
             client = self._client
-        yield from Reading(client, self.target, self.find, key, start, length).chunks()
+        yield from ObjectReading(client, self.target, self.find, key, start, length).chunks()
 
     def listed(self, prefix: str = "") -> Iterator[Stored]:
         found = []

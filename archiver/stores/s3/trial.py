@@ -52,7 +52,7 @@ PASSING = BUSY | FULL | {"RequestTimeout", "408", "OperationAborted", "429"}
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What a server said: done, if there is no error."""
 
     status: int
@@ -106,7 +106,7 @@ class Trial:
 
     # -- asking ------------------------------------------------------------------------------
 
-    def ask(self, operation: str, **arguments: Any) -> Answer:  # noqa: ANN401 (botocore's own)
+    def ask(self, operation: str, **arguments: Any) -> Response:  # noqa: ANN401 (botocore's own)
         """Ask for an operation on the bucket.
 
         Raises: ArchiverError: nothing was learnt; what is not retryable concerns this request.
@@ -115,8 +115,8 @@ class Trial:
             with self.failing(arguments.get("Key", "")):
                 told = getattr(self._client, operation)(Bucket=self.target.bucket, **arguments)
         except ClientError as error:
-            return Answer(status_of(error), error.response, error)
-        return Answer(told["ResponseMetadata"]["HTTPStatusCode"], told)
+            return Response(status_of(error), error.response, error)
+        return Response(told["ResponseMetadata"]["HTTPStatusCode"], told)
 
     @contextmanager
     def failing(self, key: str = "") -> Iterator[None]:
@@ -135,7 +135,7 @@ class Trial:
         """Say what it means."""
         return explained(error, self.target, "probing", key.removeprefix(self.target.prefix))
 
-    def demand(self, answer: Answer, key: str = "") -> Answer:
+    def demand(self, answer: Response, key: str = "") -> Response:
         """Return an answer without which there is no probe. Raises: what it refuses."""
         if answer.error:
             raise self.explained(answer.error, key) from answer.error
@@ -155,7 +155,7 @@ class Trial:
             self.ahead = round(early if early > 0 else min(late, 0))
         self.demand(answer)
 
-    def look(self) -> Answer:
+    def look(self) -> Response:
         """Ask for the shortest list."""
         return self.ask("list_objects_v2", Prefix=self._below, MaxKeys=1)
 
@@ -168,7 +168,7 @@ class Trial:
     def key(self, name: str) -> str:
         return self._below + name
 
-    def put(self, name: str, body: bytes, **more: Any) -> Answer:  # noqa: ANN401
+    def put(self, name: str, body: bytes, **more: Any) -> Response:  # noqa: ANN401
         """Put an object with its digest, and `more`, which may be another digest."""
         digests = self._digest(body)
         if set(DIGESTS.values()) & set(more):
@@ -177,7 +177,7 @@ class Trial:
         answer = self.ask("put_object", Key=self.key(name), Body=body, **wanted)
         return self._noted(name, answer)
 
-    def put_in_parts(self, name: str, body: bytes, *, once: bool = False, **more: Any) -> Answer:  # noqa: ANN401
+    def put_in_parts(self, name: str, body: bytes, *, once: bool = False, **more: Any) -> Response:  # noqa: ANN401
         """Put an object as a large one is: the last answer, or the first one that refuses."""
         at = {"Key": self.key(name)}
         wanted = {**self.usual, **encryption(self.target), **algorithm(self.target), **more}
@@ -213,12 +213,12 @@ class Trial:
         """Return the last one that was put under a name."""
         return next(each for each in reversed(self._made) if each.key == self.key(name))
 
-    def _noted(self, name: str, answer: Answer) -> Answer:
+    def _noted(self, name: str, answer: Response) -> Response:
         if answer.done:
             self._made.append(Made(self.key(name), version_of(answer.told)))
         return answer
 
-    def _told(self, answer: Answer, what: str) -> str:
+    def _told(self, answer: Response, what: str) -> str:
         if what in answer.told:
             return str(answer.told[what])
         raise StoreError(
@@ -233,7 +233,7 @@ class Trial:
 
     # -- looking -----------------------------------------------------------------------------
 
-    def got(self, made: Made, **more: str) -> tuple[Answer, bytes]:
+    def got(self, made: Made, **more: str) -> tuple[Response, bytes]:
         """Get an object, or a part of it, to its end."""
         answer = self.ask("get_object", **made.exactly, **more)
         if not answer.done:
@@ -256,7 +256,7 @@ class Trial:
 
     # -- removing ----------------------------------------------------------------------------
 
-    def delete(self, **what: Any) -> Answer:  # noqa: ANN401
+    def delete(self, **what: Any) -> Response:  # noqa: ANN401
         """Delete an object or a version; a marker that this makes is one more to remove."""
         answer = self.ask("delete_object", **what)
         if answer.done and answer.told.get("DeleteMarker"):

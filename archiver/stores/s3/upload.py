@@ -24,7 +24,7 @@ from archiver.archives.names import ARCHIVE_SUFFIX
 from archiver.archives.receipts import Protection
 from archiver.config.targets import S3Target
 from archiver.errors import StoreError
-from archiver.stores.s3.checked_file import Body, Pace, Part, Sealed
+from archiver.stores.s3.checked_file import Body, CheckedFile, Pace, Part
 from archiver.stores.s3.faults import (
     BETWEEN,
     DENIED,
@@ -62,7 +62,7 @@ class Uploader:
         self._creates_once = True
         client.meta.events.register("before-send.s3", _mark)
 
-    def send(self, key: str, source: Sealed, protection: Protection, *, once: bool) -> Sent:
+    def send(self, key: str, source: CheckedFile, protection: Protection, *, once: bool) -> Sent:
         """Store a file. once: only if nothing is there.
 
         Raises: ClientError, of status 412: something is there. What botocore raises.
@@ -112,7 +112,9 @@ class Uploader:
     def _begun_of(self, key: str) -> list[dict[str, Any]]:
         return [each for each in self.begun(key) if each["Key"] == key]
 
-    def _in_parts(self, key: str, source: Sealed, protection: Protection, *, once: bool) -> Sent:
+    def _in_parts(
+        self, key: str, source: CheckedFile, protection: Protection, *, once: bool
+    ) -> Sent:
         upload = ""
         done: dict[int, Any] = {}
         for each in self._begun_of(key):
@@ -144,7 +146,7 @@ class Uploader:
         )
         return str(self._told(answer, "UploadId", key))
 
-    def _kept(self, key: str, begun: Mapping[str, Any], source: Sealed) -> dict[int, Any]:
+    def _kept(self, key: str, begun: Mapping[str, Any], source: CheckedFile) -> dict[int, Any]:
         """Return those parts of an upload that are what the file's are, as Complete wants them."""
         if begun.get("ChecksumAlgorithm", "") not in {"", self._target.checksum.upper()}:
             return {}
@@ -163,7 +165,7 @@ class Uploader:
             raise
         return kept
 
-    def _send_rest(self, key: str, upload: str, source: Sealed, done: dict[int, Any]) -> None:
+    def _send_rest(self, key: str, upload: str, source: CheckedFile, done: dict[int, Any]) -> None:
         """Send the parts that are not among `done`, and add them there."""
         with ThreadPoolExecutor(AT_ONCE, "upload") as pool:
             sending = {
@@ -192,7 +194,7 @@ class Uploader:
         self,
         operation: Callable[..., dict[str, Any]],
         key: str,
-        source: Sealed,
+        source: CheckedFile,
         part: Part,
         **more: object,
     ) -> dict[str, Any]:
@@ -285,7 +287,7 @@ def _lock(protection: Protection) -> dict[str, Any]:
     return wanted
 
 
-def _is_same(sent: Mapping[str, Any], part: Part, source: Sealed) -> bool:
+def _is_same(sent: Mapping[str, Any], part: Part, source: CheckedFile) -> bool:
     """Whether a part that the server has is ours: by its SHA-256, or by its MD5, the ETag.
 
     Under SSE-KMS an ETag is no MD5: then none is, and all are sent again.

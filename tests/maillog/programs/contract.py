@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterable
 
-from archiver.maillog.bulk import EVERYWHERE, Reader, finders, spelt, usual
+from archiver.maillog.bulk import EVERYWHERE, KeyReader, finders, spelt, usual
 from archiver.maillog.facts import EMPTY_SENDER, Event, Family, keys
 from archiver.maillog.kinds import KINDS
 
@@ -50,7 +50,7 @@ def assert_found_in_bulk(family: Family, texts: Iterable[bytes]) -> None:
         for kind, key in keys_of(family.parse(text)):
             assert key.lower() in tokens(alone, family, {kind}), (kind, key, text)
             assert key.lower() in tokens(together, family, KINDS), (kind, key, text)
-            found = Reader(frozenset({kind})).keys(header + text + b"\n")
+            found = KeyReader(frozenset({kind})).keys(header + text + b"\n")
             assert key.lower() in found, (kind, key, text)
 
 

@@ -12,7 +12,7 @@ import pytest
 from archiver.errors import StoreError, StoreRefusedError
 from archiver.stores import probe_report as probed
 from archiver.stores.probe import probe
-from archiver.stores.probe_report import Report
+from archiver.stores.probe_report import ProbeReport
 from tests.world.faults import INTERNAL_ERROR, Faults, Rule, faults
 from tests.world.host import MONDAY, Host, after
 from tests.world.probes import (
@@ -152,7 +152,7 @@ def test_a_report_without_its_checks_passes_nothing(
 ) -> None:
     host = host_with(place, table(place, bucket, weed_server, mode="governance"))
     target = host.config.storage.targets[0]
-    report = Report("offsite", 7, probed.fingerprint(target), (), ())
+    report = ProbeReport("offsite", 7, probed.fingerprint(target), (), ())
     host.config.host.state_dir.mkdir()
     probed.save(host.config.host.state_dir, report)
     refusal = probed.refusal(host.config, target)

@@ -21,8 +21,8 @@ import atheris
 from tests import DATA
 
 with atheris.instrument_imports(include=["archiver.maillog"], enable_loader_override=False):
-    from archiver.maillog.bulk import Reader
-    from archiver.maillog.clock import Clock, Span
+    from archiver.maillog.bulk import KeyReader
+    from archiver.maillog.clock import Clock, TimeSpan
     from archiver.maillog.days import DayCutter
     from archiver.maillog.kinds import KINDS
     from archiver.maillog.lines import facts, keys_of
@@ -44,7 +44,7 @@ def anything(data: bytes) -> None:
     if chosen and chosen[0] < len(TAGS):
         text = b"Nov 23 08:41:24 mx1 %s: %s" % (TAGS[chosen[0]], text)
     frame = b"".join(lines_of(text))
-    found = Reader(ALL).keys(frame)
+    found = KeyReader(ALL).keys(frame)
     for line in lines_of(text):
         facts(line)
         for kind, key in keys_of(line):
@@ -59,7 +59,7 @@ def dated(frame: bytes) -> None:
     if b"".join(line for line, _ in read) != frame:
         raise AssertionError("a line was lost")
     times = [time for _, time in read]
-    if other.survey(frame) != Span(min(times), max(times), frame.count(b"\n")):
+    if other.survey(frame) != TimeSpan(min(times), max(times), frame.count(b"\n")):
         raise AssertionError("the span is another one")
     if one.state != other.state:
         raise AssertionError("the clock stands elsewhere")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from archiver.nightly import Report
+from archiver.nightly import NightReport
 from tests.world.faults import SLOW_DOWN, Faults, Rule, answer, faults, reset
 from tests.world.host import MONDAY, Host, after, lines
 from tests.world.s3_host import Bucket, FarHost, numbers_put
@@ -53,7 +53,7 @@ def day(host: Host, ahead: int) -> bytes:
     return written
 
 
-def night(host: Host, ahead: int) -> Report:
+def night(host: Host, ahead: int) -> NightReport:
     """Run in the night after that day."""
     return host.night(after(MONDAY, ahead + 1))
 
