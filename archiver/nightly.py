@@ -18,13 +18,9 @@ from pathlib import Path
 from archiver.config.settings import Config
 from archiver.errors import ArchiverError, InterruptedRunError, WorkKeptError, explained
 from archiver.index.merge import merge_indexes
-from archiver.retention import evict as thin
-from archiver.retention import expire
-from archiver.retention import hold as holding
+from archiver.retention import evict, expire, hold
 from archiver.retention.expire import Expiry
-from archiver.rotation import last_run as lastrun
-from archiver.rotation import release as syslogd
-from archiver.rotation import rotate, segments
+from archiver.rotation import last_run, release, rotate, segments
 from archiver.rotation.empty_days import record_empty_days
 from archiver.rotation.others.rotators import ROOT, Rotators
 from archiver.rotation.others.takeover import is_left_to_another, take_over_the_rest
@@ -45,13 +41,13 @@ STOPPED = InterruptedRunError(
 @dataclass
 class NightReport:
     """What a run did. problems: what it noticed about stores and copies. expiry: what it
-    destroyed. thinned: how many copies it removed where they are kept for a shorter time.
+    destroyed. evicted: how many copies it removed where they are kept for a shorter time.
     """
 
     sources: list[SourceReport] = field(default_factory=list)
     problems: list[ArchiverError] = field(default_factory=list)
     expiry: Expiry = field(default_factory=Expiry)
-    thinned: int = 0
+    evicted: int = 0
 
     @property
     def failures(self) -> list[ArchiverError]:
@@ -72,18 +68,18 @@ Step = tuple[str, Callable[[Turn], None]]
 STEPS: tuple[Step, ...] = (
     ("rotating", rotate_if_due),
     ("closing", segments.release_all),
-    ("bringing missing copies of", lambda turn: segments.bring_missing(turn.run, turn.source)),
+    ("bringing missing copies of", lambda turn: segments.bring_missing(turn.session, turn.source)),
     ("archiving", segments.finish_all),
     ("taking over what was rotated of", take_over_the_rest),
     ("recording days without lines of", record_empty_days),
-    ("merging the indexes of", lambda turn: merge_indexes(turn.run, turn.source)),
+    ("merging the indexes of", lambda turn: merge_indexes(turn.session, turn.source)),
 )
 
 
 def pass_through(turn: Turn) -> SourceReport:
     """Take the log through all the stages; a failure ends it and is part of the report."""
     for doing, step in STEPS:
-        if turn.run.asked_to_stop():
+        if turn.session.asked_to_stop():
             turn.report.failures.append(STOPPED)
             break
         try:
@@ -114,14 +110,14 @@ def run(
     asked_to_stop: looked at between two steps. root: below it, other rotators' configurations are
     looked for. Raises: LockHeldError: another one is at work.
     """
-    with started(config, now=now, meter=meter) as under_way:
-        under_way.asked_to_stop = asked_to_stop
-        last = lastrun.load(config.host.state_dir)
+    with started(config, now=now, meter=meter) as session:
+        session.asked_to_stop = asked_to_stop
+        last = last_run.load(config.host.state_dir)
         rotators = Rotators(root)
         today = local_date(now, config.host.zone)
         complete: dict[str, str] = {}
         logs: dict[str, list[int]] = {}
-        report = NightReport(problems=under_way.problems)
+        report = NightReport(problems=session.problems)
         report.problems += forgotten(config, last.spool)
         for source in config.sources:
             if source.name not in names:
@@ -129,18 +125,18 @@ def run(
             known = last.known_complete(source.name, today)
             # Without a note of it: what the catalog has; and the first day of all is not
             # known whole, so it is not called empty.
-            since = known or under_way.catalog.last_watched(source.name) or today
-            turn = Turn(under_way, source, last, force=force, complete=since, rotators=rotators)
+            since = known or session.catalog.last_watched(source.name) or today
+            turn = Turn(session, source, last, force=force, complete=since, rotators=rotators)
             report.sources.append(pass_through(turn))
-            if known or not under_way.unchained:
+            if known or not session.unchained:
                 complete[source.name] = turn.report.complete.isoformat()
             if live := rotate.identity(source):
                 logs[source.name] = live
         if expiring:
-            let_expire(under_way, report)
-        under_way.note_copies()
-        if under_way.unchained and not report.failures:
-            report.problems.append(under_way.unchained)
+            let_expire(session, report)
+        session.note_copies()
+        if session.unchained and not report.failures:
+            report.problems.append(session.unchained)
         with explained("noting how the run ended"):
             after = last.after(
                 now,
@@ -150,29 +146,29 @@ def run(
                 spool=str(config.host.spool_dir),
                 sources=[each.source for each in report.sources],
             )
-            lastrun.save(config.host.state_dir, after)
+            last_run.save(config.host.state_dir, after)
     return report
 
 
 def expiry(config: Config, *, now: int) -> NightReport:
     """Hold and destroy what the rules say, and nothing else. Raises: LockHeldError."""
-    with started(config, now=now) as under_way:
-        report = NightReport(problems=under_way.problems)
-        if under_way.unchained:
-            raise under_way.unchained
-        let_expire(under_way, report)
-        under_way.note_copies()
+    with started(config, now=now) as session:
+        report = NightReport(problems=session.problems)
+        if session.unchained:
+            raise session.unchained
+        let_expire(session, report)
+        session.note_copies()
     return report
 
 
-def let_expire(under_way: Session, report: NightReport) -> None:
-    """Hold what cases hold, destroy what may go, thin out what is kept elsewhere for longer."""
-    if under_way.unchained or under_way.asked_to_stop():
+def let_expire(session: Session, report: NightReport) -> None:
+    """Hold what cases hold, destroy what may go, evict copies that are kept longer elsewhere."""
+    if session.unchained or session.asked_to_stop():
         return
     with explained("expiring archives"):
-        holding.apply(under_way)
-        report.expiry = expire.nightly(under_way)
-        report.thinned = thin.evict(under_way)
+        hold.apply(session)
+        report.expiry = expire.nightly(session)
+        report.evicted = evict.evict(session)
 
 
 def plan(
@@ -181,14 +177,14 @@ def plan(
     """Tell what `run` would do now, and touch nothing."""
     report = NightReport()
     stores = open_stores(config.storage)
-    last = lastrun.load(config.host.state_dir)
+    last = last_run.load(config.host.state_dir)
     rotators = Rotators(root)
     with readable(config.host.catalog, config.host.name, stores, []) as catalog:
-        would = Session(config, catalog, stores, now)
+        session = Session(config, catalog, stores, now)
         for source in config.sources:
             if source.name not in names:
                 continue
-            turn = Turn(would, source, last, force=force, complete=date.min, rotators=rotators)
+            turn = Turn(session, source, last, force=force, complete=date.min, rotators=rotators)
             each = turn.report
             report.sources.append(each)
             try:
@@ -201,7 +197,7 @@ def plan(
                     each.reason = verdict.reason
                     if verdict.rotate:
                         check_clock(turn)
-                        syslogd.check(source.reopen)
+                        release.check(source.reopen)
                         each.rotated = True
             except ArchiverError as failure:
                 each.failures.append(failure)

@@ -36,8 +36,7 @@ from archiver.config.settings import Config, load
 from archiver.config.targets import LocalTarget
 from archiver.find.search import Search
 from archiver.find.snapshot import Window, catalogued
-from archiver.index import merge as runs
-from archiver.index import pages, spans
+from archiver.index import merge, pages, spans
 from archiver.maillog.lines import keys_of
 from archiver.maillog.match import Wanted
 from archiver.setup.demo import lifelike
@@ -186,7 +185,7 @@ def some_keys(
 def run_identity(config: Config, span: spans.Span) -> bytes:
     """What the pages of a run of the first source are sealed with."""
     with catalogued(config, []) as catalog:
-        identity = runs.identity_of(catalog, config.sources[0].name, span)
+        identity = merge.identity_of(catalog, config.sources[0].name, span)
     if identity is None:
         sys.exit(f"the archives {span} are not one chain")
     return identity

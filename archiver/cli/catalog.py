@@ -39,9 +39,9 @@ def rebuild(invocation: Invocation, also_index: bool) -> Answer:
     text = f"{count} manifests catalogued from {', '.join(store.name for store in stores)}"
     indexed = 0
     if also_index:
-        with started(config, now=invocation.now, meter=invocation.meter) as run:
-            indexed = sum(reindex(run, source) for source in config.sources)
-            problems = run.problems
+        with started(config, now=invocation.now, meter=invocation.meter) as session:
+            indexed = sum(reindex(session, source) for source in config.sources)
+            problems = session.problems
         text += f"; {indexed} archives indexed"
     return Answer(
         data={"manifests": count, "indexed": indexed, "problems": len(problems)},

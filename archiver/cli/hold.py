@@ -15,8 +15,8 @@ from archiver.find.snapshot import catalogued
 from archiver.policy.inventory import Inventory
 from archiver.policy.ledger import HoldAdded, HoldReleased
 from archiver.policy.rules import Hold, Scope
-from archiver.retention import hold as holding
 from archiver.retention.gather import inventory_of
+from archiver.retention.hold import apply
 from archiver.stores.session import Session, started
 from archiver.system.zone import rfc3339
 
@@ -63,12 +63,12 @@ def add(
         Hold(case, scope, reason, "?", invocation.now)
     except ValueError as error:
         raise UsageError(f"{error}", hint="archiver hold add --help") from error
-    with started(config, now=invocation.now, meter=invocation.meter) as run:
-        sources = inventory_of(config, run.catalog, now=run.now).sources
+    with started(config, now=invocation.now, meter=invocation.meter) as session:
+        sources = inventory_of(config, session.catalog, now=session.now).sources
         for name in names:
             if name not in sources:
                 raise UsageError(f"no source {name!r}", hint=f"there are: {', '.join(sources)}")
-        return _recorded(run, HoldAdded(case, scope, reason), case)
+        return _recorded(session, HoldAdded(case, scope, reason), case)
 
 
 @hold.command(short_help="Release all holds of a case.")
@@ -82,33 +82,33 @@ def release(invocation: Invocation, case: str, reason: str) -> Answer:
     config = invocation.config()
     if not reason.strip():
         raise UsageError("--reason: it is empty", hint="say why: an auditor will read it")
-    with started(config, now=invocation.now, meter=invocation.meter) as run:
-        facts = inventory_of(config, run.catalog, now=run.now)
-        if not any(each.case == case and each.released is None for each in facts.holds):
-            cases = sorted({each.case for each in facts.holds if each.released is None})
+    with started(config, now=invocation.now, meter=invocation.meter) as session:
+        inventory = inventory_of(config, session.catalog, now=session.now)
+        if not any(each.case == case and each.released is None for each in inventory.holds):
+            cases = sorted({each.case for each in inventory.holds if each.released is None})
             raise NotFoundError(
                 f"no hold of case {case!r} is in force",
                 hint=f"there are: {', '.join(cases)}" if cases else "there is no hold at all",
             )
-        return _recorded(run, HoldReleased(case, reason), case)
+        return _recorded(session, HoldReleased(case, reason), case)
 
 
-def _recorded(run: Session, body: HoldAdded | HoldReleased, case: str) -> Answer:
+def _recorded(session: Session, body: HoldAdded | HoldReleased, case: str) -> Answer:
     """Write it down, bring the stores level with it, and say what is held now."""
-    if run.unchained:
-        raise run.unchained
-    run.ledger.append(body)
+    if session.unchained:
+        raise session.unchained
+    session.ledger.append(body)
     try:
-        run.ledger.demand()
+        session.ledger.demand()
     except ArchiverError as problem:
         # It is in force all the same; the next run brings it to the stores.
-        if problem.message not in [each.message for each in run.problems]:
-            run.problems.append(problem)
-    holding.apply(run)
-    run.note_copies()
-    facts = inventory_of(run.config, run.catalog, now=run.now)
-    done = [each for each in facts.holds if each.case == case]
-    return _answer(facts, done, run.problems)
+        if problem.message not in [each.message for each in session.problems]:
+            session.problems.append(problem)
+    apply(session)
+    session.note_copies()
+    inventory = inventory_of(session.config, session.catalog, now=session.now)
+    done = [each for each in inventory.holds if each.case == case]
+    return _answer(inventory, done, session.problems)
 
 
 @hold.command("list", short_help="Which holds are in force.")
@@ -120,14 +120,14 @@ def list_holds(invocation: Invocation, also_released: bool, host: str | None) ->
     config = invocation.config_to_read(host)
     problems: list[ArchiverError] = []
     with catalogued(config, problems) as catalog:
-        facts = inventory_of(config, catalog, now=invocation.now)
-    chosen = [each for each in facts.holds if also_released or each.released is None]
-    return _answer(facts, chosen, problems)
+        inventory = inventory_of(config, catalog, now=invocation.now)
+    chosen = [each for each in inventory.holds if also_released or each.released is None]
+    return _answer(inventory, chosen, problems)
 
 
-def _answer(facts: Inventory, holds: Sequence[Hold], problems: list[ArchiverError]) -> Answer:
-    rows = [_row(facts, each) for each in holds]
-    data = [_data(facts, each) for each in holds]
+def _answer(inventory: Inventory, holds: Sequence[Hold], problems: list[ArchiverError]) -> Answer:
+    rows = [_row(inventory, each) for each in holds]
+    data = [_data(inventory, each) for each in holds]
     header = ("CASE", "FROM", "TO", "SOURCE", "ARCHIVES", "SINCE", "BY", "REASON", "RELEASED")
     return Answer(
         data={"holds": data},
@@ -137,7 +137,7 @@ def _answer(facts: Inventory, holds: Sequence[Hold], problems: list[ArchiverErro
     )
 
 
-def _row(facts: Inventory, each: Hold) -> tuple[str, ...]:
+def _row(inventory: Inventory, each: Hold) -> tuple[str, ...]:
     scope, released = each.scope, ""
     if each.released is not None:
         released = f"{rfc3339(each.released)} by {each.released_by}: {each.released_for}"
@@ -146,7 +146,7 @@ def _row(facts: Inventory, each: Hold) -> tuple[str, ...]:
         str(scope.first or "ever"),
         str(scope.last or "ever"),
         " ".join(scope.sources),
-        str(_covered(facts, each)),
+        str(_covered(inventory, each)),
         rfc3339(each.since),
         each.by,
         each.reason,
@@ -154,14 +154,14 @@ def _row(facts: Inventory, each: Hold) -> tuple[str, ...]:
     )
 
 
-def _data(facts: Inventory, each: Hold) -> dict[str, Any]:
+def _data(inventory: Inventory, each: Hold) -> dict[str, Any]:
     scope = each.scope
     return {
         "case": each.case,
         "from": scope.first and scope.first.isoformat(),
         "to": scope.last and scope.last.isoformat(),
         "sources": list(scope.sources),
-        "archives": _covered(facts, each),
+        "archives": _covered(inventory, each),
         "since": rfc3339(each.since),
         "by": each.by,
         "reason": each.reason,
@@ -171,8 +171,8 @@ def _data(facts: Inventory, each: Hold) -> dict[str, Any]:
     }
 
 
-def _covered(facts: Inventory, each: Hold) -> int:
-    return sum(each.scope.covers(facts.host, one.source, one.date) for one in facts.there)
+def _covered(inventory: Inventory, each: Hold) -> int:
+    return sum(each.scope.covers(inventory.host, one.source, one.date) for one in inventory.there)
 
 
 def _refuse_another(config: Config, host: str | None) -> None:

@@ -36,14 +36,14 @@ def import_files(
         raise UsageError("there are several sources", hint=f"say which: --source {sources[0].name}")
     adopted: list[Adopted] = []
     failures: list[ArchiverError] = []
-    with started(config, now=invocation.now, meter=invocation.meter) as run:
+    with started(config, now=invocation.now, meter=invocation.meter) as session:
         for path in oldest_first(files):
             try:
-                adopted.append(adopt(run, sources[0], path, remove=remove))
+                adopted.append(adopt(session, sources[0], path, remove=remove))
             except ArchiverError as failure:
                 failures.append(failure)
-        merge_indexes(run, sources[0])
-        failures += run.problems
+        merge_indexes(session, sources[0])
+        failures += session.problems
     return Answer(
         data={"files": [_data(each) for each in adopted]},
         text="\n".join(_text(each) for each in adopted),

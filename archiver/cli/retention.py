@@ -42,21 +42,21 @@ def show(invocation: Invocation, day: str | None, host: str | None) -> Answer:
     """Show which rules govern each source now, the holds in force, and whether the clock is
     trusted; with --date also the verdict about each archive of those days, and its reason.
     """
-    facts, problems = _known(invocation, (), host)
-    first, last = _days(invocation, facts, day)
-    governing = facts.policy.told(facts.host, facts.sources)
-    holds = [each for each in facts.holds if each.released is None]
+    inventory, problems = _known(invocation, (), host)
+    first, last = _days(invocation, inventory, day)
+    governing = inventory.policy.told(inventory.host, inventory.sources)
+    holds = [each for each in inventory.holds if each.released is None]
     lines = [*governing]
     lines += [f"held by case {each.case}: {each.reason}" for each in holds]
-    lines += [f"nothing is destroyed now: {facts.doubt}"] if facts.doubt else []
-    rows = [row for row in _verdicts(facts, first, last) if day]
+    lines += [f"nothing is destroyed now: {inventory.doubt}"] if inventory.doubt else []
+    rows = [row for row in _verdicts(inventory, first, last) if day]
     if rows:
         lines += ["", table(("DATE", "SOURCE", "VERDICT", "WHY"), [row[:4] for row in rows])]
     return Answer(
         data={
             "governing": list(governing),
             "holds": [each.case for each in holds],
-            "doubt": facts.doubt,
+            "doubt": inventory.doubt,
             "archives": [dict(zip(COLUMNS, row, strict=True)) for row in rows],
         },
         text="\n".join(lines),
@@ -94,12 +94,12 @@ def list_(
     """List every archive with its verdict: kept, may expire, must expire; why; from when on it may
     be destroyed, and until when it may be there.
     """
-    facts, problems = _known(invocation, names, host)
-    rows = list(_verdicts(facts, *_days(invocation, facts, day)))
+    inventory, problems = _known(invocation, names, host)
+    rows = list(_verdicts(inventory, *_days(invocation, inventory, day)))
     if verdict:
         rows = [row for row in rows if row[2] == VERDICTS[verdict].value]
     if expiring:
-        until = date.fromordinal(facts.today.toordinal() + _within(expiring)).isoformat()
+        until = date.fromordinal(inventory.today.toordinal() + _within(expiring)).isoformat()
         rows = [row for row in rows if row[4] and row[4] <= until]
     header = ("DATE", "SOURCE", "VERDICT", "WHY", "MAY FROM", "MUST BY")
     return Answer(
@@ -156,10 +156,10 @@ def ask(
     if certificate is not None:
         return _certificate(invocation, certificate, host)
     acts = QUESTIONS[question].of_acts
-    facts, problems = _known(invocation, names, host, acts=acts)
-    first, last = _days(invocation, facts, day)
+    inventory, problems = _known(invocation, names, host, acts=acts)
+    first, last = _days(invocation, inventory, day)
     asked = Asked(first, last, _within(within), everything)
-    reply = QUESTIONS[question].answer(facts, asked)
+    reply = QUESTIONS[question].answer(inventory, asked)
     return Answer(
         data={
             "question": question,
@@ -207,19 +207,19 @@ def _known(
     config = invocation.config_to_read(host)
     problems: list[ArchiverError] = []
     with catalogued(config, problems) as catalog:
-        facts = inventory_of(config, catalog, now=invocation.now, sources=names, acts=acts)
+        inventory = inventory_of(config, catalog, now=invocation.now, sources=names, acts=acts)
     for name in names:
-        if name not in facts.sources:
+        if name not in inventory.sources:
             raise UsageError(
                 f"no source {name!r} here", hint="`archiver list` tells which there are"
             )
-    return facts, problems
+    return inventory, problems
 
 
 def _days(
-    invocation: Invocation, facts: Inventory, day: str | None
+    invocation: Invocation, inventory: Inventory, day: str | None
 ) -> tuple[date | None, date | None]:
-    return days(day, facts.zone, invocation.now) if day else (None, None)
+    return days(day, inventory.zone, invocation.now) if day else (None, None)
 
 
 def _within(text: str) -> int:
@@ -229,10 +229,10 @@ def _within(text: str) -> int:
         raise UsageError(f"{text!r}: {error}", hint="30d") from error
 
 
-def _verdicts(facts: Inventory, first: date | None, last: date | None) -> Iterator[Row]:
-    for each in facts.there:
+def _verdicts(inventory: Inventory, first: date | None, last: date | None) -> Iterator[Row]:
+    for each in inventory.there:
         if (first or date.min) <= each.date <= (last or date.max):
-            decision = facts.decision(each)
+            decision = inventory.decision(each)
             ends = (decision.expires_on, decision.must_go_by)
             may, must = (str(end) if end else None for end in ends)
             verdict = decision.verdict.value

@@ -17,8 +17,8 @@ from archiver.find.snapshot import catalogued
 from archiver.nightly import expiry
 from archiver.policy.inventory import Inventory
 from archiver.policy.ledger import ClockConfirmed
-from archiver.retention.expire import Chosen, Expiry, due, expire, facts_of, resume
-from archiver.retention.gather import inventory_of
+from archiver.retention.expire import Chosen, Expiry, due, expire, resume
+from archiver.retention.gather import inventory_now, inventory_of
 from archiver.service.reporting import Attended
 from archiver.stores.session import started
 
@@ -84,25 +84,25 @@ def expire_(
     _, shown, _ = _look(invocation, day, names)
     _agree([each for each in shown if each.may_go], yes=yes)
     agreed = {each.summary.key for each in shown}
-    with started(config, now=invocation.now, meter=invocation.meter) as run:
-        if run.unchained:
-            raise run.unchained
+    with started(config, now=invocation.now, meter=invocation.meter) as session:
+        if session.unchained:
+            raise session.unchained
         if trust_clock:
-            run.ledger.append(ClockConfirmed(trust_clock))
-            run.doubt = ""
-        if run.doubt:
+            session.ledger.append(ClockConfirmed(trust_clock))
+            session.doubt = ""
+        if session.doubt:
             raise ClockError(
-                f"nothing was destroyed: {run.doubt}",
+                f"nothing was destroyed: {session.doubt}",
                 hint="if the clock is right, --trust-clock REASON says so, and is written down",
             )
-        run.ledger.note_copies()
-        resume(run, done)
-        chosen = _chosen(facts_of(run), names, *_days(invocation, day))
+        session.ledger.note_copies()
+        resume(session, done)
+        chosen = _chosen(inventory_now(session), names, *_days(invocation, day))
         going = [each for each in chosen if each.may_go and each.summary.key in agreed]
         if going:
-            expire(run, going, "asked", done)
-        run.note_copies()
-        run.problems += [
+            expire(session, going, "asked", done)
+        session.note_copies()
+        session.problems += [
             RefusedError(
                 f"{each.summary.archive_key} was not destroyed: {each.decision.reason}",
                 hint="`archiver retention list` tells when it may be",
@@ -110,7 +110,7 @@ def expire_(
             for each in chosen
             if not each.may_go
         ]
-        return _destroyed(done, run.problems)
+        return _destroyed(done, session.problems)
 
 
 def _by_itself(invocation: Invocation, _around: Attended) -> Answer:
@@ -125,12 +125,12 @@ def _look(
     config = invocation.config()
     problems: list[ArchiverError] = []
     with catalogued(config, problems) as catalog:
-        facts = inventory_of(config, catalog, now=invocation.now)
-    return facts, _chosen(facts, names, *_days(invocation, day)), problems
+        inventory = inventory_of(config, catalog, now=invocation.now)
+    return inventory, _chosen(inventory, names, *_days(invocation, day)), problems
 
 
 def _planned(invocation: Invocation, day: str | None, names: tuple[str, ...]) -> Answer:
-    facts, chosen, problems = _look(invocation, day, names)
+    inventory, chosen, problems = _look(invocation, day, names)
     rows = [
         (
             str(each.summary.date),
@@ -156,19 +156,23 @@ def _planned(invocation: Invocation, day: str | None, names: tuple[str, ...]) ->
                 for each in chosen
             ]
         },
-        text=f"{text}\n{facts.doubt}" if facts.doubt else text,
+        text=f"{text}\n{inventory.doubt}" if inventory.doubt else text,
         failures=problems,
         exit_status=worst(problems),
     )
 
 
 def _chosen(
-    facts: Inventory, names: Sequence[str], first: date | None, last: date | None
+    inventory: Inventory, names: Sequence[str], first: date | None, last: date | None
 ) -> list[Chosen]:
     for name in names:
-        if name not in facts.sources:
-            raise UsageError(f"no source {name!r}", hint=f"there are: {', '.join(facts.sources)}")
-    return [each for each in due(facts, first, last) if not names or each.summary.source in names]
+        if name not in inventory.sources:
+            raise UsageError(
+                f"no source {name!r}", hint=f"there are: {', '.join(inventory.sources)}"
+            )
+    return [
+        each for each in due(inventory, first, last) if not names or each.summary.source in names
+    ]
 
 
 def _days(invocation: Invocation, day: str | None) -> tuple[date | None, date | None]:

@@ -24,10 +24,9 @@ import click
 from archiver.cli.answer import Answer, Invocation, verb
 from archiver.config.settings import Config
 from archiver.errors import ArchiverError, explained, from_os_error
-from archiver.service import log as ownlog
-from archiver.service import metrics, sdnotify
-from archiver.service import reporting as attended
+from archiver.service import metrics, reporting, sdnotify
 from archiver.service.jobs import Job
+from archiver.service.log import set_up
 from archiver.service.metrics_port import MetricsPort
 from archiver.service.serve import Accepted, Service
 from archiver.system.files import exclusive, make_directory
@@ -50,7 +49,7 @@ def serve(invocation: Invocation) -> Answer:
     with explained("starting the service"):
         make_directory(state_dir)
         lock = exclusive(state_dir / "serve.lock")
-    ownlog.set_up(accepted.config.log)
+    set_up(accepted.config.log)
     with lock:
         Attendant(Service(accepted)).serve()
     return Answer()
@@ -109,7 +108,7 @@ class Attendant:
         except ArchiverError as failure:
             log.error("not reloaded, the old configuration stays in force: %s", failure.message)
         else:
-            ownlog.set_up(self.service.accepted.config.log)
+            set_up(self.service.accepted.config.log)
             self.listen()
             log.info("reloaded %s", self.service.accepted.config.path)
         sdnotify.ready(self.service.status)
@@ -164,7 +163,7 @@ class Attendant:
 
 def _told(config: Config, job: Job, failures: tuple[ArchiverError, ...], now: int) -> None:
     try:
-        attended.alarm(config, job, failures, now)
+        reporting.alarm(config, job, failures, now)
     except Exception as error:  # noqa: BLE001 (a thread has nobody to raise it to)
         log.error("nobody was told of %s: %s: %s", job.value, type(error).__name__, error)
 

@@ -7,7 +7,7 @@ import click
 from archiver.cli.answer import Answer, Invocation, table, verb
 from archiver.cli.completion import targets
 from archiver.errors import ArchiverError, UsageError, explained, worst
-from archiver.stores import probe_report as probed
+from archiver.stores import probe_report
 from archiver.stores.probe import probe as probe_
 from archiver.stores.probe_report import ProbeReport
 from archiver.system.files import exclusive, make_directory
@@ -45,9 +45,9 @@ def probe(invocation: Invocation, names: tuple[str, ...], lock: bool) -> Answer:
                 except ArchiverError as problem:
                     failures.append(problem)
                     continue
-                probed.save(config.host.state_dir, report)
+                probe_report.save(config.host.state_dir, report)
                 reports.append(report)
-                if refused := probed.refused(known[name], report):
+                if refused := probe_report.refused(known[name], report):
                     failures.append(refused)
     return Answer(
         data={"targets": [_data(report) for report in reports]},
@@ -82,9 +82,9 @@ def _text(report: ProbeReport) -> str:
     if report.ok:
         lines.append(f"{report.target}: all that the configuration relies upon is enforced")
     else:
-        lines.append(f"{report.target}: relied upon, but {probed.sentence(report.failed)}")
+        lines.append(f"{report.target}: relied upon, but {probe_report.sentence(report.failed)}")
     if report.findings:
-        lines.append(f"to know besides: {probed.sentence(report.findings)}")
+        lines.append(f"to know besides: {probe_report.sentence(report.findings)}")
     if report.left:
         lines.append(f"objects left below probe/, locked or not removable: {report.left}")
     return "\n".join(lines)

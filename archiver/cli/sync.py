@@ -111,15 +111,15 @@ def _each(
 ) -> Answer:
     config = invocation.config()
     begun = started(config, now=invocation.now, meter=invocation.meter, refill=refill)
-    with begun as run:
-        if run.unchained:
-            raise run.unchained
-        syncing = run.sync()
+    with begun as session:
+        if session.unchained:
+            raise session.unchained
+        syncing = session.sync()
         for source in named(config, names):
             work(syncing, source)
-            merge_indexes(run, source)
-        ledger(run.ledger)
-        run.note_copies()
+            merge_indexes(session, source)
+        ledger(session.ledger)
+        session.note_copies()
     told = {
         "brought": syncing.brought,
         "verified": syncing.verified,
@@ -128,7 +128,7 @@ def _each(
         "protected": syncing.protected,
     }
     text = ", ".join(f"{count} {what}" for what, count in told.items() if count)
-    failures = run.problems
+    failures = session.problems
     return Answer(
         data={**told, "problems": [problem.message for problem in failures]},
         text=f"copies: {text or 'nothing to do'}",

@@ -261,10 +261,10 @@ def _postings(parts: Sequence[_Part], at_once: int) -> Iterator[list[int]]:
         yield sorted(found)
 
 
-def merge_indexes(run: Session, source: Source) -> None:
+def merge_indexes(session: Session, source: Source) -> None:
     """Bring a source's runs level with its archives; a failure costs time, when searching."""
-    if not run.unchained and run.config.index.keys:
-        work_dir = run.config.host.work_dir
-        behind = run.behind.get(source.name, set())
-        stores = [store for store in run.stores if store.name not in behind]
-        merge(run.catalog, stores, source.name, work_dir, run.problems)
+    if not session.unchained and session.config.index.keys:
+        work_dir = session.config.host.work_dir
+        behind = session.behind.get(source.name, set())
+        stores = [store for store in session.stores if store.name not in behind]
+        merge(session.catalog, stores, source.name, work_dir, session.problems)

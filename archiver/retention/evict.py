@@ -8,48 +8,48 @@ asked. Its manifest and its index stay, so a search finds it as before, elsewher
 from archiver.errors import ArchiverError
 from archiver.policy.inventory import Inventory, Summary
 from archiver.policy.rules import holds_on
-from archiver.retention.expire import facts_of
+from archiver.retention.gather import inventory_now
 from archiver.stores import Store
 from archiver.stores.session import Session
 
 
-def evict(run: Session) -> int:
+def evict(session: Session) -> int:
     """Remove what stores need not keep any longer, and return how many archives that were."""
-    keeping = [store for store in run.stores if store.keep]
-    if run.unchained or run.doubt or not keeping:
+    keeping = [store for store in session.stores if store.keep]
+    if session.unchained or session.doubt or not keeping:
         return 0
-    facts = facts_of(run)
+    inventory = inventory_now(session)
     removed = 0
     for store in keeping:
         try:
-            removed += _thin(run, facts, store)
+            removed += _evict_from(session, inventory, store)
         except ArchiverError as problem:
-            run.problems.append(problem)
+            session.problems.append(problem)
     return removed
 
 
-def _thin(run: Session, facts: Inventory, store: Store) -> int:
-    since = store.keep.since(facts.today) if store.keep else facts.today
+def _evict_from(session: Session, inventory: Inventory, store: Store) -> int:
+    since = store.keep.since(inventory.today) if store.keep else inventory.today
     removed = 0
-    for each in facts.there:
-        if each.date < since and store.name in each.copies and _may_go(run, facts, each):
+    for each in inventory.there:
+        if each.date < since and store.name in each.copies and _may_go(session, inventory, each):
             store.destroy(each.archive_key)
-            with run.catalog.changing():
-                run.catalog.copies.note(each.key, store.name, whole=False)
+            with session.catalog.changing():
+                session.catalog.copies.note(each.key, store.name, whole=False)
             removed += 1
     return removed
 
 
-def _may_go(run: Session, facts: Inventory, each: Summary) -> bool:
+def _may_go(session: Session, inventory: Inventory, each: Summary) -> bool:
     """Whether enough stores have it that keep it, and nothing holds it."""
-    if holds_on(facts.holds, facts.host, each.source, each.date):
+    if holds_on(inventory.holds, inventory.host, each.source, each.date):
         return False
-    lasting = [store for store in run.stores if not store.keep and store.name in each.copies]
-    return sum(_is_sound(facts, each, store) for store in lasting) >= facts.required
+    lasting = [store for store in session.stores if not store.keep and store.name in each.copies]
+    return sum(_is_sound(inventory, each, store) for store in lasting) >= inventory.required
 
 
-def _is_sound(facts: Inventory, each: Summary, store: Store) -> bool:
-    receipt = facts.receipt(each, store.name)
+def _is_sound(inventory: Inventory, each: Summary, store: Store) -> bool:
+    receipt = inventory.receipt(each, store.name)
     found = store.find(each.archive_key) if receipt and receipt.sound else None
     return bool(
         receipt and found and found.size == each.size and receipt.version in {None, found.version}

@@ -21,7 +21,7 @@ from archiver.errors import (
     StoreRefusedError,
     WorkKeptError,
 )
-from archiver.index import merge as runs
+from archiver.index import merge
 from archiver.index.merge import merge_indexes
 from archiver.policy.decide import Archive, Copy, Decision, Verdict, evidence_missing
 from archiver.policy.inventory import Inventory, Summary
@@ -35,7 +35,7 @@ from archiver.policy.ledger import (
     Withdrawal,
     Withdrawn,
 )
-from archiver.retention.gather import inventory_of
+from archiver.retention.gather import inventory_now
 from archiver.stores import Store
 from archiver.stores.session import Session
 
@@ -69,19 +69,15 @@ class Expiry:
     kept: list[Withdrawn] = field(default_factory=list)
 
 
-def facts_of(run: Session) -> Inventory:
-    return inventory_of(run.config, run.catalog, now=run.now, doubt=run.doubt)
-
-
-def due(facts: Inventory, first: date | None = None, last: date | None = None) -> list[Chosen]:
+def due(inventory: Inventory, first: date | None = None, last: date | None = None) -> list[Chosen]:
     """Return what is past its maximum, and what keeps it, if anything does; or all that there is
     of named log dates, whether it may go or not.
     """
     named = first is not None or last is not None
     days = (first or date.min, last or date.max)
     found = [
-        Chosen(each, facts.decision(each))
-        for each in facts.there
+        Chosen(each, inventory.decision(each))
+        for each in inventory.there
         if days[0] <= each.date <= days[1]
     ]
     return [
@@ -91,17 +87,17 @@ def due(facts: Inventory, first: date | None = None, last: date | None = None) -
     ]
 
 
-def nightly(run: Session) -> Expiry:
+def nightly(session: Session) -> Expiry:
     """Carry out what was ordered before, and what the rules let expire by themselves."""
     done = Expiry()
-    if run.unchained:
+    if session.unchained:
         return done
     try:
-        run.ledger.note_copies()
-        resume(run, done)
-        by_itself = [each for each in due(facts_of(run)) if each.decision.by_itself]
-        if by_itself and run.new_policy:
-            run.problems.append(
+        session.ledger.note_copies()
+        resume(session, done)
+        by_itself = [each for each in due(inventory_now(session)) if each.decision.by_itself]
+        if by_itself and session.new_policy:
+            session.problems.append(
                 WorkKeptError(
                     f"{len(by_itself)} archives are past their maximum by rules that are new; "
                     "the run that first sees new rules destroys nothing by them",
@@ -110,39 +106,39 @@ def nightly(run: Session) -> Expiry:
                 )
             )
         elif by_itself:
-            expire(run, by_itself, "auto", done)
+            expire(session, by_itself, "auto", done)
     except ArchiverError as problem:
-        run.problems.append(problem)
+        session.problems.append(problem)
     return done
 
 
-def expire(run: Session, chosen: Sequence[Chosen], why: str, done: Expiry) -> None:
+def expire(session: Session, chosen: Sequence[Chosen], why: str, done: Expiry) -> None:
     """Order that archives be destroyed, and carry it out. why: see `ledger.Order`.
 
     Raises: the ledger's failures; nothing is destroyed then.
     """
-    facts = facts_of(run)
-    ordered = tuple(_ordered(facts, each) for each in chosen)
-    record = run.ledger.append(Order(why, ordered))
-    _carry_out(run, record.sequence, ordered, done, begun=False)
+    inventory = inventory_now(session)
+    ordered = tuple(_ordered(inventory, each) for each in chosen)
+    record = session.ledger.append(Order(why, ordered))
+    _carry_out(session, record.sequence, ordered, done, begun=False)
 
 
-def resume(run: Session, done: Expiry) -> None:
+def resume(session: Session, done: Expiry) -> None:
     """Carry out what was ordered and has no certificate yet. Raises: as `expire`."""
-    expired = run.catalog.records.expired()
-    for record in run.catalog.records.of_kind("order") if expired else ():
+    expired = session.catalog.records.expired()
+    for record in session.catalog.records.of_kind("order") if expired else ():
         if isinstance(record.body, Order):
             number = record.sequence
             left = [
                 each for each in record.body.archives if expired.get(each.key) == (number, None)
             ]
             if left:
-                _carry_out(run, number, left, done, begun=True)
+                _carry_out(session, number, left, done, begun=True)
 
 
-def _ordered(facts: Inventory, each: Chosen) -> Ordered:
+def _ordered(inventory: Inventory, each: Chosen) -> Ordered:
     summary, rule = each.summary, each.decision.rule
-    receipts = [(target, facts.receipt(summary, target)) for target in summary.copies]
+    receipts = [(target, inventory.receipt(summary, target)) for target in summary.copies]
     return Ordered(
         key=summary.key,
         manifest_sha256=summary.digest,
@@ -159,38 +155,38 @@ def _ordered(facts: Inventory, each: Chosen) -> Ordered:
 
 
 def _carry_out(
-    run: Session, number: int, archives: Sequence[Ordered], done: Expiry, *, begun: bool
+    session: Session, number: int, archives: Sequence[Ordered], done: Expiry, *, begun: bool
 ) -> None:
     """Carry out an order. begun: by another run, which may have come far with it."""
-    run.ledger.demand()
-    there = {store.name for store in run.stores} - run.away
-    if missing := [each.name for each in run.config.storage.targets if each.name not in there]:
+    session.ledger.demand()
+    there = {store.name for store in session.stores} - session.away
+    if missing := [each.name for each in session.config.storage.targets if each.name not in there]:
         raise WorkKeptError(
             f"{len(archives)} archives are ordered to be destroyed, but store {missing[0]!r} "
             "cannot be asked",
             hint="they are destroyed by the next run that reaches all stores. A store that is no "
             "more has to be taken out of the configuration",
         )
-    facts = facts_of(run)
-    summaries = {each.key: each for each in facts.summaries}
+    inventory = inventory_now(session)
+    summaries = {each.key: each for each in inventory.summaries}
     kept: list[Withdrawn] = []
     for each in archives:
         summary = summaries[each.key]
         try:
-            if lacking := _lacking(run, facts, each, summary, begun=begun):
+            if lacking := _lacking(session, inventory, each, summary, begun=begun):
                 kept.append(Withdrawn(each.key, "; ".join(lacking)))
             else:
-                done.destroyed.append(_destroy(run, number, each))
+                done.destroyed.append(_destroy(session, number, each))
         except LockedError as refusal:
             kept.append(Withdrawn(each.key, refusal.message))
         except ArchiverError as problem:
-            run.problems.append(problem)
+            session.problems.append(problem)
             if problem.retryable:
                 break  # what is left of the order is carried out by the next run
     if kept:
-        run.ledger.append(Withdrawal(number, tuple(kept)))
+        session.ledger.append(Withdrawal(number, tuple(kept)))
         done.kept += kept
-        run.problems += [
+        session.problems += [
             RefusedError(
                 f"{each.key} was not destroyed: {each.reason}",
                 hint="it is kept, and will be until that is over; what was already removed of it "
@@ -198,42 +194,49 @@ def _carry_out(
             )
             for each in kept
         ]
-    for source in run.config.sources:
-        merge_indexes(run, source)
+    for source in session.config.sources:
+        merge_indexes(session, source)
 
 
 def _lacking(
-    run: Session, facts: Inventory, each: Ordered, summary: Summary, *, begun: bool
+    session: Session, inventory: Inventory, each: Ordered, summary: Summary, *, begun: bool
 ) -> tuple[str, ...]:
     """Return what of the evidence lacks, as the stores tell now; nothing: it may be destroyed."""
-    found = {store.name: store.find(summary.archive_key) for store in run.stores}
+    found = {store.name: store.find(summary.archive_key) for store in session.stores}
     if begun and not any(found.values()):
         return ()  # it was destroyed, but for the certificate
     archive = Archive(
-        facts.host, summary.source, summary.date, tuple(_copies(facts, each, summary, found, begun))
+        inventory.host,
+        summary.source,
+        summary.date,
+        tuple(_copies(inventory, each, summary, found, begun)),
     )
-    _note_protection(run, facts, summary, found)
+    _note_protection(session, inventory, summary, found)
     return evidence_missing(
         archive,
-        facts.policy,
-        facts.holds,
-        now=facts.now,
-        zone=facts.zone,
+        inventory.policy,
+        inventory.holds,
+        now=inventory.now,
+        zone=inventory.zone,
         stored_reason=each.reason,
-        required=facts.required,
-        doubt=facts.doubt,
+        required=inventory.required,
+        doubt=inventory.doubt,
     )
 
 
 def _copies(
-    facts: Inventory, each: Ordered, summary: Summary, found: dict[str, Stored | None], begun: bool
+    inventory: Inventory,
+    each: Ordered,
+    summary: Summary,
+    found: dict[str, Stored | None],
+    begun: bool,
 ) -> Iterator[Copy]:
     """Yield the copies that there are, and those that there have to be: they were verified."""
     evidence = {of.target: of for of in each.evidence}
     for target, stored in found.items():
         if stored:
             read_back = evidence.get(target)
-            receipt = facts.receipt(summary, target)
+            receipt = inventory.receipt(summary, target)
             same = bool(
                 read_back
                 and receipt
@@ -247,25 +250,25 @@ def _copies(
 
 
 def _note_protection(
-    run: Session, facts: Inventory, summary: Summary, found: dict[str, Stored | None]
+    session: Session, inventory: Inventory, summary: Summary, found: dict[str, Stored | None]
 ) -> None:
     """Remember what locks and holds there are by now, so that no order asks for it again."""
     for target, stored in found.items():
-        receipt = facts.receipt(summary, target)
+        receipt = inventory.receipt(summary, target)
         if stored and receipt and receipt.protection != stored.protection:
-            with run.catalog.changing():
-                run.catalog.copies.note_receipt(replace(receipt, protection=stored.protection))
+            with session.catalog.changing():
+                session.catalog.copies.note_receipt(replace(receipt, protection=stored.protection))
 
 
-def _destroy(run: Session, number: int, each: Ordered) -> Certificate:
+def _destroy(session: Session, number: int, each: Ordered) -> Certificate:
     """Destroy one archive, in all stores, and return its certificate."""
-    manifest = run.catalog.of_key(each.key).manifest
-    runs.forget(run.catalog, run.stores, manifest.source, manifest.sequence)
+    manifest = session.catalog.of_key(each.key).manifest
+    merge.forget(session.catalog, session.stores, manifest.source, manifest.sequence)
     replies = [
-        _destroy_in(run, store, manifest)
-        for store in sorted(run.stores, key=lambda store: store.is_near)
+        _destroy_in(session, store, manifest)
+        for store in sorted(session.stores, key=lambda store: store.is_near)
     ]
-    for store in run.stores:
+    for store in session.stores:
         if store.find(manifest.archive_key):
             raise StoreRefusedError(
                 f"store {store.name!r}: {manifest.archive_key} is still there, after it was "
@@ -273,7 +276,7 @@ def _destroy(run: Session, number: int, each: Ordered) -> Certificate:
                 hint="who stores it again? Two archivers may share this store; the next run tries "
                 "once more",
             )
-    policies = run.catalog.records.of_kind("policy")
+    policies = session.catalog.records.of_kind("policy")
     stone = Tombstone(
         order=number,
         policy=policies[-1].sequence if policies else None,
@@ -295,19 +298,19 @@ def _destroy(run: Session, number: int, each: Ordered) -> Certificate:
         evidence=each.evidence,
         stores=tuple(replies),
     )
-    record = run.ledger.append(stone)
+    record = session.ledger.append(stone)
     return Certificate(record.sequence, record.key, stone)
 
 
-def _destroy_in(run: Session, store: Store, manifest: Manifest) -> StoreReply:
+def _destroy_in(session: Session, store: Store, manifest: Manifest) -> StoreReply:
     removed = [
         Removed(key, one.version, one.marker, one.reply)
         for key in (manifest.index_key, manifest.archive_key)
         for one in store.destroy(key)
     ]
-    with run.catalog.changing():
-        run.catalog.copies.forget_index(manifest.index_key, store.name)
-        if store.name in run.catalog.of_key(manifest.manifest_key).manifests:
-            run.catalog.copies.note(manifest.manifest_key, store.name, whole=False)
-    places = {target.name: target.place for target in run.config.storage.targets}
-    return StoreReply(store.name, places[store.name], run.now, tuple(removed))
+    with session.catalog.changing():
+        session.catalog.copies.forget_index(manifest.index_key, store.name)
+        if store.name in session.catalog.of_key(manifest.manifest_key).manifests:
+            session.catalog.copies.note(manifest.manifest_key, store.name, whole=False)
+    places = {target.name: target.place for target in session.config.storage.targets}
+    return StoreReply(store.name, places[store.name], session.now, tuple(removed))

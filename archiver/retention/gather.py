@@ -10,7 +10,8 @@ from archiver.config.targets import LocalTarget, Target
 from archiver.policy.decide import clock_doubt
 from archiver.policy.inventory import Inventory, Place
 from archiver.policy.ledger import newest_instant
-from archiver.rotation import last_run as lastrun
+from archiver.rotation import last_run
+from archiver.stores.session import Session
 from archiver.system.zone import local_date
 
 
@@ -51,11 +52,16 @@ def inventory_of(
     )
 
 
+def inventory_now(session: Session) -> Inventory:
+    """Return what is known to a session, by its own judgement of the clock."""
+    return inventory_of(session.config, session.catalog, now=session.now, doubt=session.doubt)
+
+
 def _complete(
     config: Config, catalog: Catalog, sources: Sequence[str], now: int
 ) -> dict[str, date]:
     """Up to which day each source is accounted for: as the last run noted; else as archived."""
-    last, today = lastrun.load(config.host.state_dir), local_date(now, config.host.zone)
+    last, today = last_run.load(config.host.state_dir), local_date(now, config.host.zone)
     found = {
         source: last.known_complete(source, today) or catalog.last_watched(source)
         for source in sources

@@ -17,29 +17,29 @@ from archiver.stores import Store
 from archiver.stores.session import Session
 
 
-def apply(run: Session) -> None:
+def apply(session: Session) -> None:
     """Bring the stores level with the holds of the ledger; what fails becomes a problem."""
-    if run.unchained:
+    if session.unchained:
         return
-    facts = inventory_of(run.config, run.catalog, now=run.now)
-    if not facts.holds:
+    inventory = inventory_of(session.config, session.catalog, now=session.now)
+    if not inventory.holds:
         return
-    for store in run.stores:
+    for store in session.stores:
         try:
             if store.can_hold:
-                _level(run, store, facts)
+                _level(session, store, inventory)
         except ArchiverError as problem:
-            run.problems.append(problem)
+            session.problems.append(problem)
 
 
-def _level(run: Session, store: Store, facts: Inventory) -> None:
-    for each in facts.summaries:
+def _level(session: Session, store: Store, inventory: Inventory) -> None:
+    for each in inventory.summaries:
         if store.name not in each.copies or each.destroyed:
             continue
-        held = bool(holds_on(facts.holds, facts.host, each.source, each.date))
-        wanted = store.protection(each.date, facts.now)
-        lifted = not held and not wanted.hold and _was_ours(facts, each)
-        for key, receipt in _objects(facts, each, store.name):
+        held = bool(holds_on(inventory.holds, inventory.host, each.source, each.date))
+        wanted = store.protection(each.date, inventory.now)
+        lifted = not held and not wanted.hold and _was_ours(inventory, each)
+        for key, receipt in _objects(inventory, each, store.name):
             have = receipt.protection.hold if receipt else lifted
             if held and not have:
                 store.protect(key, replace(wanted, hold=True))
@@ -47,26 +47,28 @@ def _level(run: Session, store: Store, facts: Inventory) -> None:
                 store.lift_hold(key)
             else:
                 continue
-            _note(run, store, key, receipt)
+            _note(session, store, key, receipt)
 
 
-def _was_ours(facts: Inventory, each: Summary) -> bool:
+def _was_ours(inventory: Inventory, each: Summary) -> bool:
     """Whether a case that was released covered it: else the hold there is somebody else's."""
-    return any(_covers(hold, facts.host, each) for hold in facts.holds if hold.released)
+    return any(_covers(hold, inventory.host, each) for hold in inventory.holds if hold.released)
 
 
 def _covers(hold: Hold, host: str, each: Summary) -> bool:
     return hold.scope.covers(host, each.source, each.date)
 
 
-def _objects(facts: Inventory, each: Summary, target: str) -> Iterator[tuple[str, Receipt | None]]:
+def _objects(
+    inventory: Inventory, each: Summary, target: str
+) -> Iterator[tuple[str, Receipt | None]]:
     keys = [each.key] if each.is_empty_day else [each.archive_key, each.key]
-    return ((key, facts.receipts.get((key, target))) for key in keys)
+    return ((key, inventory.receipts.get((key, target))) for key in keys)
 
 
-def _note(run: Session, store: Store, key: str, receipt: Receipt | None) -> None:
+def _note(session: Session, store: Store, key: str, receipt: Receipt | None) -> None:
     """Note what the store says of its protection now."""
     found = store.find(key)
     if receipt and found:
-        with run.catalog.changing():
-            run.catalog.copies.note_receipt(replace(receipt, protection=found.protection))
+        with session.catalog.changing():
+            session.catalog.copies.note_receipt(replace(receipt, protection=found.protection))

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from archiver.errors import ClockError, WorkKeptError
-from archiver.rotation import due, rotate, segments
-from archiver.rotation import seal as archive
+from archiver.rotation import due, rotate, seal, segments
 from archiver.rotation.others import takeover
 from archiver.rotation.spool import Intent
 from archiver.rotation.turn import DOUBTFUL, Turn
@@ -35,22 +34,22 @@ def record_empty_days(turn: Turn) -> None:
         times = [time for _, time in turn.clock().lines(turn.first_look(live))]
         until = min([until, *(local_date(time, turn.zone) for time in times)])
     if turn.source.coexist == "adopt" and turn.taken.listed != takeover.listed(
-        turn.run, turn.source, turn.directories
+        turn.session, turn.source, turn.directories
     ):
         turn.report.waiting.append(f"{turn.source.path} was rotated just now")
         return
-    covered = turn.run.catalog.days(turn.source.name, turn.zone)
+    covered = turn.session.catalog.days(turn.source.name, turn.zone)
     days = due.empty_days(since=turn.report.complete, until=until, covered=covered)
     if days:
         check_empty_days(turn, live, days)
-        intent = Intent("empty-days", str(turn.source.path), turn.run.now)
+        intent = Intent("empty-days", str(turn.source.path), turn.session.now)
         entry = turn.journal.begin(intent)
         recipe, head = (
-            segments.recipe_of(turn.run, turn.source),
-            segments.head_of(turn.run, turn.source),
+            segments.recipe_of(turn.session, turn.source),
+            segments.chain_head(turn.session, turn.source),
         )
-        archive.seal_empty_days(entry, days, recipe, head)
-        turn.report.archived += segments.finish(turn.run, turn.source, turn.journal, entry)
+        seal.seal_empty_days(entry, days, recipe, head)
+        turn.report.archived += segments.finish(turn.session, turn.source, turn.journal, entry)
     turn.report.complete = max(turn.report.complete, until - DAY)
 
 
@@ -64,7 +63,7 @@ def check_empty_days(turn: Turn, live: rotate.LiveLog, days: Sequence[date]) -> 
         )
     known = turn.last.logs.get(turn.source.name)
     # A run of ours that was killed before its note had put another file there, too.
-    rotated = turn.run.catalog.last_rotation(turn.source.name) or 0
+    rotated = turn.session.catalog.last_rotation(turn.source.name) or 0
     ours = turn.report.rotated or rotated > (turn.last.started or 0)
     # What another one rotated was taken over, the log of that time among it: nothing between.
     ours = ours or turn.taken.unbroken or (bool(known) and tuple(known or ()) in turn.taken.inodes)

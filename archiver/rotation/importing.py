@@ -61,32 +61,32 @@ def oldest_first(paths: Sequence[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: (path.stat().st_mtime if path.exists() else 0.0, path))
 
 
-def adopt(run: Session, source: Source, path: Path, *, remove: bool) -> Adopted:
+def adopt(session: Session, source: Source, path: Path, *, remove: bool) -> Adopted:
     """Archive one file's lines as this source's.
 
     remove: afterwards delete the file, once the required copies of its lines were read back.
     Raises: NotFoundError. UsageError: it is no plain file, or a live log. DamagedInputError:
     it cannot be read to its end; nothing of it is stored then. WorkKeptError: it changed.
     """
-    with explained(f"importing {path}"), _opened(run, path) as file:
+    with explained(f"importing {path}"), _opened(session, path) as file:
         before = os.fstat(file.fileno())
-        journal = Journal(run.config.host.spool_dir, source.name)
+        journal = Journal(session.config.host.spool_dir, source.name)
         journal.prepare()
         for left in journal.entries():
             if left.sealed.exists() or left.intent.origin != "run":
-                segments.finish(run, source, journal, left)
-        written = min(max(int(before.st_mtime), 0), run.now)
+                segments.finish(session, source, journal, left)
+        written = min(max(int(before.st_mtime), 0), session.now)
         entry = journal.begin(Intent("import", str(path.absolute()), written))
         try:
             with _decompressed(path, file) as log:
-                segments.seal(run, source, entry, file, log)
+                segments.seal_segment(session, source, entry, file, log)
             _check_unchanged(path, before)
         except BaseException:
             journal.end(entry)
             raise
         manifests = tuple(manifest for manifest, _ in sealed(entry))
-        known = segments.is_archived(run, source, entry)
-        delivered = segments.finish(run, source, journal, entry)
+        known = segments.is_archived(session, source, entry)
+        delivered = segments.finish(session, source, journal, entry)
         if not known and len(delivered) != len(manifests):
             raise SpoolDamagedError(
                 f"what was made of {path} changed before it was stored; the file is kept",
@@ -94,21 +94,21 @@ def adopt(run: Session, source: Source, path: Path, *, remove: bool) -> Adopted:
             )
         if remove:
             if known:
-                _check_copies(run, source, path, manifests)
+                _check_copies(session, source, path, manifests)
             _check_unchanged(path, before)
             path.unlink()
         return Adopted(path, manifests, known=known, removed=remove)
 
 
 @contextmanager
-def lines_of(run: Session | None, path: Path) -> Iterator[Readable]:
+def lines_of(session: Session | None, path: Path) -> Iterator[Readable]:
     """Open what a file holds, decompressed. run: whose live logs it must not be."""
-    with _opened(run, path) as file, _decompressed(path, file) as log:
+    with _opened(session, path) as file, _decompressed(path, file) as log:
         yield log
 
 
 @contextmanager
-def _opened(run: Session | None, path: Path) -> Iterator[BinaryIO]:
+def _opened(session: Session | None, path: Path) -> Iterator[BinaryIO]:
     try:
         # O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -119,7 +119,7 @@ def _opened(run: Session | None, path: Path) -> Iterator[BinaryIO]:
         os.close(descriptor)
         raise UsageError(f"{path} is not a plain file", hint="give files, not directories")
     with open(descriptor, "rb") as file:
-        for source in run.config.sources if run else ():
+        for source in session.config.sources if session else ():
             if source.path.exists() and os.path.samestat(status, source.path.stat()):
                 raise UsageError(
                     f"{path} is the live log of source {source.name!r}",
@@ -128,12 +128,14 @@ def _opened(run: Session | None, path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def _check_copies(run: Session, source: Source, path: Path, manifests: Sequence[Manifest]) -> None:
+def _check_copies(
+    session: Session, source: Source, path: Path, manifests: Sequence[Manifest]
+) -> None:
     """Read back what was archived of the same lines before: it may be gone or damaged by now."""
     segment = manifests[0].segment
-    for manifest in segments.parts_of(run, source, segment) if segment else ():
-        sound = sum(is_sound(store, manifest) for store in run.stores)
-        if sound < run.config.storage.required:
+    for manifest in segments.parts_of(session, source, segment) if segment else ():
+        sound = sum(is_sound(store, manifest) for store in session.stores)
+        if sound < session.config.storage.required:
             raise IntegrityError(
                 f"{path} was archived before, but of {manifest.archive_key} only {sound} sound "
                 "copies are left; the file was not removed",

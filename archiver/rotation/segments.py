@@ -17,8 +17,7 @@ from archiver.archives.manifest import Head, Manifest, Segment, digest
 from archiver.archives.names import place
 from archiver.config.settings import Source
 from archiver.errors import ChainError, IntegrityError
-from archiver.rotation import release as syslogd
-from archiver.rotation import seal as archive
+from archiver.rotation import release, seal
 from archiver.rotation.spool import Entry, Journal
 from archiver.rotation.turn import Turn
 from archiver.stores import copy
@@ -26,37 +25,37 @@ from archiver.stores.session import Session
 from archiver.system.streams import Metered, Readable
 
 
-def bring_missing(run: Session, source: Source) -> None:
+def bring_missing(session: Session, source: Source) -> None:
     """Bring the stores what they missed; those that still fail are left alone by this run."""
-    if not run.unchained:
-        run.behind[source.name] = run.sync().fill(source)
+    if not session.unchained:
+        session.behind[source.name] = session.sync().fill(source)
 
 
-def finish(run: Session, source: Source, journal: Journal, entry: Entry) -> list[Manifest]:
+def finish(session: Session, source: Source, journal: Journal, entry: Entry) -> list[Manifest]:
     """Bring a closed entry of the spool to its end, from wherever it is.
 
     Returns what was delivered: nothing, if its lines are in the stores already.
     """
-    if run.unchained and entry.sealed.exists():
-        raise run.unchained  # whether it still fits cannot be known
-    if source.name not in run.behind:
-        bring_missing(run, source)
-    known = run.catalog.of_segment_named(source.name, entry.name)
+    if session.unchained and entry.sealed.exists():
+        raise session.unchained  # whether it still fits cannot be known
+    if source.name not in session.behind:
+        bring_missing(session, source)
+    known = session.catalog.of_segment_named(source.name, entry.name)
     delivered: list[Manifest] = []
-    if entry.sealed.exists() and (unfit := why_unfit(run, source, entry)):
+    if entry.sealed.exists() and (unfit := why_unfit(session, source, entry)):
         may_be_made_again(entry, known, unfit)
         journal.unseal(entry)
     if entry.segment.exists() and not entry.sealed.exists():
         with open(entry.segment, "rb") as segment:
-            seal(run, source, entry, segment, segment, known)
-    if entry.sealed.exists() and not is_archived(run, source, entry):
-        delivered = deliver(run, entry)
+            seal_segment(session, source, entry, segment, segment, known)
+    if entry.sealed.exists() and not is_archived(session, source, entry):
+        delivered = deliver(session, entry)
     journal.end(entry)
     return delivered
 
 
-def seal(
-    run: Session,
+def seal_segment(
+    session: Session,
     source: Source,
     entry: Entry,
     file: BinaryIO,
@@ -67,9 +66,9 @@ def seal(
 
     known: what the stores have of this segment already; it is made again as it was.
     """
-    recipe = recipe_of(run, source)
-    if run.unchained or not known:
-        head = head_of(run, source)
+    recipe = recipe_of(session, source)
+    if session.unchained or not known:
+        head = chain_head(session, source)
     else:
         first = known[0]
         if not first.segment or first.segment.part != 1:
@@ -85,39 +84,39 @@ def seal(
             tool_version=first.tool_version,
         )
     size = os.fstat(file.fileno()).st_size
-    with run.meter(f"archiving {source.name}", size) as advance:
+    with session.meter(f"archiving {source.name}", size) as advance:
         metered = Metered(log, file, advance)
-        archive.seal(entry, metered, recipe, head, size=size, problems=run.problems)
+        seal.seal(entry, metered, recipe, head, size=size, problems=session.problems)
 
 
-def deliver(run: Session, entry: Entry) -> list[Manifest]:
+def deliver(session: Session, entry: Entry) -> list[Manifest]:
     """Copy what was sealed, and catalogue it once enough stores gave it back.
 
     Raises: the first store's failure, if too few did; everything is kept then.
     """
     delivered = []
-    for manifest, document in archive.sealed(entry):
-        behind = run.behind.setdefault(manifest.source, set())
-        stores = [store for store in run.stores if store.name not in behind]
-        copies = copy.copy(entry.sealed, manifest, document, stores, now=run.now)
-        if len(copies.stores) < run.config.storage.required:
+    for manifest, document in seal.sealed(entry):
+        behind = session.behind.setdefault(manifest.source, set())
+        stores = [store for store in session.stores if store.name not in behind]
+        copies = copy.copy(entry.sealed, manifest, document, stores, now=session.now)
+        if len(copies.stores) < session.config.storage.required:
             # A store that is behind, or away, was told of already.
-            first, *others = copies.failures or run.problems[:1]
-            run.problems += others
+            first, *others = copies.failures or session.problems[:1]
+            session.problems += others
             raise first
-        run.problems += copies.failures
+        session.problems += copies.failures
         behind |= {store.name for store in stores} - set(copies.stores)
-        run.catalog.add(document, copies.stores, copies.indexes, copies.receipts)
+        session.catalog.add(document, copies.stores, copies.indexes, copies.receipts)
         delivered.append(manifest)
     return delivered
 
 
-def head_of(run: Session, source: Source) -> Head:
+def chain_head(session: Session, source: Source) -> Head:
     """The end of the chain. Where it cannot be known, sealing would fork it: refused."""
-    if run.unchained:
-        raise run.unchained
-    head = run.catalog.head(source.name)
-    for problem in run.problems:
+    if session.unchained:
+        raise session.unchained
+    head = session.catalog.head(source.name)
+    for problem in session.problems:
         if isinstance(problem, ChainError):
             of, sequence = place(problem.key)
             if of == source.name and sequence > head.sequence:
@@ -125,29 +124,29 @@ def head_of(run: Session, source: Source) -> Head:
     return head
 
 
-def recipe_of(run: Session, source: Source) -> archive.Recipe:
-    config = run.config
-    origin = archive.Origin(config.host.name, source.name, config.host.zone)
-    return archive.Recipe(
-        origin, config.compress, run.now, config.index.keys, tool_version=__version__
+def recipe_of(session: Session, source: Source) -> seal.Recipe:
+    config = session.config
+    origin = seal.Origin(config.host.name, source.name, config.host.zone)
+    return seal.Recipe(
+        origin, config.compress, session.now, config.index.keys, tool_version=__version__
     )
 
 
-def why_unfit(run: Session, source: Source, entry: Entry) -> IntegrityError | None:
+def why_unfit(session: Session, source: Source, entry: Entry) -> IntegrityError | None:
     """Why what was sealed cannot be delivered, if so: it is not sound, or not whole, or does
     not fit the end of the chain, because the catalog was an old one then.
     """
     try:
-        sealed = archive.check_sealed(entry)
+        sealed = seal.check_sealed(entry)
     except IntegrityError as error:
         return error
     if not sealed or any(
-        run.catalog.digest_of(manifest.manifest_key) == digest(document)
+        session.catalog.digest_of(manifest.manifest_key) == digest(document)
         for manifest, document in sealed
     ):
         return None  # nothing, or delivered in part: it goes on as it is
     first, _ = sealed[0]
-    head = run.catalog.head(source.name)
+    head = session.catalog.head(source.name)
     if (first.sequence, first.previous) == (head.sequence + 1, head.digest):
         return None
     return IntegrityError(
@@ -164,23 +163,23 @@ def may_be_made_again(entry: Entry, known: Sequence[Manifest], unfit: IntegrityE
         raise unfit
 
 
-def is_archived(run: Session, source: Source, entry: Entry) -> bool:
+def is_archived(session: Session, source: Source, entry: Entry) -> bool:
     """Whether the lines of what was sealed for an import are stored already, from a file of
     the same bytes, whatever its name or compression.
     """
     if entry.intent.origin != "import":
         return False
-    segments = [manifest.segment for manifest, _ in archive.sealed(entry)]
-    return bool(segments and segments[0] and parts_of(run, source, segments[0]))
+    segments = [manifest.segment for manifest, _ in seal.sealed(entry)]
+    return bool(segments and segments[0] and parts_of(session, source, segments[0]))
 
 
-def parts_of(run: Session, source: Source, segment: Segment) -> list[Manifest]:
+def parts_of(session: Session, source: Source, segment: Segment) -> list[Manifest]:
     """Return all the archives of another segment with the same bytes; none, if not all."""
     found: dict[str, list[Manifest]] = {}
-    for manifest in run.catalog.of_segment(source.name, sha256=segment.sha256):
+    for manifest in session.catalog.of_segment(source.name, sha256=segment.sha256):
         if manifest.segment and manifest.segment.name != segment.name:
             found.setdefault(manifest.segment.name, []).append(manifest)
-    return next((parts for parts in found.values() if archive.is_whole(parts)), [])
+    return next((parts for parts in found.values() if seal.is_whole(parts)), [])
 
 
 def release_all(turn: Turn) -> None:
@@ -188,12 +187,12 @@ def release_all(turn: Turn) -> None:
     for entry in turn.journal.entries():
         # If it still is the log, nobody can be made to let go of it.
         if entry.open_segment.exists() and not entry.is_live():
-            syslogd.tell(turn.source.reopen, timeout=turn.source.reopen_timeout)
-            syslogd.release(entry, timeout=turn.source.reopen_timeout)
+            release.tell(turn.source.reopen, timeout=turn.source.reopen_timeout)
+            release.release(entry, timeout=turn.source.reopen_timeout)
 
 
 def finish_all(turn: Turn) -> None:
     for entry in turn.journal.entries():
-        if entry.open_segment.exists() or turn.run.asked_to_stop():
+        if entry.open_segment.exists() or turn.session.asked_to_stop():
             break  # not closed yet, and what comes after it has to wait
-        turn.report.archived += finish(turn.run, turn.source, turn.journal, entry)
+        turn.report.archived += finish(turn.session, turn.source, turn.journal, entry)

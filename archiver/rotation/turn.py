@@ -69,7 +69,7 @@ class Turn:
 
     def __init__(
         self,
-        under_way: Session,
+        session: Session,
         source: Source,
         last: LastRun,
         *,
@@ -77,13 +77,13 @@ class Turn:
         complete: date,
         rotators: Rotators,
     ) -> None:
-        self.run = under_way
+        self.session = session
         self.source = source
         self.last = last
         self.force = force
-        self.zone = under_way.config.host.zone
-        self.today = local_date(under_way.now, self.zone)
-        self.journal = Journal(under_way.config.host.spool_dir, source.name)
+        self.zone = session.config.host.zone
+        self.today = local_date(session.now, self.zone)
+        self.journal = Journal(session.config.host.spool_dir, source.name)
         self.report = SourceReport(source.name, complete)
         self.rotators = rotators
         self.other: Rotator | None = None
@@ -91,7 +91,7 @@ class Turn:
         self.directories: list[str] = []
 
     def clock(self) -> Clock:
-        return Clock(self.zone, written=self.run.now)
+        return Clock(self.zone, written=self.session.now)
 
     def first_look(self, live: LiveLog) -> bytes:
         with open(live.path, "rb") as log:

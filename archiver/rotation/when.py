@@ -1,8 +1,7 @@
 """When a log is rotated in its turn: if it is due, ours, and the clock can be believed."""
 
 from archiver.errors import ClockError
-from archiver.rotation import due, rotate
-from archiver.rotation import release as syslogd
+from archiver.rotation import due, release, rotate
 from archiver.rotation.others.takeover import is_left_to_another
 from archiver.rotation.turn import DOUBTFUL, Turn
 from archiver.system.zone import day_end, rfc3339
@@ -19,8 +18,8 @@ def rotate_if_due(turn: Turn) -> None:
     turn.report.reason = verdict.reason
     if verdict.rotate:
         check_clock(turn)
-        syslogd.check(turn.source.reopen)
-        rotate.rotate(turn.source, live, turn.journal, now=turn.run.now)
+        release.check(turn.source.reopen)
+        rotate.rotate(turn.source, live, turn.journal, now=turn.session.now)
         turn.report.rotated = True
 
 
@@ -29,12 +28,14 @@ def judge(turn: Turn, live: rotate.LiveLog) -> due.Due:
     rotated = [e for e in entries if e.intent.origin == "run" and e.has_anything()]
     # The newest, not the latest: it may have been noted while the clock was ahead.
     last = (
-        rotated[-1].intent.written if rotated else turn.run.catalog.last_rotation(turn.source.name)
+        rotated[-1].intent.written
+        if rotated
+        else turn.session.catalog.last_rotation(turn.source.name)
     )
     # Not a line after today: a clock that was ahead must not put off rotation till then.
     latest = day_end(turn.today, turn.zone) - 1
     return due.decide(
-        now=turn.run.now,
+        now=turn.session.now,
         zone=turn.zone,
         size=0 if any(entry.is_live() for entry in rotated) else live.size,
         first_line=turn.clock().first_time(turn.first_look(live), latest=latest),
@@ -47,9 +48,9 @@ def judge(turn: Turn, live: rotate.LiveLog) -> due.Due:
 def check_clock(turn: Turn) -> None:
     """Raise ClockError if the clock must be wrong: years are told by it."""
     started = turn.last.started
-    if started and turn.run.now < started - DOUBTFUL * 86_400 and not turn.force:
+    if started and turn.session.now < started - DOUBTFUL * 86_400 and not turn.force:
         raise ClockError(
-            f"the clock says {rfc3339(turn.run.now)}, but the last run was at "
+            f"the clock says {rfc3339(turn.session.now)}, but the last run was at "
             f"{rfc3339(started)}; {turn.source.path} was left as it is",
             hint="set the clock; if it is right, `archiver run --force` believes it",
         )

@@ -11,7 +11,7 @@ from typing import IO
 
 from archiver.config.telling import Hooks
 from archiver.errors import ArchiverError, HookError
-from archiver.system import programs as called
+from archiver.system import programs
 
 BEFORE, AFTER, ON_FAILURE = "before", "after", "on_failure"
 # An environment holds so much of what a run has to say. Bytes; execve(2) refuses 128 KiB in one.
@@ -22,7 +22,7 @@ def call(
     settings: Hooks,
     event: str,
     told: Mapping[str, str],
-    asked_to_stop: Callable[[], bool] = called.never,
+    asked_to_stop: Callable[[], bool] = programs.never,
 ) -> list[ArchiverError]:
     """Call the hook of an event, if there is one; return what went wrong with it.
 
@@ -34,14 +34,14 @@ def call(
     variables = {f"ARCHIVER_{key.upper()}": _value(text) for key, text in told.items()}
     hint = "call it by hand with the same environment; see docs/operations.md, Hooks"
     try:
-        status = called.run_program(
+        status = programs.run_program(
             words,
             settings.timeout,
             says=_said(),
             environment={**variables, "ARCHIVER_EVENT": event},
             asked_to_stop=asked_to_stop,
         )
-    except called.TooLongError as error:
+    except programs.TooLongError as error:
         message = f"hook {event}: {words[0]} took {error}"
         return [HookError(message, hint="make it quicker, or raise hooks.timeout")]
     except (OSError, ValueError) as error:

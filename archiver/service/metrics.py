@@ -14,7 +14,7 @@ from archiver import __version__
 from archiver.catalog import opened
 from archiver.config.settings import Config
 from archiver.errors import ArchiverError, NotToldError
-from archiver.rotation import last_run as lastrun
+from archiver.rotation import last_run
 from archiver.service import notify
 from archiver.service.jobs import load_jobs
 from archiver.service.status import SourceStatus, Status, status
@@ -51,7 +51,7 @@ def written(config: Config, now: int) -> list[ArchiverError]:
 def _families(config: Config, now: int) -> Iterator[tuple[str, str, Iterable[Sample]]]:
     state = config.host.state_dir
     names = [source.name for source in config.sources]
-    last = lastrun.load(state)
+    last = last_run.load(state)
     yield "build_info", "The program's version.", [({"version": __version__}, 1)]
     yield (
         "last_run_timestamp_seconds",

@@ -26,7 +26,7 @@ from archiver.config.secret_refs import REFERENCE, remedy, resolved
 from archiver.config.settings import Config
 from archiver.config.telling import Notify, demand_url
 from archiver.errors import ArchiverError, NotToldError
-from archiver.system import programs as called
+from archiver.system import programs
 from archiver.system.files import make_directory, write_whole
 from archiver.system.zone import rfc3339
 
@@ -214,7 +214,7 @@ def mail(settings: Notify, event: Notice) -> None:
     if settings.mail_from:
         words += ["-f", settings.mail_from]
     with tempfile.TemporaryFile() as said:
-        status = called.run_program(words, settings.timeout, given=message.as_bytes(), says=said)
+        status = programs.run_program(words, settings.timeout, given=message.as_bytes(), says=said)
         said.seek(0)
         text = _plain(" ".join(said.read(500).decode("utf-8", "replace").split()))
     if status:

@@ -23,7 +23,7 @@ from typing import Protocol, Self
 
 from archiver.config.settings import Config, parse, text_of
 from archiver.errors import ArchiverError, ConfigError, InterruptedRunError, JobError, LockHeldError
-from archiver.rotation import last_run as lastrun
+from archiver.rotation import last_run
 from archiver.service.child import Child, Ended
 from archiver.service.jobs import (
     Done,
@@ -163,7 +163,7 @@ class Service:
         # After a clock that was ahead: what began since then did so before this.
         self.since = min(self.since, now)
         names = [source.name for source in config.sources]
-        done_night = night(lastrun.load(config.host.state_dir), names)
+        done_night = night(last_run.load(config.host.state_dir), names)
         done = {**load_jobs(config.host.state_dir), Job.NIGHT: done_night}
         return Today(config.host.name, config.host.zone, now, self.since, self._full(), done)
 

@@ -13,7 +13,7 @@ from archiver.errors import ArchiverError, WorkKeptError
 from archiver.policy.inventory import Summary
 from archiver.policy.rules import holds_on
 from archiver.retention.gather import inventory_of
-from archiver.rotation import last_run as lastrun
+from archiver.rotation import last_run
 from archiver.rotation.last_run import LastRun
 from archiver.rotation.spool import Journal, forgotten
 from archiver.system.zone import local_date, rfc3339
@@ -65,7 +65,7 @@ def status(config: Config, catalog: Catalog, *, now: int, max_age: float | None)
     """Return how things stand. max_age: seconds since a run last succeeded, at most."""
     today = local_date(now, config.host.zone)
     sources = tuple(_source(config, catalog, source, today) for source in config.sources)
-    last = lastrun.load(config.host.state_dir)
+    last = last_run.load(config.host.state_dir)
     missed = [] if max_age is None else _missed(config, last, now, max_age)
     problems = list(forgotten(config, last.spool))
     for each in sources:
@@ -108,12 +108,12 @@ def _overdue(config: Config, catalog: Catalog, now: int) -> list[ArchiverError]:
     """What should not be there any more: never kept without saying so, unless a case holds it."""
     if not config.retention.rules:
         return []
-    facts = inventory_of(config, catalog, now=now)
+    inventory = inventory_of(config, catalog, now=now)
     late = [
         each
-        for each in facts.there
-        if facts.decision(each).past_since
-        and not holds_on(facts.holds, facts.host, each.source, each.date)
+        for each in inventory.there
+        if inventory.decision(each).past_since
+        and not holds_on(inventory.holds, inventory.host, each.source, each.date)
     ]
     if not late:
         return []

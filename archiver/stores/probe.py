@@ -16,7 +16,7 @@ from pathlib import Path
 from archiver.config.settings import Config
 from archiver.config.targets import LocalTarget, Target
 from archiver.errors import ArchiverError, IntegrityError, explained
-from archiver.stores import probe_report as probed
+from archiver.stores import probe_report
 from archiver.stores.local import LocalStore
 from archiver.stores.probe_report import Check, ProbeReport
 from archiver.system.files import remove_tree
@@ -39,7 +39,7 @@ def probe(target: Target, now: int, *, lock: bool = False) -> ProbeReport:
         from archiver.stores.s3.probing import probe as probe_  # noqa: PLC0415
 
         checks, left = probe_(target, now, lock=lock)
-    print_, relied_upon = probed.fingerprint(target), probed.relied_upon(target)
+    print_, relied_upon = probe_report.fingerprint(target), probe_report.relied_upon(target)
     return ProbeReport(target.name, now, print_, relied_upon, tuple(checks), left)
 
 
@@ -50,13 +50,13 @@ def unproven(config: Config, now: int) -> dict[str, ArchiverError]:
     """
     problems: dict[str, ArchiverError] = {}
     for target in config.storage.targets:
-        if probed.refusal(config, target) is None:
+        if probe_report.refusal(config, target) is None:
             continue
         try:
             report = probe(target, now)
             with explained(f"noting what {target.name} enforces"):
-                probed.save(config.host.state_dir, report)
-            problem: ArchiverError | None = probed.refused(target, report)
+                probe_report.save(config.host.state_dir, report)
+            problem: ArchiverError | None = probe_report.refused(target, report)
         except ArchiverError as error:
             problem = error
         if problem:
@@ -77,13 +77,13 @@ def _local(target: LocalTarget) -> Iterator[Check]:
         yield _ranges(store, key, first)
         sizes = [each.size for each in store.listed(f"{BELOW}/{corner}/")]
         yield _check(
-            probed.LISTED, f"{sum(sizes)} bytes right after writing", holds=sizes == [SIZE]
+            probe_report.LISTED, f"{sum(sizes)} bytes right after writing", holds=sizes == [SIZE]
         )
-        yield _check(probed.WRITABLE, "written, linked and fsynced", holds=True)
+        yield _check(probe_report.WRITABLE, "written, linked and fsynced", holds=True)
         space = os.statvfs(target.path)
         free = space.f_bavail * space.f_frsize
         yield _check("space", f"{free / 1e9:.1f} GB free", holds=free > 0)
-        yield Check(probed.LOCK, "not configured", "a directory cannot lock anything")
+        yield Check(probe_report.LOCK, "not configured", "a directory cannot lock anything")
     finally:
         with suppress(NotADirectoryError):
             remove_tree(target.path / BELOW / corner)
@@ -100,7 +100,7 @@ def _created_once(store: LocalStore, key: str, first: bytes, second: bytes) -> C
     except IntegrityError:
         told = "other bytes were refused"
     there = b"".join(store.stream(key))
-    return _check(probed.CREATED_ONCE, told, holds=there == first)
+    return _check(probe_report.CREATED_ONCE, told, holds=there == first)
 
 
 def _ranges(store: LocalStore, key: str, first: bytes) -> Check:
@@ -111,7 +111,7 @@ def _ranges(store: LocalStore, key: str, first: bytes) -> Check:
     except IntegrityError:
         told, past = "past the end: told", True
     holds = past and part == first[FIRST : FIRST + LENGTH]
-    return _check(probed.RANGES, f"{len(part)} bytes from {FIRST} on; {told}", holds=holds)
+    return _check(probe_report.RANGES, f"{len(part)} bytes from {FIRST} on; {told}", holds=holds)
 
 
 def _check(name: str, evidence: str, *, holds: bool) -> Check:

@@ -139,6 +139,6 @@ def started(
         # What is not there would be stored under a mount point, and be hidden tomorrow.
         unmounted = {problem.store for problem in problems if isinstance(problem, StoreAwayError)}
         there = [store for store in stores if store.name not in unmounted | unfit.keys()]
-        run = Session(config, catalog, there, now, problems, unchained, meter, away=away)
-        run.open_ledger()
-        yield run
+        session = Session(config, catalog, there, now, problems, unchained, meter, away=away)
+        session.open_ledger()
+        yield session

@@ -25,7 +25,7 @@ from archiver.archives.seek_table import (
 )
 from archiver.config.settings import Compress
 from archiver.errors import ArchiverError
-from archiver.rotation import seal as archive
+from archiver.rotation import seal
 from archiver.rotation.spool import Entry, Intent, Journal
 from tests.world.system import need
 
@@ -62,11 +62,11 @@ class Sealed:
         journal.prepare()
         self.log = log
         self.entry: Entry = journal.begin(Intent("import", "maillog", WRITTEN))
-        self.manifests: tuple[Manifest, ...] = archive.seal(
+        self.manifests: tuple[Manifest, ...] = seal.seal(
             self.entry,
             io.BytesIO(log),
-            archive.Recipe(
-                archive.Origin("mx1", "maillog", ROME),
+            seal.Recipe(
+                seal.Origin("mx1", "maillog", ROME),
                 Compress(level=1, frame_size=FRAME),
                 WRITTEN,
             ),

@@ -17,7 +17,7 @@ from archiver.archives.manifest import Head
 from archiver.config.settings import Compress
 from archiver.maillog.clock import Clock
 from archiver.maillog.days import DayCutter, DayStretch
-from archiver.rotation import seal as archive
+from archiver.rotation import seal
 from archiver.rotation.spool import Intent, Journal
 from archiver.system.streams import cut
 from archiver.system.zone import day_start, local_date
@@ -222,11 +222,11 @@ def test_years_of_log_need_few_open_files(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 100, hard))
     try:
-        manifests = archive.seal(
+        manifests = seal.seal(
             entry,
             io.BytesIO(log),
-            archive.Recipe(
-                archive.Origin("mx1", "maillog", ROME),
+            seal.Recipe(
+                seal.Origin("mx1", "maillog", ROME),
                 Compress(level=1, frame_size=2**14),
                 at("2026-03-20T00:00"),
             ),

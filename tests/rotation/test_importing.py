@@ -299,7 +299,7 @@ def interrupted(host: Host, path: Path, monkeypatch: pytest.MonkeyPatch, where: 
 
     with monkeypatch.context() as patch:
         if where == "before sealing":
-            patch.setattr(segments, "seal", kill)
+            patch.setattr(segments, "seal_segment", kill)
             patch.setattr(Journal, "end", kill)
         elif where == "before delivery":
             patch.setattr(segments, "finish", kill)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.rotation.others import cron_lines as cronlines
-from archiver.rotation.others import rotator_files as rotatorconf
+from archiver.rotation.others import rotator_files
 from archiver.rotation.others.rotators import Rotators
 from tests import TOP
 from tests.world.system import need
@@ -202,7 +202,7 @@ def test_garbage_is_read_as_far_as_it_goes(text: str) -> None:
     """No text makes a reader fail, or find a line that is not there."""
     logs = frozenset({"/var/log/maillog"})
     count = text.count("\n") + 1
-    for read in (rotatorconf.newsyslog(text), rotatorconf.logrotate(text)):
+    for read in (rotator_files.newsyslog(text), rotator_files.logrotate(text)):
         for named in read.named:
             assert 1 <= named.line <= count
             named.is_for("/var/log/maillog")

@@ -16,8 +16,7 @@ from archiver.catalog import Catalog
 from archiver.config.settings import load
 from archiver.errors import DiskError, IntegrityError
 from archiver.maillog.days import DayCutter
-from archiver.rotation import seal as archive
-from archiver.rotation import segments
+from archiver.rotation import seal, segments
 from archiver.rotation.spool import Entry, Journal
 from archiver.stores import session
 from tests.world.host import MONDAY, Host, after, flip, lines
@@ -232,14 +231,14 @@ def plain(place: Path, old: Path) -> Host:
 
 def test_an_import_damaged_before_it_is_stored_keeps_the_file(plain: Host, old: Path) -> None:
     """Nothing was stored, so nothing is removed, and it does not say that it was known."""
-    check = archive.check_sealed
+    check = seal.check_sealed
 
     def damaged(entry: Entry) -> object:
         flip(next(entry.sealed.glob("*.zst")), 20)
         return check(entry)
 
     now = plain.at(after(MONDAY, 2), "12:00")
-    with mock.patch.object(archive, "check_sealed", damaged):
+    with mock.patch.object(seal, "check_sealed", damaged):
         said = plain.archiver("import", "--remove", old, now=now)
     assert (said.status, old.exists(), plain.content()) == (5, True, [])
     assert plain.archiver("import", "--remove", old, now=now).status == 0

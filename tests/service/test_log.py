@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.config.telling import FACILITIES, Log
-from archiver.service import log as ownlog
+from archiver.service import log
 
 messages = st.text(st.characters(codec=None))
 
@@ -37,7 +37,7 @@ def as_it_was() -> Iterator[None]:
 
 @given(messages, st.sampled_from(["plain", "logfmt", "json"]))
 def test_a_record_is_one_line_that_can_be_read(message: str, form: str) -> None:
-    line = ownlog.Lines(form).format(record(message))
+    line = log.Lines(form).format(record(message))
     assert len(line.splitlines()) <= 1
     assert "\0" not in line
     assert "\x1b" not in line
@@ -53,13 +53,13 @@ def test_a_datagram_is_what_every_syslogd_takes(tmp_path_factory: object, messag
     assert tmp_path_factory
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with ours, theirs:
-        handler = ownlog.Syslog("local3", ())
-        handler.setFormatter(ownlog.Lines("plain"))
+        handler = log.Syslog("local3", ())
+        handler.setFormatter(log.Lines("plain"))
         handler.socket = ours
         handler.emit(record(message, logging.ERROR))
         line = theirs.recv(65536)
         handler.socket = None
-    assert len(line) <= ownlog.LONGEST
+    assert len(line) <= log.LONGEST
     head = re.match(rb"<(\d+)>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d archiver\[\d+\]: ", line)
     assert head
     assert int(head[1]) == 19 * 8 + 3, "local3.err"
@@ -67,8 +67,8 @@ def test_a_datagram_is_what_every_syslogd_takes(tmp_path_factory: object, messag
 
 
 def test_no_facility_is_mail() -> None:
-    assert set(ownlog.FACILITIES) == set(FACILITIES)
-    assert 2 not in ownlog.FACILITIES.values()
+    assert set(log.FACILITIES) == set(FACILITIES)
+    assert 2 not in log.FACILITIES.values()
 
 
 def test_a_syslogd_that_is_started_anew_and_one_that_is_gone(
@@ -76,8 +76,8 @@ def test_a_syslogd_that_is_started_anew_and_one_that_is_gone(
 ) -> None:
     """It is connected to again; without one, lines go to stderr, and nothing fails."""
     path = str(tmp_path / "log")
-    handler = ownlog.Syslog("daemon", (str(tmp_path / "none"), path))
-    handler.setFormatter(ownlog.Lines("plain"))
+    handler = log.Syslog("daemon", (str(tmp_path / "none"), path))
+    handler.setFormatter(log.Lines("plain"))
     for text in ("first", "second"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslogd:
             syslogd.bind(path)
@@ -109,7 +109,7 @@ def test_under_systemd_lines_have_priorities(tmp_path: Path) -> None:
 
 def test_set_up_again_nothing_is_told_twice(capsys: pytest.CaptureFixture[str]) -> None:
     for form in ("plain", "json", "logfmt"):
-        ownlog.set_up(Log(format=form))
+        log.set_up(Log(format=form))
         logging.getLogger("archiver.serve").info("once")
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 3

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from archiver.errors import ArchiverError, ConfigError, DiskError, NotToldError, StoreError
-from archiver.rotation import last_run as lastrun
+from archiver.rotation import last_run
 from archiver.service import serve
 from archiver.service.child import Ended
 from archiver.service.jobs import JOBS_FILE, LONGEST_PAUSE, Job
@@ -82,10 +82,10 @@ class Clock:
         if work.job is Job.NIGHT and not ended.killed_by and ended.exit_status != 11:
             state = self.host.config.host.state_dir
             state.mkdir(exist_ok=True)
-            last = lastrun.load(state).after(
+            last = last_run.load(state).after(
                 work.begun, ended.exit_status, complete={}, logs={}, spool="", sources=["maillog"]
             )
-            lastrun.save(state, last)
+            last_run.save(state, last)
         service.tick()
 
 
@@ -169,7 +169,7 @@ def test_what_cannot_tell_of_itself_is_told_of(clock: Clock) -> None:
     service.tick()
     clock.end(service, Ended(1, (), killed_by=9))
     assert clock.alarms == [(Job.NIGHT, ["job"])]
-    assert lastrun.load(clock.host.config.host.state_dir).started is None
+    assert last_run.load(clock.host.config.host.state_dir).started is None
     clock.pass_(300)
     service.tick()
     clock.end(service, WELL)

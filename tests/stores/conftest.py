@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.stores.s3 import reading as s3_reading
+from archiver.stores.s3 import reading
 from archiver.stores.s3 import store as s3
 from archiver.stores.s3.store import S3Store
 from tests.world.bucket import Bucket, Server, target
@@ -31,5 +31,5 @@ def opening(place: Path) -> Iterator[Callable[..., S3Store]]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits before trying again."""
     monkeypatch.setattr(s3, "PAUSE", 0)
-    monkeypatch.setattr(s3_reading, "PAUSE", 0)
+    monkeypatch.setattr(reading, "PAUSE", 0)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)

@@ -20,10 +20,7 @@ from archiver.config.settings import Config, parse
 from archiver.errors import ArchiverError
 from archiver.find.snapshot import catalogued, day_window, lines, snapshot
 from archiver.rotation import importing as adopt
-from archiver.rotation import last_run as lastrun
-from archiver.rotation import release as syslogd
-from archiver.rotation import rotate
-from archiver.rotation import seal as archive
+from archiver.rotation import last_run, release, rotate, seal
 from archiver.rotation import spool as journal
 from archiver.stores import copy, open_stores
 from archiver.stores.local import LocalStore
@@ -79,10 +76,10 @@ ROWS = [
     row("new-log-made", rotate, "_prepare_new_log", "after", ".intent"),
     row("linked", rotate, "_link", "after", ".intent", ".open"),
     row("renamed-over", rotate, "_rename_over", "after", ".intent", ".open"),
-    row("signalled", syslogd, "tell", "after", ".intent", ".open"),
-    row("released", syslogd, "release", "after", ".intent", ".log"),
-    row("archives-written", archive, "_publish", "before", ".intent", ".log", ".sealing"),
-    row("sealed", archive, "_publish", "after", ".intent", ".log", ".sealed"),
+    row("signalled", release, "tell", "after", ".intent", ".open"),
+    row("released", release, "release", "after", ".intent", ".log"),
+    row("archives-written", seal, "_publish", "before", ".intent", ".log", ".sealing"),
+    row("sealed", seal, "_publish", "after", ".intent", ".log", ".sealed"),
     # The first one stored is the record of the retention rules.
     row("archive-copied", LocalStore, "put", "after", ".intent", ".log", ".sealed", call=2),
     row("manifest-copied", copy, "copy", "after", ".intent", ".log", ".sealed"),
@@ -92,8 +89,8 @@ ROWS = [
     row("archives-aside", journal, "remove_tree", "before", ".intent", ".done"),
     row("archives-removed", journal.Journal, "unseal", "after", ".intent"),
     row("entry-ended", journal.Journal, "end", "after"),
-    row("empty-day-sealed", archive, "seal_empty_days", "after", ".intent", ".sealed"),
-    row("noting-the-run", lastrun, "save", "before"),
+    row("empty-day-sealed", seal, "seal_empty_days", "after", ".intent", ".sealed"),
+    row("noting-the-run", last_run, "save", "before"),
 ]
 
 
@@ -103,7 +100,7 @@ def host(tmp_path: Path) -> Config:
     (tmp_path / "maillog").write_bytes(b"".join(LOG))
     lastrun_state = tmp_path / "state"
     durable.make_directory(lastrun_state)
-    lastrun.save(lastrun_state, lastrun.LastRun(complete={"maillog": "2026-02-28"}))
+    last_run.save(lastrun_state, last_run.LastRun(complete={"maillog": "2026-02-28"}))
     return parse(CONFIG, tmp_path / "archiver.toml")
 
 
@@ -194,7 +191,7 @@ def test_killed(host: Config, at: Row) -> None:
     "at",
     [
         row("import-begun", journal.Journal, "begin", "after", ".intent"),
-        row("import-sealed", archive, "_publish", "after", ".intent", ".sealed"),
+        row("import-sealed", seal, "_publish", "after", ".intent", ".sealed"),
         row("import-copied", copy, "copy", "after", ".intent", ".sealed"),
     ],
     ids=lambda at: at.instant,

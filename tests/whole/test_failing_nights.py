@@ -10,7 +10,7 @@ import pytest
 
 from archiver.archives.manifest import decode, digest
 from archiver.catalog import opened
-from archiver.rotation import seal as archive
+from archiver.rotation import seal
 from archiver.stores import copy
 from tests.world.host import MONDAY, Host, after, lines
 
@@ -108,7 +108,7 @@ def test_what_an_older_catalog_sealed_is_sealed_again(host: Host) -> None:
     host.write(lines(after(MONDAY), "12:00:00"))
     assert host.night(after(MONDAY, 2)).exit_status == 12
     (entry,) = host.journal().entries()
-    ((manifest, _),) = archive.sealed(entry)
+    ((manifest, _),) = seal.sealed(entry)
     assert (manifest.sequence, manifest.previous) == (1, None)
     host.store.unlink()
     (host.directory / "away").rename(host.store)

@@ -14,23 +14,23 @@ EPOCH = date(1970, 1, 1)
 SLACK = 60
 
 
-def _each(known: Inventory, asked: Asked) -> Iterator[tuple[Summary, Place, Receipt | None]]:
+def _each(inventory: Inventory, asked: Asked) -> Iterator[tuple[Summary, Place, Receipt | None]]:
     """Every archive with every copy of it."""
-    places = {place.name: place for place in known.places}
-    for each in archives(known, asked):
+    places = {place.name: place for place in inventory.places}
+    for each in archives(inventory, asked):
         for target in each.copies:
             if target in places:
-                yield each, places[target], known.receipt(each, target)
+                yield each, places[target], inventory.receipt(each, target)
 
 
-def locks(known: Inventory, asked: Asked) -> Reply:
+def locks(inventory: Inventory, asked: Asked) -> Reply:
     """Tell where a lock or a hold is not what configuration, rules and cases ask for."""
     rows, right = [], 0
-    for each, place, receipt in _each(known, asked):
+    for each, place, receipt in _each(inventory, asked):
         if place.lock == "off" and not place.legal_hold:
             continue
         told = receipt.protection if receipt else UNPROTECTED
-        wrong = "; ".join(_wrong(known, each, place, receipt))
+        wrong = "; ".join(_wrong(inventory, each, place, receipt))
         right += not wrong
         if wrong or asked.everything:
             until = rfc3339(told.until) if told.mode else None
@@ -52,7 +52,9 @@ def locks(known: Inventory, asked: Asked) -> Reply:
     )
 
 
-def _wrong(known: Inventory, each: Summary, place: Place, receipt: Receipt | None) -> Iterator[str]:
+def _wrong(
+    inventory: Inventory, each: Summary, place: Place, receipt: Receipt | None
+) -> Iterator[str]:
     if receipt is None:
         yield "it was never read back"
         return
@@ -62,38 +64,40 @@ def _wrong(known: Inventory, each: Summary, place: Place, receipt: Receipt | Non
         wanted = Protection(place.lock, until - SLACK)
         if not told.covers(wanted):
             yield f"the configuration asks for {place.lock} until {rfc3339(until)}"
-    if holds_on(known.holds, known.host, each.source, each.date) and not told.hold:
+    if holds_on(inventory.holds, inventory.host, each.source, each.date) and not told.hold:
         yield "a case holds it, the store does not"
     elif place.legal_hold and not told.hold:
         yield "the configuration asks for a hold"
-    rule = known.policy.rule_for(known.host, each.source, each.date)
+    rule = inventory.policy.rule_for(inventory.host, each.source, each.date)
     if rule and told.mode:
-        yield from _against(known, each, rule, local_date(told.until, known.zone))
+        yield from _against(inventory, each, rule, local_date(told.until, inventory.zone))
 
 
-def _against(known: Inventory, each: Summary, rule: Rule, ends: date) -> Iterator[str]:
+def _against(inventory: Inventory, each: Summary, rule: Rule, ends: date) -> Iterator[str]:
     """Compare a lock's end with what the rule that governs says now."""
     minimum = rule.minimum.after(each.date)
     maximum = rule.maximum.after(each.date) if rule.maximum else date.max
-    if ends < minimum and minimum >= known.today:
+    if ends < minimum and minimum >= inventory.today:
         yield f"the lock ends before the minimum of rule {rule.name} does, on {minimum}"
     if ends > maximum:
         yield f"the lock ends after the maximum of rule {rule.name}, on {maximum}"
 
 
-def verified(known: Inventory, asked: Asked) -> Reply:
+def verified(inventory: Inventory, asked: Asked) -> Reply:
     """Tell when each copy was last read back whole, and compared with the manifest's digest."""
     rows = []
     never, oldest = 0, None
-    for each, place, receipt in _each(known, asked):
+    for each, place, receipt in _each(inventory, asked):
         state = "never" if receipt is None else "verified" if receipt.sound else "damaged or gone"
         never += state != "verified"
         if receipt and receipt.sound:
             oldest = min(oldest or receipt.at, receipt.at)
         at = rfc3339(receipt.at) if receipt else None
-        age = (known.now - receipt.at) // DAY_SECONDS if receipt else None
+        age = (inventory.now - receipt.at) // DAY_SECONDS if receipt else None
         rows.append((str(each.date), each.source, each.archive_key, place.name, state, at, age))
-    since = f"; the longest ago on {local_date(oldest, known.zone)}" if oldest is not None else ""
+    since = (
+        f"; the longest ago on {local_date(oldest, inventory.zone)}" if oldest is not None else ""
+    )
     return Reply(
         f"{count(len(rows) - never, 'copy is', 'copies are')} verified{since}; {never} not",
         ("date", "source", "archive", "target", "state", "read_back_at", "days_ago"),
@@ -102,14 +106,14 @@ def verified(known: Inventory, asked: Asked) -> Reply:
     )
 
 
-def places(known: Inventory, asked: Asked) -> Reply:
+def places(inventory: Inventory, asked: Asked) -> Reply:
     """Tell of each copy where it is, in which version, how encrypted and how locked."""
     rows = []
     few = 0
-    for each in archives(known, asked):
-        sound = sum(copy.verified for copy in known.copies(each))
-        few += sound < known.required
-    for each, place, receipt in _each(known, asked):
+    for each in archives(inventory, asked):
+        sound = sum(copy.verified for copy in inventory.copies(each))
+        few += sound < inventory.required
+    for each, place, receipt in _each(inventory, asked):
         kept = receipt.protection if receipt else UNPROTECTED
         lock = f"{kept.mode} until {rfc3339(kept.until)}" if kept.mode else None
         rows.append(
@@ -118,7 +122,7 @@ def places(known: Inventory, asked: Asked) -> Reply:
         )
     return Reply(
         f"{count(len(rows), 'copy', 'copies')}; {count(few, 'archive has', 'archives have')} fewer "
-        f"than {known.required} verified ones",
+        f"than {inventory.required} verified ones",
         ("date", "source", "archive", "target", "where", "version", "encrypted", "lock", "held"),
         rows_of(rows),
         well=not few,
@@ -131,13 +135,13 @@ def _encrypted(place: Place) -> str:
     return "no" if place.near else "as the bucket's default says; nothing was asked for"
 
 
-def readable(known: Inventory, asked: Asked) -> Reply:
+def readable(inventory: Inventory, asked: Asked) -> Reply:
     """Tell how soon each archive can be read, and whether its rule asks for more."""
-    near = {place.name for place in known.places if place.near}
+    near = {place.name for place in inventory.places if place.near}
     rows, late = [], 0
-    for each in archives(known, asked):
-        sound = [copy.target for copy in known.copies(each) if copy.verified]
-        rule = known.policy.rule_for(known.host, each.source, each.date)
+    for each in archives(inventory, asked):
+        sound = [copy.target for copy in inventory.copies(each) if copy.verified]
+        rule = inventory.policy.rule_for(inventory.host, each.source, each.date)
         immediate = rule.immediate.after(each.date) if rule and rule.immediate else None
         if near.intersection(sound):
             time = "at once"
@@ -145,7 +149,7 @@ def readable(known: Inventory, asked: Asked) -> Reply:
             time = "after one request; if the bucket has moved it to a cold class, after hours"
         else:
             time = "not known: no copy is verified"
-        due = immediate is not None and immediate >= known.today
+        due = immediate is not None and immediate >= inventory.today
         late += due and not sound
         until = str(immediate) if immediate else None
         rows.append((str(each.date), each.source, each.archive_key, time, until, " ".join(sound)))
@@ -158,7 +162,7 @@ def readable(known: Inventory, asked: Asked) -> Reply:
     )
 
 
-def readers(known: Inventory, asked: Asked) -> Reply:  # noqa: ARG001 (every question takes both)
+def readers(inventory: Inventory, asked: Asked) -> Reply:  # noqa: ARG001 (every question takes both)
     """Say that this is not recorded."""
     return Reply(
         "reading is not recorded yet: who may read the stores can, and leaves no trace here. A "
@@ -168,12 +172,12 @@ def readers(known: Inventory, asked: Asked) -> Reply:  # noqa: ARG001 (every que
     )
 
 
-def proof(known: Inventory, asked: Asked) -> Reply:
+def proof(inventory: Inventory, asked: Asked) -> Reply:
     """Tell what proves an archive, to somebody without this program."""
     rows = rows_of(
         (str(each.date), each.source, each.archive_key, each.sha256, each.key, each.digest)
         + (each.sequence,)
-        for each in archives(known, asked)
+        for each in archives(inventory, asked)
     )
     return Reply(
         "`sha256sum ARCHIVE` must give its sha256, which stands in the manifest, whose own stands "

@@ -12,9 +12,9 @@ from archiver.system.zone import DAY, local_date, rfc3339
 IS_WELL = frozenset({"present", "empty", "destroyed", "not yet"})
 
 
-def complete(known: Inventory, asked: Asked) -> Reply:
+def complete(inventory: Inventory, asked: Asked) -> Reply:
     """Tell of each day: present, empty, destroyed, partial, missing, or not yet accounted for."""
-    rows = rows_of(row for source in known.sources for row in _days(known, asked, source))
+    rows = rows_of(row for source in inventory.sources for row in _days(inventory, asked, source))
     wrong = [row for row in rows if row[2] not in IS_WELL]
     said = "nothing is known of these days"
     if rows:
@@ -26,15 +26,15 @@ def complete(known: Inventory, asked: Asked) -> Reply:
     return Reply(said, columns, rows, well=not wrong)
 
 
-def _days(known: Inventory, asked: Asked, source: str) -> Iterator[tuple[Cell, ...]]:
+def _days(inventory: Inventory, asked: Asked, source: str) -> Iterator[tuple[Cell, ...]]:
     by_day: dict[date, list[Summary]] = defaultdict(list)
     touched: dict[date, Summary] = {}
-    for each in known.summaries:
+    for each in inventory.summaries:
         if each.source == source:
             by_day[each.date].append(each)
             for instant in (each.earliest, each.latest):
-                touched[local_date(instant, known.zone)] = each
-    done = known.complete.get(source)
+                touched[local_date(instant, inventory.zone)] = each
+    done = inventory.complete.get(source)
     first = asked.first or min(by_day, default=None)
     last = asked.last or max([*by_day, *([done] if done else [])], default=None)
     if first is None or last is None:
@@ -43,7 +43,7 @@ def _days(known: Inventory, asked: Asked, source: str) -> Iterator[tuple[Cell, .
         day = first + ahead * DAY
         found = by_day.get(day, [])
         if found:
-            state, note = _state(known, found)
+            state, note = _state(inventory, found)
         elif day in touched:
             state, note = "present", f"its lines are in the archive of {touched[day].date}"
         elif day > (done or date.max):
@@ -54,7 +54,7 @@ def _days(known: Inventory, asked: Asked, source: str) -> Iterator[tuple[Cell, .
         yield str(day), source, state, len(there), sum(each.lines for each in there), note
 
 
-def _state(known: Inventory, found: Sequence[Summary]) -> tuple[str, str]:
+def _state(inventory: Inventory, found: Sequence[Summary]) -> tuple[str, str]:
     """Say how it stands with a day of which there are manifests, and why."""
     gone = [each for each in found if each.ordered]
     there = [each for each in found if not each.ordered]
@@ -63,24 +63,27 @@ def _state(known: Inventory, found: Sequence[Summary]) -> tuple[str, str]:
         return "destroyed", f"certificate {certificates}"
     if gone:
         return "partial", f"{len(gone)} of {len(found)} archives were destroyed"
-    poor = sum(_sound(known, each) < known.required for each in there)
+    poor = sum(_sound(inventory, each) < inventory.required for each in there)
     if poor:
-        return "partial", f"{poor} of {len(there)} lack verified copies: {known.required} must be"
+        return (
+            "partial",
+            f"{poor} of {len(there)} lack verified copies: {inventory.required} must be",
+        )
     if all(each.is_empty_day for each in there):
         return "empty", "proven by its manifest"
     return "present", ""
 
 
-def _sound(known: Inventory, each: Summary) -> int:
-    receipts = (known.receipt(each, target) for target in each.copies)
+def _sound(inventory: Inventory, each: Summary) -> int:
+    receipts = (inventory.receipt(each, target) for target in each.copies)
     return sum(bool(receipt and receipt.sound) for receipt in receipts)
 
 
-def empty(known: Inventory, asked: Asked) -> Reply:
+def empty(inventory: Inventory, asked: Asked) -> Reply:
     """Tell which days had no line, each with the manifest that says so."""
     rows = rows_of(
-        (str(each.date), each.source, each.key, each.digest, each.sequence, _sound(known, each))
-        for each in summaries(known, asked)
+        (str(each.date), each.source, each.key, each.digest, each.sequence, _sound(inventory, each))
+        for each in summaries(inventory, asked)
         if each.is_empty_day
     )
     return Reply(
@@ -93,15 +96,15 @@ def empty(known: Inventory, asked: Asked) -> Reply:
     )
 
 
-def governing(known: Inventory, asked: Asked) -> Reply:
+def governing(inventory: Inventory, asked: Asked) -> Reply:
     """Tell which rule governed each archive when it was stored, and which one does now."""
     rows = []
     unknown = 0
-    policies = [record for record in known.records if record.kind == "policy"]
-    for each in archives(known, asked):
+    policies = [record for record in inventory.records if record.kind == "policy"]
+    for each in archives(inventory, asked):
         record = governed_at(policies, each.sealed_at)
-        then = policy_of(record).rule_for(known.host, each.source, each.date)
-        now = known.policy.rule_for(known.host, each.source, each.date)
+        then = policy_of(record).rule_for(inventory.host, each.source, each.date)
+        now = inventory.policy.rule_for(inventory.host, each.source, each.date)
         unknown += record is None
         rows.append(
             (

@@ -18,15 +18,15 @@ from archiver.policy.rules import Hold
 from archiver.system.zone import local_date, rfc3339
 
 
-def expiring(known: Inventory, asked: Asked) -> Reply:
+def expiring(inventory: Inventory, asked: Asked) -> Reply:
     """Tell what may, or must, be destroyed within so many days from today on."""
-    until = known.today + timedelta(asked.within)
+    until = inventory.today + timedelta(asked.within)
     rows = []
-    for each in archives(known, asked):
-        decision = known.decision(each)
+    for each in archives(inventory, asked):
+        decision = inventory.decision(each)
         must, may = decision.must_go_by, decision.expires_on
-        begins = may is not None and known.today <= may <= until
-        ends = must is not None and known.today <= must <= until
+        begins = may is not None and inventory.today <= may <= until
+        ends = must is not None and inventory.today <= must <= until
         if begins or ends:
             rows.append(
                 (
@@ -48,11 +48,11 @@ def expiring(known: Inventory, asked: Asked) -> Reply:
     )
 
 
-def overdue(known: Inventory, asked: Asked) -> Reply:
+def overdue(inventory: Inventory, asked: Asked) -> Reply:
     """Tell what should not be there any more, and what keeps it."""
     rows = []
-    for each in archives(known, asked):
-        decision = known.decision(each)
+    for each in archives(inventory, asked):
+        decision = inventory.decision(each)
         if decision.past_since:
             since, reason = str(decision.past_since), decision.reason
             rows.append((str(each.date), each.source, each.archive_key, since, reason))
@@ -66,9 +66,9 @@ def overdue(known: Inventory, asked: Asked) -> Reply:
     )
 
 
-def held(known: Inventory, asked: Asked) -> Reply:
+def held(inventory: Inventory, asked: Asked) -> Reply:
     """Tell which cases hold what, and in how many copies the stores hold it, too."""
-    chosen = [each for each in known.holds if asked.everything or each.released is None]
+    chosen = [each for each in inventory.holds if asked.everything or each.released is None]
     in_force = sum(each.released is None for each in chosen)
     columns = ("case", "from", "to", "sources", "archives", "copies_held", "copies_not_held")
     return Reply(
@@ -76,16 +76,16 @@ def held(known: Inventory, asked: Asked) -> Reply:
         if in_force
         else "no hold is in force",
         (*columns, "since", "by", "reason", "released", "released_by", "released_for"),
-        tuple(_hold(known, each) for each in chosen),
+        tuple(_hold(inventory, each) for each in chosen),
     )
 
 
-def _hold(known: Inventory, hold: Hold) -> tuple[Cell, ...]:
+def _hold(inventory: Inventory, hold: Hold) -> tuple[Cell, ...]:
     scope = hold.scope
-    covered = [e for e in known.there if scope.covers(known.host, e.source, e.date)]
-    able = {place.name for place in known.places if place.lock != "off" or place.legal_hold}
+    covered = [e for e in inventory.there if scope.covers(inventory.host, e.source, e.date)]
+    able = {place.name for place in inventory.places if place.lock != "off" or place.legal_hold}
     receipts = [
-        known.receipt(each, name) for each in covered for name in each.copies if name in able
+        inventory.receipt(each, name) for each in covered for name in each.copies if name in able
     ]
     on_store = sum(bool(receipt and receipt.protection.hold) for receipt in receipts)
     return (
@@ -105,11 +105,11 @@ def _hold(known: Inventory, hold: Hold) -> tuple[Cell, ...]:
     )
 
 
-def policy_changes(known: Inventory, asked: Asked) -> Reply:  # noqa: ARG001 (every question takes both)
+def policy_changes(inventory: Inventory, asked: Asked) -> Reply:  # noqa: ARG001 (every question takes both)
     """Tell when rules were first seen to be others, in which file, and what is different."""
     rows: list[tuple[Cell, ...]] = []
     before: Record | None = None
-    for record in known.records:
+    for record in inventory.records:
         if isinstance(record.body, PolicyNoted):
             file = record.body.file
             said = changes(policy_of(before).rules, record.body.rules)
@@ -137,14 +137,14 @@ def policy_changes(known: Inventory, asked: Asked) -> Reply:  # noqa: ARG001 (ev
     )
 
 
-def deletions(known: Inventory, asked: Asked) -> Reply:
+def deletions(inventory: Inventory, asked: Asked) -> Reply:
     """Tell what was destroyed, what is ordered to be, and what was not after all."""
-    chosen = {each.key for each in known.summaries if asked.has(each.date)}
-    orders = {each.sequence: each for each in known.records if isinstance(each.body, Order)}
+    chosen = {each.key for each in inventory.summaries if asked.has(each.date)}
+    orders = {each.sequence: each for each in inventory.records if isinstance(each.body, Order)}
     rows = tuple(
         row
-        for record in known.records
-        for row in _deleted(known, record, orders)
+        for record in inventory.records
+        for row in _deleted(inventory, record, orders)
         if row[-1] in chosen
     )
     gone = sum(row[0] == "destroyed" for row in rows)
@@ -160,7 +160,7 @@ def deletions(known: Inventory, asked: Asked) -> Reply:
 
 
 def _deleted(
-    known: Inventory, record: Record, orders: dict[int, Record]
+    inventory: Inventory, record: Record, orders: dict[int, Record]
 ) -> Iterator[tuple[Cell, ...]]:
     body = record.body
     begin = (record.sequence, rfc3339(record.at), record.by)
@@ -177,34 +177,36 @@ def _deleted(
             yield ("withdrawn", *begin, body.order, None, None, None, *reason, None, each.key)
     elif isinstance(body, Order):
         number = record.sequence
-        waiting = {e.key for e in known.summaries if e.ordered == number and not e.destroyed}
+        waiting = {e.key for e in inventory.summaries if e.ordered == number and not e.destroyed}
         for one in body.archives:
             if one.key in waiting:
                 rule = (one.rule, one.basis, one.reason)
                 yield ("ordered", *begin, number, record.by, body.why, None, *rule, None, one.key)
 
 
-def below_minimum(known: Inventory, asked: Asked) -> Reply:
+def below_minimum(inventory: Inventory, asked: Asked) -> Reply:
     """Tell what was destroyed within its minimum, or has too few verified copies there."""
     rows: list[tuple[Cell, ...]] = []
-    for each in archives(known, asked):
-        rule = known.policy.rule_for(known.host, each.source, each.date)
-        if rule and rule.minimum.after(each.date) >= known.today:
-            sound = sum(copy.verified for copy in known.copies(each))
-            if sound < known.required:
+    for each in archives(inventory, asked):
+        rule = inventory.policy.rule_for(inventory.host, each.source, each.date)
+        if rule and rule.minimum.after(each.date) >= inventory.today:
+            sound = sum(copy.verified for copy in inventory.copies(each))
+            if sound < inventory.required:
                 ends = str(rule.minimum.after(each.date))
-                what = f"{sound} of {known.required} verified copies"
+                what = f"{sound} of {inventory.required} verified copies"
                 rows.append((str(each.date), each.source, each.archive_key, rule.name, ends, what))
-    policies: Sequence[Record] = [e for e in known.records if isinstance(e.body, PolicyNoted)]
+    policies: Sequence[Record] = [e for e in inventory.records if isinstance(e.body, PolicyNoted)]
     numbered = {each.sequence: each for each in policies}
-    for record in known.records:
+    for record in inventory.records:
         stone = record.body
         if isinstance(stone, Tombstone) and asked.has(stone.date):
             policy = policy_of(numbered.get(stone.policy or 0))
-            rule = policy.rule_for(known.host, stone.source, stone.date)
-            if rule is None or rule.minimum.after(stone.date) >= local_date(record.at, known.zone):
+            rule = policy.rule_for(inventory.host, stone.source, stone.date)
+            if rule is None or rule.minimum.after(stone.date) >= local_date(
+                record.at, inventory.zone
+            ):
                 ends = str(rule.minimum.after(stone.date)) if rule else ""
-                what = f"destroyed on {local_date(record.at, known.zone)}"
+                what = f"destroyed on {local_date(record.at, inventory.zone)}"
                 name = rule.name if rule else "no rule"
                 rows.append((str(stone.date), stone.source, stone.archive, name, ends, what))
     return Reply(

@@ -37,13 +37,13 @@ class Reply:
     answered: bool = True
 
 
-def summaries(known: Inventory, asked: Asked) -> Iterator[Summary]:
-    return (each for each in known.summaries if asked.has(each.date))
+def summaries(inventory: Inventory, asked: Asked) -> Iterator[Summary]:
+    return (each for each in inventory.summaries if asked.has(each.date))
 
 
-def archives(known: Inventory, asked: Asked) -> Iterator[Summary]:
+def archives(inventory: Inventory, asked: Asked) -> Iterator[Summary]:
     """The archives of those dates that are there, and are to stay for now."""
-    return (each for each in known.there if asked.has(each.date))
+    return (each for each in inventory.there if asked.has(each.date))
 
 
 def rows_of(rows: Iterable[tuple[Cell, ...]]) -> tuple[tuple[Cell, ...], ...]:

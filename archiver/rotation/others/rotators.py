@@ -12,15 +12,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from archiver.rotation.others import rotator_files as rotatorconf
+from archiver.rotation.others import rotator_files
 from archiver.rotation.others.cron_lines import claims, configurations
 from archiver.rotation.others.rotator_files import GLOB, Named, Read
 
 ROOT = Path("/")
 PROGRAMS = ("usr/sbin", "usr/bin", "usr/local/sbin", "usr/local/bin", "sbin", "bin")
 READERS: dict[str, Callable[[str], Read]] = {
-    "newsyslog": rotatorconf.newsyslog,
-    "logrotate": rotatorconf.logrotate,
+    "newsyslog": rotator_files.newsyslog,
+    "logrotate": rotator_files.logrotate,
 }
 STARTS = (
     ("newsyslog", "/etc/newsyslog.conf"),
@@ -148,7 +148,7 @@ class Rotators:
         """Yield what a configuration names, and those that it includes. seen: files read so far."""
         if doubt.startswith("cron runs"):
             doubt = ""
-        waiting = [(pattern, rotatorconf.TABOO)]
+        waiting = [(pattern, rotator_files.TABOO)]
         while waiting and len(seen) < MOST:
             pattern, taboo = waiting.pop(0)
             for name in self._files(pattern, taboo):
@@ -177,7 +177,7 @@ class Rotators:
                 os.path.join(pattern, name)
                 for name in names
                 if not name.startswith(".")
-                and not any(rotatorconf.matches(name, each) for each in taboo)
+                and not any(rotator_files.matches(name, each) for each in taboo)
             ]
         found = ["/"]
         for part in pattern.strip("/").split("/"):
@@ -185,7 +185,7 @@ class Rotators:
                 os.path.join(above, name)
                 for above in found
                 for name in (self._listed(above) if GLOB.search(part) else [part])
-                if name == part or rotatorconf.matches(name, part)
+                if name == part or rotator_files.matches(name, part)
             ][:MOST]
         return found
 

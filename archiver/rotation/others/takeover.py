@@ -28,8 +28,7 @@ from archiver.errors import (
     WriterHoldsError,
     explained,
 )
-from archiver.rotation import release as syslogd
-from archiver.rotation import seal as archive
+from archiver.rotation import release, seal
 from archiver.rotation.importing import adopt, lines_of
 from archiver.rotation.others.rotators import Rotator
 from archiver.rotation.turn import Taken, Turn
@@ -92,27 +91,27 @@ def left(source: Source, directories: Iterable[str], others: Iterable[Path]) -> 
     return sorted(found, key=lambda path: (found[path], path))
 
 
-def listed(run: Session, source: Source, directories: Iterable[str]) -> set[tuple[int, int]]:
+def listed(session: Session, source: Source, directories: Iterable[str]) -> set[tuple[int, int]]:
     """Return the device and inode of all that lies there now: one more, and it was rotated."""
     found = set()
-    for path in left(source, directories, {each.path for each in run.config.sources}):
+    for path in left(source, directories, {each.path for each in session.config.sources}):
         with suppress(FileNotFoundError):
             status = os.lstat(path)
             found.add((status.st_dev, status.st_ino))
     return found
 
 
-def take_over(run: Session, source: Source, directories: Sequence[str] = ()) -> Taken:
+def take_over(session: Session, source: Source, directories: Sequence[str] = ()) -> Taken:
     """Archive what was left of a source's log and is not archived yet."""
-    seen = load(run.config.host.state_dir, source.name)
-    taken, known = Taken(listed=listed(run, source, directories)), set[str]()
-    others = {each.path for each in run.config.sources}
+    seen = load(session.config.host.state_dir, source.name)
+    taken, known = Taken(listed=listed(session, source, directories)), set[str]()
+    others = {each.path for each in session.config.sources}
     paths = left(source, directories, others)
     for path in paths:
         try:
             with explained(f"looking at {path}"):
                 identity = identity_of(path)
-                if identity not in seen.files and not _take(run, source, path, paths, taken):
+                if identity not in seen.files and not _take(session, source, path, paths, taken):
                     continue
                 known.add(identity)
         except (FileNotFoundError, NotFoundError):
@@ -125,11 +124,11 @@ def take_over(run: Session, source: Source, directories: Sequence[str] = ()) -> 
     all_of_it = not (taken.waiting or taken.failures)
     head = head_of(source.path) if all_of_it else seen.head
     with explained("noting what was taken over"):
-        save(run.config.host.state_dir, source.name, Noted(known, head))
+        save(session.config.host.state_dir, source.name, Noted(known, head))
     return taken
 
 
-def _take(run: Session, source: Source, path: Path, paths: list[Path], taken: Taken) -> bool:
+def _take(session: Session, source: Source, path: Path, paths: list[Path], taken: Taken) -> bool:
     """Archive one file; return whether its lines are archived now."""
     status = os.lstat(path)
     with suppress(FileNotFoundError):
@@ -137,11 +136,11 @@ def _take(run: Session, source: Source, path: Path, paths: list[Path], taken: Ta
             taken.waiting.append(f"{path} still is the log")
             return False
     # A time from the future tells of a clock, and of nothing else.
-    if abs(run.now + run.seconds - max(status.st_mtime, status.st_ctime)) < QUIET:
+    if abs(session.now + session.seconds - max(status.st_mtime, status.st_ctime)) < QUIET:
         taken.waiting.append(f"{path} was made just now")
         return False
-    if not syslogd.look(path).proven:
-        found = syslogd.who_writes(path)
+    if not release.look(path).proven:
+        found = release.who_writes(path)
         who = ", ".join(map(str, found.holders)) or found.unknown or "somebody"
         raise WriterHoldsError(
             f"{path} was rotated, and is still open for writing: {who}",
@@ -156,26 +155,26 @@ def _take(run: Session, source: Source, path: Path, paths: list[Path], taken: Ta
         return False
     content = hashlib.sha256()
     head = b""
-    with lines_of(run, path) as log:
+    with lines_of(session, path) as log:
         while chunk := log.read(2**18):
             content.update(chunk)
             head += chunk[: HEAD - len(head)]
     if identity_of(path) != _identity(status, path):
         raise WorkKeptError(f"{path} changed while it was read", hint="the next run looks again")
-    if head and not _is_archived(run, source, content.hexdigest()):
-        taken.manifests += adopt(run, source, path, remove=False).manifests
+    if head and not _is_archived(session, source, content.hexdigest()):
+        taken.manifests += adopt(session, source, path, remove=False).manifests
     taken.heads.append(head)
     taken.inodes.add((status.st_dev, status.st_ino))
     return True
 
 
-def _is_archived(run: Session, source: Source, digest: str) -> bool:
+def _is_archived(session: Session, source: Source, digest: str) -> bool:
     """Whether a segment of these bytes is archived whole, whoever rotated it."""
     parts: dict[str, list[Manifest]] = {}
-    for manifest in run.catalog.of_segment(source.name, sha256=digest):
+    for manifest in session.catalog.of_segment(source.name, sha256=digest):
         if manifest.segment:
             parts.setdefault(manifest.segment.name, []).append(manifest)
-    return any(archive.is_whole(each) for each in parts.values())
+    return any(seal.is_whole(each) for each in parts.values())
 
 
 def _is_part_of(packed: Path, plain: Path) -> bool:
@@ -259,7 +258,7 @@ def take_over_the_rest(turn: Turn) -> None:
     # Also where nobody else rotates it any more: the last ones are still there.
     found = {each.directory for each in turn.rotators.of(turn.source.path)} - {""}
     turn.directories = sorted(found)
-    turn.taken = take_over(turn.run, turn.source, turn.directories)
+    turn.taken = take_over(turn.session, turn.source, turn.directories)
     turn.report.archived += turn.taken.manifests
     turn.report.waiting += turn.taken.waiting
     turn.report.failures += turn.taken.failures

@@ -13,8 +13,7 @@ from archiver.config.targets import S3Target
 from archiver.errors import ArchiverError
 from archiver.rotation.due import empty_days
 from archiver.setup.checks.found import CRITICAL, OK, WARNING, Finding, Patient
-from archiver.stores import open_store
-from archiver.stores import probe_report as probed
+from archiver.stores import open_store, probe_report
 from archiver.system.zone import DAY, local_date
 
 KINDS = ("cred:", "file:", "env:")
@@ -52,13 +51,13 @@ def stores(patient: Patient) -> Iterator[Finding]:
 def probes(patient: Patient) -> Iterator[Finding]:
     for target in patient.config.storage.targets:
         hint = f"archiver store probe {target.name}"
-        report = probed.load(patient.config.host.state_dir, target.name)
-        if refusal := probed.refusal(patient.config, target):
+        report = probe_report.load(patient.config.host.state_dir, target.name)
+        if refusal := probe_report.refusal(patient.config, target):
             yield Finding(CRITICAL, refusal.message, refusal.hint)
-        elif report is None or report.fingerprint != probed.fingerprint(target):
+        elif report is None or report.fingerprint != probe_report.fingerprint(target):
             level = WARNING if isinstance(target, S3Target) else OK
             yield Finding(level, f"store {target.name!r} was not probed", hint)
-        elif refused := probed.refused(target, report):
+        elif refused := probe_report.refused(target, report):
             yield Finding(CRITICAL, refused.message, refused.hint)
         elif patient.now - report.at > STALE:
             yield Finding(WARNING, f"store {target.name!r} was last probed long ago", hint)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from archiver.config.settings import Source
 from archiver.errors import ArchiverError
-from archiver.rotation import release as syslogd
+from archiver.rotation import release
 from archiver.setup.checks.found import CRITICAL, OK, WARNING, Finding, Patient, may
 from archiver.setup.syslogconf import doubts, look
 
@@ -21,7 +21,7 @@ def reopen(patient: Patient) -> Iterator[Finding]:
     """Nothing is signalled: only whom, and whether somebody is there."""
     for source in patient.config.sources:
         try:
-            syslogd.check(source.reopen)
+            release.check(source.reopen)
         except ArchiverError as error:
             yield Finding(CRITICAL, f"{source.name}: {error.message}", error.hint)
             continue
@@ -60,7 +60,7 @@ def _unit(source: Source) -> Finding:
 def _nobody(source: Source) -> Finding:
     if not source.path.exists():
         return Finding(OK, f"{source.name}: nobody is to be told")
-    found = syslogd.who_writes(source.path)
+    found = release.who_writes(source.path)
     if found.holders:
         who = ", ".join(map(str, found.holders))
         return Finding(
@@ -88,8 +88,8 @@ def proof(patient: Patient) -> Iterator[Finding]:
             os.link(scratch, segment)
             Path(directory, "new").touch(0o600)
             os.rename(Path(directory, "new"), scratch)
-            held = syslogd.look(segment)
-        free = syslogd.look(segment)
+            held = release.look(segment)
+        free = release.look(segment)
     if not held.proven and free.proven:
         yield Finding(OK, "on a scratch file: a writer is seen, and that it has let go, too")
         return

@@ -21,8 +21,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from archiver.errors import ArchiverError, UsageError
-from archiver.setup.demo import s3_server as demo_s3
-from archiver.setup.demo import syslogd as demo_syslogd
+from archiver.setup.demo import s3_server, syslogd
 from archiver.setup.demo.lifelike import day
 from archiver.system.zone import DAY, day_end, zone_named
 
@@ -115,7 +114,7 @@ def play(directory: Path, say: Say, *, s3: bool = False) -> None:
     archiver("status", show=9)
     _expire(directory, archiver, say, sorted(digests))
     if s3:
-        demo_s3.play(directory, archiver, say, _claim, message_id)
+        s3_server.play(directory, archiver, say, _claim, message_id)
 
     say("Everything is in " + str(directory) + ". Try next:")
     for words in (
@@ -201,7 +200,7 @@ def _writer(directory: Path, zone: ZoneInfo) -> Iterator[Path]:
     program = directory / "demo-syslogd"
     program.symlink_to(sys.executable)
     pidfile = directory / "syslogd.pid"
-    script = demo_syslogd.__file__
+    script = syslogd.__file__
     writer = subprocess.Popen([program, script, log, pidfile], env={**os.environ, "TZ": zone.key})
     try:
         _wait_for(pidfile.exists, "the writer to start")

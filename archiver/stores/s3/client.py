@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.loaders import Loader
 from botocore.session import Session
 
-from archiver.config import secret_refs as secretref
+from archiver.config import secret_refs
 from archiver.config.targets import S3Target
 from archiver.errors import StoreRefusedError
 from archiver.stores.s3.faults import explained
@@ -92,9 +92,9 @@ def _secret(target: S3Target, setting: str) -> str | None:
     if not reference:
         return None
     try:
-        return secretref.resolved(reference)
+        return secret_refs.resolved(reference)
     except ValueError as why:
         raise StoreRefusedError(
             f"store {target.name!r}: {setting} is to be found at {reference!r}, but {why}",
-            hint=secretref.remedy(reference),
+            hint=secret_refs.remedy(reference),
         ) from None

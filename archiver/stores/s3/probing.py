@@ -20,7 +20,7 @@ from typing import Any
 from archiver.archives.receipts import Protection
 from archiver.config.targets import S3Target
 from archiver.errors import ArchiverError, StoreError
-from archiver.stores import probe_report as probed
+from archiver.stores import probe_report
 from archiver.stores.probe_report import Check, Verdict
 from archiver.stores.s3.client import connect
 from archiver.stores.s3.faults import AGAIN
@@ -85,28 +85,28 @@ class Probing:
         begun = self._begin()
         yield from self._taken(
             {
-                probed.CREATED_ONCE: lambda: self._created_once(begun),
+                probe_report.CREATED_ONCE: lambda: self._created_once(begun),
                 "create once in parts": self._created_once_in_parts,
                 "MD5": lambda: self._verified("ContentMD5", "md5"),
                 "SHA-256": lambda: self._verified("ChecksumSHA256", "sha256"),
-                probed.RANGES: self._ranges,
-                probed.LISTED: self._listed,
-                probed.VERSIONS: self._versions,
+                probe_report.RANGES: self._ranges,
+                probe_report.LISTED: self._listed,
+                probe_report.VERSIONS: self._versions,
                 "no deletion": self._no_deletion,
             }
         )
         yield from self._taken(
             {
-                probed.LOCK: self._lock,
-                probed.LOCK_IN_PARTS: self._lock_in_parts,
-                probed.LOCK_SHORTENING: lambda: self._on_locked(self._shortened),
-                probed.LOCK_DELETION: lambda: self._on_locked(self._deleted),
-                probed.LOCK_OVERWRITING: lambda: self._on_locked(self._overwritten),
-                probed.NO_BYPASS: lambda: self._on_locked(self._bypassed),
+                probe_report.LOCK: self._lock,
+                probe_report.LOCK_IN_PARTS: self._lock_in_parts,
+                probe_report.LOCK_SHORTENING: lambda: self._on_locked(self._shortened),
+                probe_report.LOCK_DELETION: lambda: self._on_locked(self._deleted),
+                probe_report.LOCK_OVERWRITING: lambda: self._on_locked(self._overwritten),
+                probe_report.NO_BYPASS: lambda: self._on_locked(self._bypassed),
             },
             configured=self._locks,
         )
-        yield from self._taken({probed.HOLD: self._hold}, configured=self._holds)
+        yield from self._taken({probe_report.HOLD: self._hold}, configured=self._holds)
         yield from self._taken({"secret": self._secret, "clock": self._clock})
 
     def _taken(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.rotation import last_run as lastrun
+from archiver.rotation import last_run
 from archiver.system.zone import rfc3339
 from tests import TOP
 from tests.world.host import ARCHIVER, MONDAY, Host, lines
@@ -203,11 +203,11 @@ def test_the_daily_script(host: Host, shell: str) -> None:
     status, said = daily()
     assert status == 0
     assert re.search(r"(?m)^\nMail log archives:\nmaillog", said)
-    last = lastrun.load(host.config.host.state_dir)
+    last = last_run.load(host.config.host.state_dir)
     assert last.succeeded
     yesterday = last.succeeded - 27 * 3600
     late = replace(last, succeeded=yesterday, passed={"maillog": yesterday})
-    lastrun.save(host.config.host.state_dir, late)
+    last_run.save(host.config.host.state_dir, late)
     status, said = daily()
     assert (status, rfc3339(yesterday) in said) == (3, True)
     assert daily(command="/nonexistent")[0] == 2

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from archiver.errors import StoreError, StoreRefusedError
-from archiver.stores import probe_report as probed
+from archiver.stores import probe_report
 from archiver.stores.probe import probe
-from archiver.stores.s3 import probing as s3_probing
+from archiver.stores.s3 import probing
 from archiver.stores.s3.client import connect
 from archiver.stores.s3.trial import Trial
 from tests.world.exchange import Exchange
@@ -123,7 +123,7 @@ def test_what_is_not_configured_is_not_tried(place: Path, weed_server: Weed, buc
 def test_a_hold_may_be_all_that_is_relied_upon(place: Path, weed_server: Weed) -> None:
     for bucket, ok in ((weed_server.bucket(lock=True), True), (weed_server.bucket(), False)):
         target = target_of(place, bucket, weed_server, more="legal_hold = true\n")
-        assert probed.is_locking(target)
+        assert probe_report.is_locking(target)
         report = probe(target, 0)
         assert (report.ok, verdicts(report)["lock"]) == (ok, "not configured")
         assert list(told(report.failed)) == ([] if ok else ["versions", "legal hold"])
@@ -431,6 +431,6 @@ def test_a_probe_that_is_broken_off_leaves_nothing(
 def test_a_lock_that_ended_meanwhile_is_no_verdict(
     place: Path, weed_server: Weed, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_probing, "IN_TIME", -1)
+    monkeypatch.setattr(probing, "IN_TIME", -1)
     with pytest.raises(StoreError, match="too slow"):
         probe(target_of(place, bucket, weed_server, mode="governance"), 0)

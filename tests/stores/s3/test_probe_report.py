@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from archiver.errors import StoreError, StoreRefusedError
-from archiver.stores import probe_report as probed
+from archiver.stores import probe_report
 from archiver.stores.probe import probe
 from archiver.stores.probe_report import ProbeReport
 from tests.world.faults import INTERNAL_ERROR, Faults, Rule, faults
@@ -58,9 +58,9 @@ def test_a_run_probes_what_is_to_lock_once(place: Path, weed_server: Weed, bucke
 
         host = host_with(place, offsite())
         target = host.config.storage.targets[0]
-        assert "not probed" in str(probed.refusal(host.config, target))
+        assert "not probed" in str(probe_report.refusal(host.config, target))
         assert host.night(after(MONDAY)).failures == []
-        assert (probes(between), probed.refusal(host.config, target)) == (1, None)
+        assert (probes(between), probe_report.refusal(host.config, target)) == (1, None)
         host.configure(targets=(), tables=offsite('read_timeout = "30s"\n'))
         assert host.night(after(MONDAY), "00:10").failures == []
         assert probes(between) == 1
@@ -132,19 +132,19 @@ def test_what_cannot_be_probed_is_probed_by_the_next_run(
 
 def test_a_report_that_cannot_be_believed_is_none(place: Path, weed_server: Weed) -> None:
     report = probe(target_of(place, weed_server.bucket(), weed_server, mode="governance"), 7)
-    probed.save(place, report)
-    assert probed.load(place, "offsite") == report
-    assert probed.load(place, "another") is None
-    path = probed.path_of(place, "offsite")
+    probe_report.save(place, report)
+    assert probe_report.load(place, "offsite") == report
+    assert probe_report.load(place, "another") is None
+    path = probe_report.path_of(place, "offsite")
     good = json.loads(path.read_text())
     bad: list[Any] = [[], {}, {**good, "schema": 2}, {**good, "target": "x"}, {**good, "at": "x"}]
     bad += [{**good, "checks": [{**good["checks"][0], "verdict": "fine"}]}, {**good, "more": 1}]
     bad += [{**good, "checks": None}, {**good, "fingerprint": None}]
     for each in bad:
         path.write_text(json.dumps(each))
-        assert probed.load(place, "offsite") is None, each
+        assert probe_report.load(place, "offsite") is None, each
     path.write_text(json.dumps(good)[:-9])
-    assert probed.load(place, "offsite") is None
+    assert probe_report.load(place, "offsite") is None
 
 
 def test_a_report_without_its_checks_passes_nothing(
@@ -152,10 +152,10 @@ def test_a_report_without_its_checks_passes_nothing(
 ) -> None:
     host = host_with(place, table(place, bucket, weed_server, mode="governance"))
     target = host.config.storage.targets[0]
-    report = ProbeReport("offsite", 7, probed.fingerprint(target), (), ())
+    report = ProbeReport("offsite", 7, probe_report.fingerprint(target), (), ())
     host.config.host.state_dir.mkdir()
-    probed.save(host.config.host.state_dir, report)
-    refusal = probed.refusal(host.config, target)
+    probe_report.save(host.config.host.state_dir, report)
+    refusal = probe_report.refusal(host.config, target)
     assert refusal is not None
     assert "lock, lock in parts, lock against shortening" in refusal.message
 
@@ -196,7 +196,7 @@ def test_the_document(place: Path, weed_server: Weed, bucket: str) -> None:
     told = json.loads(said.out)
     (found,) = told["data"]["targets"]
     assert (said.status, told["command"], told["ok"]) == (0, "store probe", True)
-    kept = probed.load(host.config.host.state_dir, "offsite")
+    kept = probe_report.load(host.config.host.state_dir, "offsite")
     assert kept is not None
     assert (kept.at, kept.fingerprint) == (now, found["fingerprint"])
     keys = ["target", "ok", "probed_at", "fingerprint", "left", "checks"]

@@ -14,8 +14,7 @@ import pytest
 
 from archiver.archives.receipts import Protection
 from archiver.errors import SpoolDamagedError, StoreError
-from archiver.stores.s3 import checked_file as s3_sealed
-from archiver.stores.s3 import upload as s3_upload
+from archiver.stores.s3 import checked_file, upload
 from tests.world.bucket import (
     INDEX,
     KEY,
@@ -178,9 +177,9 @@ def test_a_large_file_has_no_more_parts_than_there_may_be(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They grow, by whole MiB, and cover the file without a gap."""
-    monkeypatch.setattr(s3_sealed, "MOST_PARTS", 2)
+    monkeypatch.setattr(checked_file, "MOST_PARTS", 2)
     (place / "source").write_bytes(LONG)
-    with s3_sealed.sealed("far", place / "source", SHA256, PART, "md5") as source:
+    with checked_file.sealed("far", place / "source", SHA256, PART, "md5") as source:
         assert [(part.number, part.offset, part.size) for part in source.parts] == [
             (1, 0, 6 * MIB),
             (2, 6 * MIB, len(LONG) - 6 * MIB),
@@ -252,14 +251,14 @@ def test_a_file_that_changes_after_it_was_checked(
     store = opening(server, bucket, checksum=checksum)
     source = place / "source"
     source.write_bytes(LARGE)
-    send = s3_upload.Uploader.send
+    send = upload.Uploader.send
 
     def change(*arguments: Any, **options: Any) -> Any:
         source.write_bytes(later)
         return send(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(s3_upload.Uploader, "send", change)
+        patch.setattr(upload.Uploader, "send", change)
         with pytest.raises(SpoolDamagedError, match="changed since it was sealed"):
             store.put(KEY, source, hashlib.sha256(LARGE).hexdigest())
     assert store.find(KEY) is None
@@ -300,7 +299,7 @@ def test_what_is_sent_is_paced_and_what_is_signed_is_not(
         exchange.take(10**9)
         exchange.drop()
 
-    monkeypatch.setattr(s3_sealed.Pace, "wait", lambda _, size: waited.append(size))
+    monkeypatch.setattr(checked_file.Pace, "wait", lambda _, size: waited.append(size))
     with faults(weed_server, tls=tls) as through:
         store = opening(through, made(weed_server))
         put(store, place, LARGE)
@@ -316,11 +315,11 @@ def test_all_threads_together_keep_the_pace(monkeypatch: pytest.MonkeyPatch) -> 
     slept: list[float] = []
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     monkeypatch.setattr("time.sleep", slept.append)
-    pace = s3_sealed.Pace(1000)
+    pace = checked_file.Pace(1000)
     for _ in range(3):
         pace.wait(100)
     clock[0] += 100
     pace.wait(500)
     assert slept == pytest.approx([0.1, 0.2, 0.3, 0.5])
-    s3_sealed.Pace(0).wait(10**12)
+    checked_file.Pace(0).wait(10**12)
     assert len(slept) == 4
