@@ -115,8 +115,8 @@ def run(
         last = last_run.load(config.host.state_dir)
         rotators = Rotators(root)
         today = local_date(now, config.host.zone)
-        complete: dict[str, str] = {}
-        logs: dict[str, list[int]] = {}
+        complete: dict[str, date] = {}
+        logs: dict[str, tuple[int, ...]] = {}
         report = NightReport(problems=session.problems)
         report.problems += forgotten(config, last.spool)
         for source in config.sources:
@@ -129,7 +129,7 @@ def run(
             turn = Turn(session, source, last, force=force, complete=since, rotators=rotators)
             report.sources.append(pass_through(turn))
             if known or not session.unchained:
-                complete[source.name] = turn.report.complete.isoformat()
+                complete[source.name] = turn.report.complete
             if live := rotate.identity(source):
                 logs[source.name] = live
         if expiring:

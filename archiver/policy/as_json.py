@@ -5,12 +5,12 @@ ISO 8601. Fields that are not known are passed over; one that lacks is an error,
 has a default for it: so documents of older and of newer versions can be read.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date
 from functools import cache, partial
 from types import NoneType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from archiver.policy.period import Period
 from archiver.system.zone import parse_rfc3339, rfc3339
@@ -47,7 +47,12 @@ def _fields(kind: Any) -> tuple[tuple[str, Convert, Convert, bool], ...]:
     """Return of each field its name, how it is written and read, and whether it must be there."""
     hints = get_type_hints(kind, include_extras=True)
     return tuple(
-        (each.name, _writer(hints[each.name]), _reader(hints[each.name]), each.default is MISSING)
+        (
+            each.name,
+            _writer(hints[each.name]),
+            _reader(hints[each.name]),
+            each.default is MISSING and each.default_factory is MISSING,
+        )
         for each in fields(kind)
     )
 
@@ -61,6 +66,9 @@ def _writer(hint: Any) -> Convert:
     if get_origin(hint) is tuple:
         each = _writer(get_args(hint)[0])
         return lambda value: [each(part) for part in value]
+    if get_origin(hint) is Mapping:
+        part = _writer(get_args(hint)[1])
+        return lambda value: {key: part(under) for key, under in value.items()}
     if hint in {date, Period}:
         return str
     return as_json if is_dataclass(hint) else lambda value: value
@@ -75,6 +83,11 @@ def _reader(hint: Any) -> Convert:
     if get_origin(hint) is tuple:
         each = _reader(get_args(hint)[0])
         return lambda value: tuple([each(part) for part in _plain(value, list)])
+    if get_origin(hint) is Mapping:
+        part = _reader(get_args(hint)[1])
+        return lambda value: {key: part(under) for key, under in _plain(value, dict).items()}
+    if get_origin(hint) is Literal:
+        return partial(_one_of, get_args(hint))
     if hint is date:
         return lambda value: date.fromisoformat(_plain(value, str))
     if hint is Period:
@@ -85,6 +98,12 @@ def _reader(hint: Any) -> Convert:
 def _without_none(hint: Any) -> Any:
     (other,) = [each for each in get_args(hint) if each is not NoneType]
     return other
+
+
+def _one_of(words: tuple[str, ...], value: Any) -> Any:
+    if value not in words:
+        raise ValueError(f"{value!r} is not one of {', '.join(words)}")
+    return value
 
 
 def _plain(value: Any, kind: Any) -> Any:

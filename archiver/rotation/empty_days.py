@@ -7,7 +7,7 @@ from archiver.errors import ClockError, WorkKeptError
 from archiver.rotation import due, rotate, seal, segments
 from archiver.rotation.others import takeover
 from archiver.rotation.spool import Intent
-from archiver.rotation.turn import DOUBTFUL, Turn
+from archiver.rotation.turn import DOUBTFUL, Taken, Turn
 from archiver.system.zone import DAY, local_date
 
 
@@ -61,13 +61,12 @@ def check_empty_days(turn: Turn, live: rotate.LiveLog, days: Sequence[date]) -> 
             "recorded as such: the clock may be wrong",
             hint="if it is right, `archiver run --force` records them",
         )
-    known = turn.last.logs.get(turn.source.name)
-    # A run of ours that was killed before its note had put another file there, too.
-    rotated = turn.session.catalog.last_rotation(turn.source.name) or 0
-    ours = turn.report.rotated or rotated > (turn.last.started or 0)
-    # What another one rotated was taken over, the log of that time among it: nothing between.
-    ours = ours or turn.taken.unbroken or (bool(known) and tuple(known or ()) in turn.taken.inodes)
-    if known and known != [live.status.st_dev, live.status.st_ino] and not ours:
+    left = turn.last.logs.get(turn.source.name)
+    found = (live.status.st_dev, live.status.st_ino)
+    # Also one of a run that was killed before it noted which file it left.
+    rotated_at = turn.session.catalog.last_rotation(turn.source.name) or 0
+    rotated = turn.report.rotated or rotated_at > (turn.last.started or 0)
+    if left and not is_accounted_for(left, found, rotated=rotated, taken=turn.taken):
         turn.report.complete = turn.today - DAY
         raise WorkKeptError(
             f"{turn.source.path} is another file than the last run left there; "
@@ -75,3 +74,18 @@ def check_empty_days(turn: Turn, live: rotate.LiveLog, days: Sequence[date]) -> 
             hint="if newsyslog or logrotate took it: remove it from their configuration, and "
             "`archiver import` what they made of it",
         )
+
+
+def is_accounted_for(
+    left: tuple[int, ...], found: tuple[int, ...], *, rotated: bool, taken: Taken
+) -> bool:
+    """Whether no log can have come and gone between the one that was left and the one found.
+
+    left, found: device and inode. rotated: by us, since it was left. taken: what another rotator
+    made of the log, and we archived. If false, days without lines must not be recorded: what is
+    sealed as empty can never be taken back.
+    """
+    if left == found or rotated:
+        return True
+    # The other rotator took the very log that was left, so it took none before that one.
+    return taken.unbroken or left in taken.inodes

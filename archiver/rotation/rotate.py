@@ -63,13 +63,13 @@ def inspect(source: Source) -> LiveLog:
     return LiveLog(path, status)
 
 
-def identity(source: Source) -> list[int] | None:
+def identity(source: Source) -> tuple[int, int] | None:
     """Return the device and inode of the log there is now."""
     try:
         status = os.stat(source.path)
     except OSError:
         return None
-    return [status.st_dev, status.st_ino]
+    return status.st_dev, status.st_ino
 
 
 KINDS = (

@@ -11,17 +11,14 @@ to do: the logs and the catalog decide that, never the clock (`due.decide`).
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from archiver.config.schedule import Every, Schedule
 from archiver.rotation.last_run import LastRun
-from archiver.system.files import write_whole
 from archiver.system.zone import DAY, local_date
 
 # After a failure a job waits: 5 minutes, then twice as long each time, up to an hour. Seconds.
@@ -118,25 +115,6 @@ def pause(failures: int) -> float:
     """Return how long a job waits that failed so many times running, in seconds."""
     # Not more doublings than it takes: after a month of failures, 2.0**n is no float any more.
     return min(FIRST_PAUSE * 2 ** min(failures - 1, 10), LONGEST_PAUSE) if failures else 0.0
-
-
-JOBS_FILE = "last-jobs.json"
-
-
-def load_jobs(state_dir: Path) -> dict[Job, Done]:
-    """Return how the jobs of the service last went, but for the night: any run makes that."""
-    try:
-        found = json.loads((state_dir / JOBS_FILE).read_bytes())
-        done = {Job(name): Done(**each) for name, each in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
-    numbers = [number for each in done.values() for number in asdict(each).values()]
-    return done if all(number is None or type(number) is int for number in numbers) else {}
-
-
-def save_jobs(state_dir: Path, done: Mapping[Job, Done]) -> None:
-    document = {job.value: asdict(each) for job, each in done.items()}
-    write_whole(state_dir / JOBS_FILE, (json.dumps(document, indent=1) + "\n").encode())
 
 
 def night(last: LastRun, sources: Sequence[str]) -> Done:

@@ -15,8 +15,7 @@ from archiver.catalog import opened
 from archiver.config.settings import Config
 from archiver.errors import ArchiverError, NotToldError
 from archiver.rotation import last_run
-from archiver.service import notify
-from archiver.service.jobs import load_jobs
+from archiver.service import last_jobs, notify
 from archiver.service.status import SourceStatus, Status, status
 from archiver.system.files import write_whole
 from archiver.system.zone import DAY, day_start
@@ -69,7 +68,7 @@ def _families(config: Config, now: int) -> Iterator[tuple[str, str, Iterable[Sam
         "When the oldest log date began that is not known to be archived or empty.",
         [({"source": name}, _incomplete(config, last.complete.get(name))) for name in names],
     )
-    jobs = load_jobs(state).items()
+    jobs = last_jobs.load(state).items()
     yield (
         "job_last_run_timestamp_seconds",
         "When the service's job last began.",
@@ -138,10 +137,10 @@ def _status(config: Config, now: int) -> Status | None:
         return None
 
 
-def _incomplete(config: Config, complete: str | None) -> int | None:
+def _incomplete(config: Config, complete: date | None) -> int | None:
     if complete is not None:
-        with suppress(ValueError, OverflowError):
-            return day_start(date.fromisoformat(complete) + DAY, config.host.zone)
+        with suppress(OverflowError):
+            return day_start(complete + DAY, config.host.zone)
     return None
 
 

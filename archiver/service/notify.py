@@ -17,7 +17,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ from archiver.config.secret_refs import REFERENCE, remedy, resolved
 from archiver.config.settings import Config
 from archiver.config.telling import Notify, demand_url
 from archiver.errors import ArchiverError, NotToldError
-from archiver.system import programs
-from archiver.system.files import make_directory, write_whole
+from archiver.policy.as_json import as_json, from_json
+from archiver.system import programs, state_files
+from archiver.system.files import make_directory
 from archiver.system.zone import rfc3339
 
 FILE = "told.json"
@@ -314,19 +315,12 @@ def _alone(state_dir: Path) -> Iterator[None]:
 
 
 def load(state_dir: Path) -> dict[str, Notified]:
-    try:
-        found = json.loads((state_dir / FILE).read_bytes())
-        told = {job: Notified(**each) for job, each in found.items()}
-        told = {job: replace(each, codes=tuple(each.codes)) for job, each in told.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
-    sound = all(
-        type(each.since) is type(each.at) is int and all(type(code) is str for code in each.codes)
-        for each in told.values()
-    )
-    return told if sound else {}
+    return state_files.load(state_dir / FILE, _read) or {}
+
+
+def _read(document: Any) -> dict[str, Notified]:  # noqa: ANN401 (JSON, not checked yet)
+    return {job: from_json(Notified, what) for job, what in document.items()}
 
 
 def save(state_dir: Path, told: Mapping[str, Notified]) -> None:
-    document = {job: asdict(each) for job, each in told.items()}
-    write_whole(state_dir / FILE, (json.dumps(document, indent=1) + "\n").encode())
+    state_files.save(state_dir / FILE, {job: as_json(what) for job, what in told.items()})

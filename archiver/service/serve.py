@@ -24,6 +24,7 @@ from typing import Protocol, Self
 from archiver.config.settings import Config, parse, text_of
 from archiver.errors import ArchiverError, ConfigError, InterruptedRunError, JobError, LockHeldError
 from archiver.rotation import last_run
+from archiver.service import last_jobs
 from archiver.service.child import Child, Ended
 from archiver.service.jobs import (
     Done,
@@ -31,10 +32,8 @@ from archiver.service.jobs import (
     Today,
     due,
     latest_night,
-    load_jobs,
     night,
     pause,
-    save_jobs,
     start_of,
 )
 from archiver.system.zone import rfc3339
@@ -164,7 +163,7 @@ class Service:
         self.since = min(self.since, now)
         names = [source.name for source in config.sources]
         done_night = night(last_run.load(config.host.state_dir), names)
-        done = {**load_jobs(config.host.state_dir), Job.NIGHT: done_night}
+        done = {**last_jobs.load(config.host.state_dir), Job.NIGHT: done_night}
         return Today(config.host.name, config.host.zone, now, self.since, self._full(), done)
 
     def _full(self) -> bool:
@@ -224,9 +223,9 @@ class Service:
         self.patience[job].until = self.monotonic() + SOON
         if job is not Job.NIGHT:
             state = self.accepted.config.host.state_dir
-            done = load_jobs(state)
+            done = last_jobs.load(state)
             after = done.get(job, Done()).after(running.begun, status)
-            save_jobs(state, {**done, job: after})
+            last_jobs.save(state, {**done, job: after})
         if status == 0:
             log.info("%s: done in %s", job.value, took)
             for warning in ended.failures:

@@ -14,7 +14,8 @@ from typing import Any, Literal
 from archiver.config.settings import Config
 from archiver.config.targets import LocalTarget, S3Target, Target
 from archiver.errors import StoreRefusedError
-from archiver.system.files import write_whole
+from archiver.policy.as_json import as_json, from_json
+from archiver.system import state_files
 
 # Another number where a probe is to be made anew, because it asks for more than it did.
 SCHEMA = 1
@@ -22,7 +23,6 @@ SCHEMA = 1
 NEUTRAL = frozenset({"max_bandwidth", "connect_timeout", "read_timeout", "attempts"})
 
 Verdict = Literal["enforced", "not enforced", "unknown", "not configured"]
-VERDICTS = frozenset({"enforced", "not enforced", "unknown", "not configured"})
 
 CREATED_ONCE = "create once"
 LISTED = "listing"
@@ -127,27 +127,24 @@ def path_of(state_dir: Path, name: str) -> Path:
 
 def load(state_dir: Path, name: str) -> ProbeReport | None:
     """Return what was saved of a target; None if nothing was, or it cannot be read."""
-    try:
-        told: dict[str, Any] = json.loads(path_of(state_dir, name).read_bytes())
-        checks = tuple(Check(**each) for each in told.pop("checks"))
-        schema, names = told.pop("schema"), tuple(told.pop("relied_upon"))
-        report = ProbeReport(**told, relied_upon=names, checks=checks)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
-    texts = [report.target, report.fingerprint, *names, *(check.evidence for check in checks)]
-    sound = (
-        schema == SCHEMA
-        and report.target == name
-        and all(type(text) is str for text in texts)
-        and all(type(number) is int for number in (report.at, report.left))
-        and all(check.verdict in VERDICTS for check in checks)
-    )
-    return report if sound else None
+    report = state_files.load(path_of(state_dir, name), _read)
+    return report if report and report.target == name else None
+
+
+def _read(document: Any) -> ProbeReport:  # noqa: ANN401 (JSON, not checked yet)
+    report: ProbeReport = from_json(ProbeReport, document)
+    # Nothing is passed over: what is stored as locked rests on this report alone.
+    if document != _document(report):
+        raise ValueError("not a report of this version")
+    return report
 
 
 def save(state_dir: Path, report: ProbeReport) -> None:
-    document = json.dumps({"schema": SCHEMA, **asdict(report)}, indent=1) + "\n"
-    write_whole(path_of(state_dir, report.target), document.encode())
+    state_files.save(path_of(state_dir, report.target), _document(report))
+
+
+def _document(report: ProbeReport) -> dict[str, Any]:
+    return {"schema": SCHEMA, **as_json(report)}
 
 
 def refusal(config: Config, target: Target) -> StoreRefusedError | None:

@@ -21,7 +21,7 @@ messages = st.text(st.characters(codec=None))
 
 
 def record(message: str, level: int = logging.INFO) -> logging.LogRecord:
-    return logging.LogRecord("archiver.service.serve", level, __file__, 1, "%s", (message,), None)
+    return logging.LogRecord("archiver.serve", level, __file__, 1, "%s", (message,), None)
 
 
 @pytest.fixture(autouse=True)

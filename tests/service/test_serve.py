@@ -9,9 +9,9 @@ import pytest
 
 from archiver.errors import ArchiverError, ConfigError, DiskError, NotToldError, StoreError
 from archiver.rotation import last_run
-from archiver.service import serve
+from archiver.service import last_jobs
 from archiver.service.child import Ended
-from archiver.service.jobs import JOBS_FILE, LONGEST_PAUSE, Job
+from archiver.service.jobs import LONGEST_PAUSE, Job
 from archiver.service.serve import SOON, Accepted, Running, Service, start_child
 from tests.world.host import MONDAY, Host, after, lines
 
@@ -127,7 +127,7 @@ def test_a_restart_remembers_what_was_done(clock: Clock) -> None:
     clock.service().tick()
     assert clock.jobs == list(Job)
     for text in ("", "novel", '{"expire": 5}', '{"expire": {"started": "now"}}', '{"x": {}}'):
-        (clock.host.config.host.state_dir / JOBS_FILE).write_text(text)
+        (clock.host.config.host.state_dir / last_jobs.FILE).write_text(text)
         again = clock.service()
         again.tick()
         assert clock.jobs[-1] is Job.EXPIRE
@@ -315,7 +315,7 @@ def test_what_cannot_be_noted_is_not_done_at_each_look(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(serve, "save_jobs", full)
+    monkeypatch.setattr(last_jobs, "save", full)
     with pytest.raises(OSError, match="No space"):
         clock.end(service, WELL)
     service.tick()

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,9 @@ ROWS = [
 def host(tmp_path: Path) -> Config:
     tmp_path.chmod(0o755)
     (tmp_path / "maillog").write_bytes(b"".join(LOG))
-    lastrun_state = tmp_path / "state"
-    durable.make_directory(lastrun_state)
-    last_run.save(lastrun_state, last_run.LastRun(complete={"maillog": "2026-02-28"}))
+    state = tmp_path / "state"
+    durable.make_directory(state)
+    last_run.save(state, last_run.LastRun(complete={"maillog": date(2026, 2, 28)}))
     return parse(CONFIG, tmp_path / "archiver.toml")
 
 

@@ -8,7 +8,6 @@ them again; lost or damaged, it counts as empty.
 """
 
 import hashlib
-import json
 import os
 import re
 import stat
@@ -16,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from archiver.archives.manifest import Manifest
 from archiver.config.settings import Source
@@ -33,7 +33,7 @@ from archiver.rotation.importing import adopt, lines_of
 from archiver.rotation.others.rotators import Rotator
 from archiver.rotation.turn import Taken, Turn
 from archiver.stores.session import Session
-from archiver.system.files import write_whole
+from archiver.system import state_files
 
 # .0 .1; -20261126, -2026112603, -2026-11-26; .20261126T000000: logrotate(8), dateext and
 # dateformat; newsyslog(8), -t.
@@ -218,19 +218,23 @@ def head_of(log: Path) -> tuple[int, str]:
 
 
 def load(state_dir: Path, source: str) -> Noted:
-    try:
-        told = json.loads((state_dir / f"adopted-{source}.json").read_bytes())
-        files, (length, digest) = told["files"], told["head"]
-        if all(type(each) is str for each in [*files, digest]) and type(length) is int:
-            return Noted(set(files), (length, digest))
-    except (OSError, ValueError, TypeError, KeyError):
-        pass
-    return Noted()
+    return state_files.load(_file_of(state_dir, source), _read) or Noted()
 
 
-def save(state_dir: Path, source: str, seen: Noted) -> None:
-    document = {"files": sorted(seen.files), "head": list(seen.head)}
-    write_whole(state_dir / f"adopted-{source}.json", (json.dumps(document) + "\n").encode())
+def _read(document: Any) -> Noted:  # noqa: ANN401 (JSON, not checked yet)
+    files, (length, digest) = document["files"], document["head"]
+    if type(length) is not int or not all(type(text) is str for text in [*files, digest]):
+        raise TypeError("not what was noted")
+    return Noted(set(files), (length, digest))
+
+
+def save(state_dir: Path, source: str, noted: Noted) -> None:
+    document = {"files": sorted(noted.files), "head": noted.head}
+    state_files.save(_file_of(state_dir, source), document)
+
+
+def _file_of(state_dir: Path, source: str) -> Path:
+    return state_dir / f"adopted-{source}.json"
 
 
 # -- in a night ---------------------------------------------------------------------------

@@ -1,0 +1,24 @@
+"""How the jobs of the service last went: one small file, so that a restart does not begin anew."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from archiver.policy.as_json import as_json, from_json
+from archiver.service.jobs import Done, Job
+from archiver.system import state_files
+
+FILE = "last-jobs.json"
+
+
+def load(state_dir: Path) -> dict[Job, Done]:
+    """Return how each job last went, but for the night: any run makes that."""
+    return state_files.load(state_dir / FILE, _read) or {}
+
+
+def save(state_dir: Path, done: Mapping[Job, Done]) -> None:
+    state_files.save(state_dir / FILE, {job.value: as_json(how) for job, how in done.items()})
+
+
+def _read(document: Any) -> dict[Job, Done]:  # noqa: ANN401 (JSON, not checked yet)
+    return {Job(name): from_json(Done, how) for name, how in document.items()}
