@@ -42,7 +42,7 @@ class Sealed:
     frames: tuple[Frame, ...]
 
 
-class Workers:
+class Threads:
     """The threads of one pass. zstd and hashlib let go of the interpreter's lock."""
 
     def __init__(self, level: int) -> None:
@@ -127,7 +127,7 @@ class ArchiveWriter:
     def __init__(
         self,
         path: Path,
-        workers: Workers,
+        workers: Threads,
         segment: "hashlib._Hash | None" = None,
         taken: Callable[[bytes, bytes], None] = lambda _frame, _stored: None,
     ) -> None:

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from archiver import __version__
 from archiver.archives.manifest import EMPTY_SHA256, Head, Manifest, Segment, decode, digest, encode
 from archiver.archives.names import INDEX_SUFFIX, MANIFEST_SUFFIX
-from archiver.archives.writer import ArchiveWriter, Sealed, Workers
+from archiver.archives.writer import ArchiveWriter, Sealed, Threads
 from archiver.config.settings import Compress
 from archiver.errors import ArchiverError, IntegrityError, SpoolDamagedError
 from archiver.index.build import Indexing
@@ -92,7 +92,7 @@ def _seal(
     counted = _Counted(stream)
     frames = cut(counted, compress.frame_size)
     taken = [index.add] if index else []
-    with Workers(compress.level) as workers:
+    with Threads(compress.level) as workers:
         for day, stretches in groupby(cutter.cut(frames), key=attrgetter("day")):
             path = entry.sealing / f"{len(finished) + 1}.archive"
             with ArchiveWriter(path, workers, whole, *taken) as current:

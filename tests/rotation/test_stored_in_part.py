@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from archiver.archives.manifest import decode
-from archiver.archives.writer import Workers
+from archiver.archives.writer import Threads
 from archiver.catalog import Catalog
 from archiver.config.settings import load
 from archiver.errors import DiskError, IntegrityError
@@ -196,12 +196,12 @@ def test_an_archive_that_gives_back_other_bytes_is_none(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One bit, of the same length, that no checksum of zstd's knows of: nothing is published."""
-    compress = Workers._compress
+    compress = Threads._compress
 
-    def wrong(self: Workers, data: bytes) -> bytes:
+    def wrong(self: Threads, data: bytes) -> bytes:
         return compress(self, data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
 
-    monkeypatch.setattr(Workers, "_compress", wrong)
+    monkeypatch.setattr(Threads, "_compress", wrong)
     host = Host(place)
     host.write(TWO_DAYS)
     (failure,) = host.night(after(MONDAY, 2)).failures

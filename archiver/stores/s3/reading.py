@@ -30,7 +30,7 @@ DAMAGED = "the copy is damaged: use another store's"
 
 
 @dataclass(frozen=True)
-class Body:
+class RangeBody:
     """What a GET gives: the bytes from `first` on, of an object of so many (None: not told)."""
 
     body: Any
@@ -92,7 +92,7 @@ class ObjectReading:
         ends = [end for end in (self._wanted, self._total) if end is not None]
         return bool(ends) and self._at >= min(ends)
 
-    def _taken(self, answer: Body) -> Iterator[bytes]:
+    def _taken(self, answer: RangeBody) -> Iterator[bytes]:
         """Yield what is wanted of an answer: it may begin too early, and end too late."""
         if answer.total is not None:
             self._total = answer.total
@@ -108,7 +108,7 @@ class ObjectReading:
             self._at += len(chunk)
             yield chunk
 
-    def _ask(self) -> Body | None:
+    def _ask(self) -> RangeBody | None:
         """Ask for the bytes from `at` on; None: the object ends before them."""
         asked = dict(self._same)
         if self._at or self._wanted is not None:
@@ -127,20 +127,20 @@ class ObjectReading:
         try:
             return self._understood(given)
         except ArchiverError:
-            given["Body"].close()
+            given["RangeBody"].close()
             raise
 
-    def _understood(self, given: dict[str, Any]) -> Body:
+    def _understood(self, given: dict[str, Any]) -> RangeBody:
         etag, version = given.get("ETag", ""), given.get("VersionId", "")
         same = {"IfMatch": etag} if etag else {"VersionId": version} if version else {}
         if self._same not in ({}, same):
             raise self._changed()
         self._same = same
-        answer = Body(given["Body"], 0, given.get("ContentLength"))
+        answer = RangeBody(given["RangeBody"], 0, given.get("ContentLength"))
         told = CONTENT_RANGE.fullmatch(given.get("ContentRange", ""))
         if told:
             total = None if told[2] == "*" else int(told[2])
-            answer = Body(given["Body"], int(told[1]), total)
+            answer = RangeBody(given["RangeBody"], int(told[1]), total)
         is_part = given["ResponseMetadata"]["HTTPStatusCode"] == 206
         if not (same or "LastModified" in given) or is_part > bool(told) or answer.first > self._at:
             raise StoreError(
