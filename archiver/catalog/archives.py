@@ -13,7 +13,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from archiver.archives.manifest import Head, Manifest, decode, digest
-from archiver.archives.names import INDEX_SUFFIX, MANIFEST_SUFFIX, place
+from archiver.archives.names import INDEX_SUFFIX, MANIFEST_SUFFIX, parse
 from archiver.archives.receipts import Receipt
 from archiver.catalog.copies import Copies
 from archiver.catalog.records import Records
@@ -256,7 +256,7 @@ class Catalog:
 
     def of_key(self, key: str) -> Archived:
         """Return the manifest of that key. Raises: IntegrityError: there is none."""
-        source, _ = place(key)
+        source = parse(key).source
         for found in self._archived("key = ?", source, key):
             return found
         raise IntegrityError(f"{key} is not catalogued", hint=REBUILD_HINT)

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from archiver.archives.manifest import decode
-from archiver.archives.names import MANIFEST_SUFFIX, host_prefix, place
+from archiver.archives.names import MANIFEST_SUFFIX, host_prefix, parse
 from archiver.config.settings import Compress, Config, Host, Index, Reopen, Source, Storage
 from archiver.config.targets import Target, read_target
 from archiver.config.toml_tables import Table, TomlReader
@@ -40,7 +40,7 @@ def config_of(address: str, host: str | None) -> Config:
             f"{keys[-1]} does not tell the zone of {name}: {error}",
             hint="read with a configuration (-c) instead",
         ) from error
-    sources = {place(key)[0] for key in keys}
+    sources = {parse(key).source for key in keys}
     return Config(
         NOWHERE,
         Host(name, zone, NOWHERE, NOWHERE),
@@ -56,8 +56,7 @@ def _host(store: Store, address: str, wanted: str | None) -> tuple[str, list[str
     found: dict[str, list[str]] = {}
     for each in store.listed(host_prefix(wanted) if wanted else "host="):
         if each.key.endswith(MANIFEST_SUFFIX):
-            name = each.key.split("/", 1)[0].removeprefix("host=")
-            found.setdefault(name, []).append(each.key)
+            found.setdefault(parse(each.key).host, []).append(each.key)
     if not found:
         raise NotFoundError(
             f"{address}: there is nothing of {f'host {wanted}' if wanted else 'any host'}",

@@ -21,14 +21,13 @@ from datetime import date
 from typing import Any
 
 from archiver.archives.manifest import DIGEST, TOOL
-from archiver.archives.names import NAME, host_prefix
+from archiver.archives.names import NAME, ledger_prefix
 from archiver.archives.receipts import Protection, Receipt
 from archiver.policy.as_json import Instant, as_json, from_json
 from archiver.policy.rules import DAY_SECONDS, DOUBTFUL, Hold, Policy, Rule, Scope
 from archiver.system.zone import parse_rfc3339, rfc3339
 
 SCHEMA = 1
-KEY = re.compile(r"host=([^/]+)/ledger/(\d{8})\.json", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -268,16 +267,6 @@ class Record:
     def key(self) -> str:
         """The number alone: who stores another record under it is refused by every store."""
         return f"{ledger_prefix(self.host)}{self.sequence:08d}.json"
-
-
-def ledger_prefix(host: str) -> str:
-    return f"{host_prefix(host)}ledger/"
-
-
-def number_of(key: str) -> int | None:
-    """Return the number of the record of that key; None: it is not the key of a record."""
-    match = KEY.fullmatch(key)
-    return int(match[2]) if match else None
 
 
 def encode(record: Record) -> bytes:

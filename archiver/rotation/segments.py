@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from archiver import __version__
 from archiver.archives.manifest import Head, Manifest, Segment, digest
-from archiver.archives.names import place
+from archiver.archives.names import parse
 from archiver.config.settings import Source
 from archiver.errors import ChainError, IntegrityError
 from archiver.rotation import release, seal
@@ -118,8 +118,9 @@ def chain_head(session: Session, source: Source) -> Head:
     head = session.catalog.head(source.name)
     for problem in session.problems:
         if isinstance(problem, ChainError):
-            of, sequence = place(problem.key)
-            if of == source.name and sequence > head.sequence:
+            key = parse(problem.key)
+            # A name that says no number might be the next one.
+            if key.source == source.name and (key.number is None or key.number > head.sequence):
                 raise problem
     return head
 

@@ -5,22 +5,16 @@ and number, and a list tells sizes. So one machine sees that another one has fal
 that one cannot tell by itself.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Self
 
-from archiver.archives.names import ARCHIVE_SUFFIX, MANIFEST_SUFFIX
+from archiver.archives.names import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, Key, parse
 from archiver.archives.receipts import Stored
 from archiver.errors import ArchiverError, WorkKeptError, explained
 from archiver.system.zone import DAY
 
-KEY = re.compile(
-    r"host=([^/]+)/source=([^/]+)/date=(\d{4}-\d\d-\d\d)/[^/]*-(\d+)"
-    rf"({re.escape(ARCHIVE_SUFFIX)}|{re.escape(MANIFEST_SUFFIX)})",
-    re.ASCII,
-)
 # A day is over in the last zone 12 hours after it is in UTC; a night has a day from then on.
 LATEST = 48 * 3600.0
 # Missing days are told of for so long; what lies before may never have been archived. Days.
@@ -40,13 +34,13 @@ class HostLog:
     days: set[date] = field(default_factory=set)
     numbers: set[int] = field(default_factory=set)
 
-    def add(self, each: Stored, day: date, number: int) -> None:
-        if each.key.endswith(ARCHIVE_SUFFIX):
+    def add(self, key: Key, size: int) -> None:
+        if key.suffix == ARCHIVE_SUFFIX:
             self.archives += 1
-            self.size += each.size
-        else:
-            self.days.add(day)
-            self.numbers.add(number)
+            self.size += size
+        elif key.suffix == MANIFEST_SUFFIX and key.day and key.number is not None:
+            self.days.add(key.day)
+            self.numbers.add(key.number)
 
     @property
     def first(self) -> date | None:
@@ -93,19 +87,13 @@ class Hosts:
         """
         logs: dict[tuple[str, str], HostLog] = {}
         with explained(f"listing store {target!r}"):
-            for each in listed:
-                if (match := KEY.fullmatch(each.key)) and (day := _day(match[3])):
-                    log = logs.setdefault((match[1], match[2]), HostLog(match[1], match[2]))
-                    log.add(each, day, int(match[4]))
+            for stored in listed:
+                key = parse(stored.key)
+                if key.day and key.suffix in {ARCHIVE_SUFFIX, MANIFEST_SUFFIX}:
+                    name = (key.host, key.source)
+                    logs.setdefault(name, HostLog(*name)).add(key, stored.size)
         found = tuple(logs[name] for name in sorted(logs))
         return cls(target, found, tuple(_problems(target, found, now, max_age)))
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def _problems(

@@ -4,19 +4,24 @@ On an empty catalog that is a rebuild, with the same content whatever became of 
 and a reader who cannot have the catalog makes one for himself, in memory.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from archiver.archives.manifest import Manifest, decode, digest
+from archiver.archives.manifest import Manifest, digest
+from archiver.archives.manifest import decode as decode_manifest
 from archiver.archives.names import (
     ARCHIVE_SUFFIX,
     INDEX_SUFFIXES,
     MANIFEST_SUFFIX,
     PAGE,
+    RECORD_SUFFIX,
     host_prefix,
-    place,
+    ledger_prefix,
+    parse,
 )
 from archiver.catalog import REBUILD_HINT, Catalog, files_beside, making, nowhere, opened
 from archiver.errors import (
@@ -27,14 +32,29 @@ from archiver.errors import (
     StoreAwayError,
     StoreError,
 )
+from archiver.policy.ledger import Record
 from archiver.policy.ledger import decode as decode_record
-from archiver.policy.ledger import ledger_prefix, number_of
 from archiver.stores import Store
 from archiver.system.files import fsync_directory, remove
 
 # So many manifests are read at once from a store that is far.
 AT_ONCE = 16
 BATCH = 128
+
+Document = TypeVar("Document")
+
+
+@dataclass(frozen=True)
+class Kind(Generic[Document]):
+    """Documents that are chained: the host's records, and the manifests of each source."""
+
+    name: str
+    decode: Callable[[bytes], Document]
+    key_of: Callable[[Document], str]
+
+
+RECORDS = Kind[Record]("record", decode_record, lambda record: record.key)
+MANIFESTS = Kind[Manifest]("manifest", decode_manifest, lambda found: found.manifest_key)
 
 
 def catch_up(
@@ -96,7 +116,7 @@ def _catch_up_with_ledger(
     catalog: Catalog, store: Store, sizes: Mapping[str, int], problems: list[ArchiverError]
 ) -> None:
     known = catalog.records.copies_in(store.name)
-    stored = {key for key in sizes if number_of(key) is not None}
+    stored = {key for key in sizes if parse(key).suffix == RECORD_SUFFIX}
     new = sorted(stored - known)
     for key, document in _documents(store, new):
         try:
@@ -109,30 +129,9 @@ def _catch_up_with_ledger(
 
 
 def _take_record(catalog: Catalog, store: Store, key: str, document: bytes | ArchiverError) -> None:
-    if isinstance(document, (IntegrityError, NotFoundError)):
-        raise ChainError(document.message, hint=document.hint, key=key) from document
-    if isinstance(document, ArchiverError):
-        raise document
-    try:
-        record = decode_record(document)
-    except ValueError as error:
-        raise ChainError(
-            f"{key}: {error}",
-            hint="the record is damaged; bring it back from another copy",
-            key=key,
-        ) from error
-    if record.key != key:
-        raise ChainError(
-            f"{key} is the record {record.key}",
-            hint="it was renamed or copied; put it back under its own name",
-            key=key,
-        )
+    document, record = _decoded(key, document, RECORDS)
     if not catalog.records.note(record, document):
-        raise ChainError(
-            f"store {store.name!r}: {key} differs from the catalog's or another store's",
-            hint="one of the two was changed: the next record's `previous` tells which is right",
-            key=key,
-        )
+        raise _differs(store, key, RECORDS)
     catalog.copies.note(key, store.name)
 
 
@@ -218,17 +217,9 @@ def _take(
     """Catalogue a manifest that was read. sizes: of all that the store has. expired: manifests
     whose archives are not to be there, or not for long.
     """
-    if isinstance(document, (IntegrityError, NotFoundError)):
-        raise ChainError(document.message, hint=document.hint, key=key) from document
-    if isinstance(document, ArchiverError):
-        raise document
-    manifest = _decode_as(key, document)
+    document, manifest = _decoded(key, document, MANIFESTS)
     if catalog.digest_of(key) not in {None, digest(document)}:
-        raise ChainError(
-            f"store {store.name!r}: {key} differs from the catalog's or another store's",
-            hint="one of the two was changed: the next manifest's `previous` tells which is right",
-            key=key,
-        )
+        raise _differs(store, key, MANIFESTS)
     # Also without its archive: the next manifest of the chain follows this one.
     catalog.note(manifest, document)
     whole = manifest.is_empty_day or sizes.get(manifest.archive_key) == manifest.size
@@ -249,22 +240,39 @@ def _take(
         )
 
 
-def _decode_as(key: str, document: bytes) -> Manifest:
+def _decoded(
+    key: str, read: bytes | ArchiverError, kind: "Kind[Document]"
+) -> tuple[bytes, Document]:
+    """Return a document, and what it says. Raises: ChainError: it is damaged, or another one's;
+    ArchiverError: it could not be read.
+    """
+    if isinstance(read, (IntegrityError, NotFoundError)):
+        raise ChainError(read.message, hint=read.hint, key=key) from read
+    if isinstance(read, ArchiverError):
+        raise read
     try:
-        manifest = decode(document)
+        found = kind.decode(read)
     except ValueError as error:
         raise ChainError(
             f"{key}: {error}",
-            hint="the manifest is damaged; bring it back from another copy",
+            hint=f"the {kind.name} is damaged; bring it back from another copy",
             key=key,
         ) from error
-    if manifest.manifest_key != key:
+    if kind.key_of(found) != key:
         raise ChainError(
-            f"{key} is the manifest of {manifest.manifest_key}",
+            f"{key} holds the {kind.name} {kind.key_of(found)}",
             hint="it was renamed or copied; put it back under its own name",
             key=key,
         )
-    return manifest
+    return read, found
+
+
+def _differs(store: Store, key: str, kind: "Kind[Document]") -> ChainError:
+    return ChainError(
+        f"store {store.name!r}: {key} differs from the catalog's or another store's",
+        hint=f"one of the two was changed: the next {kind.name}'s `previous` tells which is right",
+        key=key,
+    )
 
 
 def rebuild(
@@ -298,10 +306,9 @@ def _refuse_to_guess(
     """Raise whatever leaves open what the next manifests have to be chained to."""
     for problem in problems:
         if isinstance(problem, ChainError):
-            source, sequence = place(problem.key)
-            number = number_of(problem.key)
-            head = catalog.head(source) if number is None else catalog.records.head()
-            if (sequence if number is None else number) >= head.sequence:
+            key = parse(problem.key)
+            head = catalog.head(key.source) if key.source else catalog.records.head()
+            if key.number is None or key.number >= head.sequence:
                 raise problem
         if isinstance(problem, StoreError) and not problem.retryable:
             raise problem

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from archiver import __version__
 from archiver.archives.manifest import digest
+from archiver.archives.names import ledger_prefix
 from archiver.catalog import Catalog
 from archiver.config.settings import Config
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, explained
@@ -25,7 +26,6 @@ from archiver.policy.ledger import (
     Seen,
     decode,
     encode,
-    ledger_prefix,
 )
 from archiver.stores import Store, copy
 from archiver.stores.catch_up import unchained

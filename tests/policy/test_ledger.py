@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archiver.archives.names import Key, parse
 from archiver.policy.ledger import (
     KINDS,
     File,
@@ -22,7 +23,6 @@ from archiver.policy.ledger import (
     governed_at,
     holds,
     newest_instant,
-    number_of,
 )
 from archiver.policy.period import Period
 from archiver.policy.rules import DAY_SECONDS, Rule, Scope
@@ -61,7 +61,7 @@ def test_what_is_written_is_read(record: Record) -> None:
     document = encode(record)
     assert decode(document) == record
     assert encode(decode(document)) == document
-    assert number_of(record.key) == record.sequence
+    assert parse(record.key) == Key(record.host, number=record.sequence, suffix=".json")
 
 
 @given(records(), st.data())

@@ -15,7 +15,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from archiver.policy.ledger import Tombstone, decode, ledger_prefix
+from archiver.archives.names import ledger_prefix
+from archiver.policy.ledger import Tombstone, decode
 from archiver.stores.local import LocalStore
 from tests.retention.test_expire import interrupted
 from tests.world.host import Host, after, flip, lines

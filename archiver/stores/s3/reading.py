@@ -127,7 +127,7 @@ class ObjectReading:
         try:
             return self._understood(given)
         except ArchiverError:
-            given["RangeBody"].close()
+            given["Body"].close()
             raise
 
     def _understood(self, given: dict[str, Any]) -> RangeBody:
@@ -136,11 +136,11 @@ class ObjectReading:
         if self._same not in ({}, same):
             raise self._changed()
         self._same = same
-        answer = RangeBody(given["RangeBody"], 0, given.get("ContentLength"))
+        answer = RangeBody(given["Body"], 0, given.get("ContentLength"))
         told = CONTENT_RANGE.fullmatch(given.get("ContentRange", ""))
         if told:
             total = None if told[2] == "*" else int(told[2])
-            answer = RangeBody(given["RangeBody"], int(told[1]), total)
+            answer = RangeBody(given["Body"], int(told[1]), total)
         is_part = given["ResponseMetadata"]["HTTPStatusCode"] == 206
         if not (same or "LastModified" in given) or is_part > bool(told) or answer.first > self._at:
             raise StoreError(
