@@ -1,10 +1,13 @@
 """The nightly run: every log rotated, archived, copied, and nothing lost in between.
 
-    lock → finish what the journal left → rotate → signal → prove release → archive → verify
-    → index → copy → read back → catalog → release the segment → record the empty days
-    → merge the indexes
-
-Between release and archiving, stores get what they missed: what comes later has to wait for it.
+    lock, and the catalog level with the stores
+    for each log:
+        finish what the journal left → rotate → signal → prove release
+        → copy to each store what it missed
+        → archive → verify → index → copy → read back → catalog → release the segment
+        → take over what another rotator left → record the empty days → merge the indexes
+    for the host:
+        hold → expire → evict → write the ledger → note how the run ended
 
 Each stage recognises its own finished output, so running again is the recovery. A failing
 stage leaves the segment in the spool, and the next night's rotation unharmed.
@@ -62,10 +65,9 @@ class NightReport:
         return min(statuses, default=0) if len(statuses) < 2 else WorkKeptError.exit_status
 
 
-Step = tuple[str, Callable[[Turn], None]]
-# One step's failure does not keep the others from theirs: a store that is away does not leave the
-# writer on an old log, nor a missing log an old segment unarchived.
-STEPS: tuple[Step, ...] = (
+# What is done for each log. One step's failure does not keep the others from theirs: a store that
+# is away does not leave the writer on an old log, nor a missing log an old segment unarchived.
+FOR_EACH_LOG: tuple[tuple[str, Callable[[Turn], None]], ...] = (
     ("rotating", rotate_if_due),
     ("closing", segments.release_all),
     ("bringing missing copies of", lambda turn: segments.bring_missing(turn.session, turn.source)),
@@ -76,9 +78,29 @@ STEPS: tuple[Step, ...] = (
 )
 
 
+def hold_archives(session: Session, _: NightReport) -> None:
+    hold.apply(session)
+
+
+def expire_archives(session: Session, report: NightReport) -> None:
+    report.expiry = expire.nightly(session)
+
+
+def evict_copies(session: Session, report: NightReport) -> None:
+    report.evicted = evict.evict(session)
+
+
+# Then, for the host, what the retention rules say.
+RETENTION: tuple[tuple[str, Callable[[Session, NightReport], None]], ...] = (
+    ("holding archives", hold_archives),
+    ("expiring archives", expire_archives),
+    ("evicting copies", evict_copies),
+)
+
+
 def pass_through(turn: Turn) -> SourceReport:
     """Take the log through all the stages; a failure ends it and is part of the report."""
-    for doing, step in STEPS:
+    for doing, step in FOR_EACH_LOG:
         if turn.session.asked_to_stop():
             turn.report.failures.append(STOPPED)
             break
@@ -133,7 +155,7 @@ def run(
             if live := rotate.identity(source):
                 logs[source.name] = live
         if expiring:
-            let_expire(session, report)
+            apply_retention(session, report)
         session.note_copies()
         if session.unchained and not report.failures:
             report.problems.append(session.unchained)
@@ -156,19 +178,18 @@ def expiry(config: Config, *, now: int) -> NightReport:
         report = NightReport(problems=session.problems)
         if session.unchained:
             raise session.unchained
-        let_expire(session, report)
+        apply_retention(session, report)
         session.note_copies()
     return report
 
 
-def let_expire(session: Session, report: NightReport) -> None:
-    """Hold what cases hold, destroy what may go, evict copies that are kept longer elsewhere."""
-    if session.unchained or session.asked_to_stop():
-        return
-    with explained("expiring archives"):
-        hold.apply(session)
-        report.expiry = expire.nightly(session)
-        report.evicted = evict.evict(session)
+def apply_retention(session: Session, report: NightReport) -> None:
+    """Destroy nothing where what is stored is not known for certain."""
+    for doing, step in RETENTION:
+        if session.unchained or session.asked_to_stop():
+            return
+        with explained(doing):
+            step(session, report)
 
 
 def plan(

@@ -45,7 +45,7 @@ Document = TypeVar("Document")
 
 
 @dataclass(frozen=True)
-class Kind(Generic[Document]):
+class Chained(Generic[Document]):
     """Documents that are chained: the host's records, and the manifests of each source."""
 
     name: str
@@ -53,8 +53,8 @@ class Kind(Generic[Document]):
     key_of: Callable[[Document], str]
 
 
-RECORDS = Kind[Record]("record", decode_record, lambda record: record.key)
-MANIFESTS = Kind[Manifest]("manifest", decode_manifest, lambda found: found.manifest_key)
+RECORDS = Chained[Record]("record", decode_record, lambda record: record.key)
+MANIFESTS = Chained[Manifest]("manifest", decode_manifest, lambda found: found.manifest_key)
 
 
 def catch_up(
@@ -241,7 +241,7 @@ def _take(
 
 
 def _decoded(
-    key: str, read: bytes | ArchiverError, kind: "Kind[Document]"
+    key: str, read: bytes | ArchiverError, kind: "Chained[Document]"
 ) -> tuple[bytes, Document]:
     """Return a document, and what it says. Raises: ChainError: it is damaged, or another one's;
     ArchiverError: it could not be read.
@@ -267,7 +267,7 @@ def _decoded(
     return read, found
 
 
-def _differs(store: Store, key: str, kind: "Kind[Document]") -> ChainError:
+def _differs(store: Store, key: str, kind: "Chained[Document]") -> ChainError:
     return ChainError(
         f"store {store.name!r}: {key} differs from the catalog's or another store's",
         hint=f"one of the two was changed: the next {kind.name}'s `previous` tells which is right",
