@@ -13,11 +13,11 @@ MANIFEST_SUFFIX = ".manifest.json"
 INDEX_SUFFIX = ".idx"
 
 
-RUN_SUFFIX = ".run"
+MERGED_INDEX_SUFFIX = ".run"
 
 
 # What can be made again from archives, and may be removed.
-INDEX_SUFFIXES = (INDEX_SUFFIX, RUN_SUFFIX)
+INDEX_SUFFIXES = (INDEX_SUFFIX, MERGED_INDEX_SUFFIX)
 
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
