@@ -1,4 +1,4 @@
-"""The names of archives and of what stands beside them: how they are made, and taken apart."""
+"""The keys of archives, manifests and indexes: how they are built and taken apart. Pure."""
 
 import math
 import re

@@ -35,7 +35,7 @@ BEFORE_HOST = re.compile(
 STAMP_BEGINS = re.compile(rb"[^<\[]*: \d+")
 SPLOGGER_STAMPS = re.compile(rb"(?:\d{10}\.\d{6} )*")
 SECOND_HEADER = re.compile(rb":\d\d (?<=[^\n]{20})\S+ [^\s:\[\]]+(?:\[\d+\])?: ")
-# By how many bytes after the host lines are sorted: enough to tell the tag.
+# How many bytes after the host decide which lines are put together: enough for the tag.
 TAG_WIDTH = 12
 MOST_TAGS = 10_000
 # A piece of so many bytes, with all that is made of it, fits into a processor's cache.

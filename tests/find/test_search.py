@@ -277,7 +277,7 @@ def test_what_lies_across_the_beginning_of_a_window(
 
 
 def test_many_archives(searched: Searched) -> None:
-    """Merged indexes are asked first: for keys of one day, of two days, of all days, and of none."""
+    """Merged indexes are asked first, for keys of one day, of two days, of all days and of none."""
     host, lines = searched.host, []
     for ahead in range(22):
         day = after(MONDAY, ahead)
