@@ -1,9 +1,9 @@
 """The manifest: what an archive holds, its digests, and the link to the manifest before it.
 
 Pure. One JSON document per archive, and per day without lines; docs/format.md
-specifies every field. The SHA-256 of a manifest's bytes is what the next one of the
-same host and source carries as `previous`, so from any manifest back to the first
-nothing can be taken out or changed unseen.
+specifies every field. The next manifest of the same host and source holds the SHA-256
+of this one's bytes as `previous`: so nothing before a manifest can be removed or
+changed unnoticed.
 """
 
 import hashlib
@@ -36,7 +36,8 @@ class Frame:
 
     offset, size: bytes in the archive. raw_size: bytes of log. lines: how many lines end in
     it. first, last: the earliest and latest instant in force in it. before, newest: the
-    clock's state on entry. continues: it begins in the middle of a line.
+    clock's state (`maillog.clock.State`) before it. continues: it begins in the middle of a
+    line.
     """
 
     offset: int
@@ -54,9 +55,9 @@ class Frame:
 class Segment:
     """The closed piece of log that an archive was made from.
 
-    name: unique for its host and source. written: the instant it was rotated, or its file
-    last written. origin: "run" or "import". path: where the log lay. part/parts: which of
-    the segment's archives (one per log date) this is, from 1.
+    name: unique for its host and source. origin: "run" or "import". path: where the log lay.
+    written: the instant at which it was rotated, or its file last written. sha256: of the whole
+    segment. part, parts: which of the segment's archives (one per log date) this is, from 1.
     """
 
     name: str
@@ -72,8 +73,9 @@ class Segment:
 class Manifest:
     """What one archive holds, or that one day had no lines (archive size 0, no segment).
 
-    first_line: the instant of the first line, from which the archive is named. earliest,
-    latest: of any line; they differ from it where lines stand out of order.
+    first_line: the instant of the first line, which is part of the archive's name. earliest,
+    latest: the instants of any line; where lines stand out of order, the first line need not be
+    the earliest. raw_size, raw_sha256: of the log; size, sha256: of the archive. level: of zstd.
     All instants are whole seconds since 1970 UTC; all sizes are bytes.
     """
 
@@ -129,7 +131,7 @@ class Head:
 
 
 def digest(document: bytes) -> str:
-    """Return what the next manifest of the chain carries as `previous`."""
+    """Return a manifest's SHA-256 in hex, which the next one of the chain holds as `previous`."""
     return hashlib.sha256(document).hexdigest()
 
 
@@ -183,7 +185,7 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def decode(document: bytes) -> Manifest:
-    """Read what `encode` wrote; fields it does not know are passed over.
+    """Read what `encode` wrote; unknown fields are ignored.
 
     Raises: ValueError: not a manifest, or one that contradicts itself.
     """
@@ -199,14 +201,14 @@ def decode(document: bytes) -> Manifest:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _decode(fields: Mapping[str, Any]) -> Manifest:
     segment, archive, tool = fields["segment"], fields["archive"], fields["tool"]
     kinds = {"archive": (True, True), "empty-day": (False, False)}
     if kinds.get(_text(fields["kind"])) != (segment is not None, archive is not None):
-        raise ValueError(f"kind {fields['kind']!r} contradicts what else is there")
+        raise ValueError(f"kind {fields['kind']!r} contradicts the other fields")
     _text(tool["name"])
     return Manifest(
         host=_text(fields["host"], NAME),
@@ -260,7 +262,7 @@ def _decode_segment(segment: Mapping[str, Any]) -> Segment:
 
 
 def _check(manifest: Manifest) -> None:
-    """Raise ValueError unless the frames follow each other, and all adds up."""
+    """Raise ValueError unless the frames follow each other and their sizes and lines add up."""
     offset = 0
     for frame in manifest.frames:
         if frame.offset != offset:

@@ -1,4 +1,4 @@
-"""The names of what stands on a store: how keys are made, and taken apart."""
+"""The keys of what stands on a store: how they are built and taken apart. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -7,13 +7,14 @@ from datetime import date
 ARCHIVE_SUFFIX = ".log.zst"
 MANIFEST_SUFFIX = ".manifest.json"
 INDEX_SUFFIX = ".idx"
-RUN_SUFFIX = ".run"
+MERGED_INDEX_SUFFIX = ".run"
 RECORD_SUFFIX = ".json"
-# What can be made again from archives, and may be removed.
-INDEX_SUFFIXES = (INDEX_SUFFIX, RUN_SUFFIX)
-# Bytes of an index's page, and so what the size of an index is a multiple of.
+# Files that can be made again from archives, and may be removed.
+INDEX_SUFFIXES = (INDEX_SUFFIX, MERGED_INDEX_SUFFIX)
+# The size of an index's pages, in bytes.
 PAGE = 4096
 
+# Of a host or a source.
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 DATE = r"\d{4}-\d\d-\d\d"
 KEY = re.compile(

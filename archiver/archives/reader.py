@@ -15,7 +15,7 @@ from archiver.errors import ArchiverError, ColdError, IntegrityError, NotFoundEr
 
 
 class ReadableStore(Protocol):
-    """As much of a store as it takes to read from it. is_near: reading costs no requests."""
+    """The part of a store that it takes to read from it. is_near: reading costs no requests."""
 
     @property
     def name(self) -> str: ...
@@ -24,23 +24,25 @@ class ReadableStore(Protocol):
     def is_near(self) -> bool: ...
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes from `start` on: `length` of them, or all there are, if any.
+        """Yield the bytes from offset `start` on: `length` of them; without a length, all that
+        there are, if any.
 
-        Raises: NotFoundError: there is no such key. IntegrityError: fewer bytes are there.
-        ColdError: it must be restored first.
+        Raises: NotFoundError: there is no such key. IntegrityError: it has fewer bytes. ColdError:
+        it must be restored first. StoreError: the store could not be reached, or refused.
         """
 
 
 DECOMPRESSORS = 2
+# How many frames are decompressed ahead of whoever takes them.
 AHEAD = 3
-# From far stores: so many ranges are read at once, but for long ones, which keep a line busy
-# alone; bytes as stored.
+# How many ranges are read at once from far stores. A range of more than LONG bytes, as stored, is
+# read alone: it keeps the line busy by itself.
 AT_ONCE, LONG = 8, 4 * 2**20
 
 
 @dataclass(frozen=True)
 class WantedFrames:
-    """What is wanted of one archive. stores: said to hold a copy, nearest first."""
+    """The wanted frames of one archive. stores: those that should hold a copy, nearest first."""
 
     manifest: Manifest
     frames: Sequence[Frame]
@@ -55,15 +57,15 @@ class WantedFrames:
 def frames(
     parts: Iterable[WantedFrames], problems: list[ArchiverError]
 ) -> Iterator[tuple[Manifest, Frame, bytes]]:
-    """Yield the wanted frames of each archive with their lines, in order.
+    """Yield the wanted frames of each archive with their log, decompressed, in order.
 
-    A frame that no copy gives whole is left out, and told in `problems`, which grows also where
-    another copy had to help.
+    A frame that no copy gives whole is left out. Each damaged or unreadable copy is added to
+    `problems`, also where another copy replaced it.
     """
     ahead: deque[tuple[WantedFrames, Frame, Future[bytes]]] = deque()
     with ThreadPoolExecutor(DECOMPRESSORS, "decompress") as pool:
-        for each, frame, stored in _read_ahead(_ranges(parts), problems):
-            ahead.append((each, frame, pool.submit(_decompress, each.manifest, frame, stored)))
+        for wanted, frame, stored in _read_ahead(_ranges(parts), problems):
+            ahead.append((wanted, frame, pool.submit(_decompress, wanted.manifest, frame, stored)))
             if len(ahead) > AHEAD:
                 yield from _first(ahead, problems)
         while ahead:
@@ -73,13 +75,13 @@ def frames(
 def _first(
     ahead: deque[tuple[WantedFrames, Frame, Future[bytes]]], problems: list[ArchiverError]
 ) -> Iterator[tuple[Manifest, Frame, bytes]]:
-    each, frame, decompressing = ahead.popleft()
-    manifest = each.manifest
+    wanted, frame, decompressing = ahead.popleft()
+    manifest = wanted.manifest
     try:
         yield manifest, frame, decompressing.result()
     except IntegrityError as problem:
         problems.append(problem)
-        for store in each.stores:
+        for store in wanted.stores:
             try:
                 stored = b"".join(store.stream(manifest.archive_key, frame.offset, frame.size))
                 data = _decompress(manifest, frame, stored)
@@ -92,28 +94,29 @@ def _first(
 
 
 def _ranges(parts: Iterable[WantedFrames]) -> Iterator[WantedFrames]:
-    """Yield them in pieces whose frames lie side by side: each is one range to read."""
+    """Split the parts so that the frames of each lie side by side: one range of bytes to read."""
     for part in parts:
-        for run in _neighbours(part.frames):
-            yield replace(part, frames=run)
+        for adjacent in _neighbours(part.frames):
+            yield replace(part, frames=adjacent)
 
 
 def _read_ahead(
     ranges: Iterable[WantedFrames], problems: list[ArchiverError]
 ) -> Iterator[tuple[WantedFrames, Frame, bytes]]:
-    """Yield the frames of the ranges, as stored, in order; several ranges are read at once."""
+    """Yield the frames of the ranges, still compressed, in order; several are read at once."""
     ahead: deque[tuple[WantedFrames, Future[_Read] | None]] = deque()
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE, "read"))
         stack.callback(lambda: [reading.cancel() for _, reading in ahead if reading])
-        for each in chain(ranges, [None]):
-            if each:
-                ahead.append((each, pool.submit(_whole, each) if each.is_worth_a_thread else None))
-            while ahead and (each is None or len(ahead) > AT_ONCE or not ahead[0][1]):
+        for part in chain(ranges, [None]):
+            if part:
+                reading = pool.submit(_whole, part) if part.is_worth_a_thread else None
+                ahead.append((part, reading))
+            while ahead and (part is None or len(ahead) > AT_ONCE or not ahead[0][1]):
                 first, reading = ahead.popleft()
                 if reading:
-                    found, wrong = reading.result()
-                    problems += wrong
+                    found, its_problems = reading.result()
+                    problems += its_problems
                 else:
                     found = _stored(first, problems)
                 yield from ((first, frame, stored) for frame, stored in found)
@@ -122,36 +125,37 @@ def _read_ahead(
 _Read = tuple[Iterable[tuple[Frame, bytes]], list[ArchiverError]]
 
 
-def _whole(each: WantedFrames) -> _Read:
+def _whole(part: WantedFrames) -> _Read:
     problems: list[ArchiverError] = []
-    return list(_stored(each, problems)), problems
+    return list(_stored(part, problems)), problems
 
 
 def _neighbours(wanted: Sequence[Frame]) -> Iterator[list[Frame]]:
     """Group frames that lie side by side."""
-    run = list(wanted[:1])
+    adjacent = list(wanted[:1])
     for frame, following in pairwise(wanted):
         if frame.offset + frame.size != following.offset:
-            yield run
-            run = []
-        run.append(following)
-    if run:
-        yield run
+            yield adjacent
+            adjacent = []
+        adjacent.append(following)
+    if adjacent:
+        yield adjacent
 
 
-def _stored(each: WantedFrames, problems: list[ArchiverError]) -> Iterator[tuple[Frame, bytes]]:
-    """Yield the range's frames as stored; where one store stops short, the next goes on."""
-    manifest, run = each.manifest, each.frames
+def _stored(part: WantedFrames, problems: list[ArchiverError]) -> Iterator[tuple[Frame, bytes]]:
+    """Yield the range's frames, still compressed; where one store stops short, the next goes on."""
+    manifest, wanted = part.manifest, part.frames
+    end = wanted[-1].offset + wanted[-1].size
     at = 0
-    for store in each.stores:
-        start = run[at].offset
-        chunks = store.stream(manifest.archive_key, start, run[-1].offset + run[-1].size - start)
+    for store in part.stores:
+        start = wanted[at].offset
+        chunks = store.stream(manifest.archive_key, start, end - start)
         rest = bytearray()
         try:
             for chunk in chunks:
                 rest += chunk
-                while at < len(run) and len(rest) >= run[at].size:
-                    frame = run[at]
+                while at < len(wanted) and len(rest) >= wanted[at].size:
+                    frame = wanted[at]
                     at += 1
                     yield frame, bytes(rest[: frame.size])
                     del rest[: frame.size]
@@ -160,22 +164,24 @@ def _stored(each: WantedFrames, problems: list[ArchiverError]) -> Iterator[tuple
         except (StoreError, IntegrityError) as problem:
             if problem.message not in [each.message for each in problems]:
                 problems.append(problem)
-        if at == len(run):
+        if at == len(wanted):
             return
     cold = {problem.key for problem in problems if isinstance(problem, ColdError)}
     if manifest.archive_key in cold:
-        return  # they can be read, later
+        return  # once restored, the frames can be read
+    count = f"{len(wanted) - at} frame{'s' if len(wanted) - at > 1 else ''}"
     problems.append(
         IntegrityError(
-            f"{manifest.archive_key}: {len(run) - at} frames could be read from no store",
-            hint="see `archiver status`; is the store there that `archiver list` names?",
+            f"{manifest.archive_key}: {count} could not be read from any store",
+            hint="`archiver list` names the stores that should hold it: are they mounted, and do "
+            "they answer?",
         )
     )
 
 
 def _decompress(manifest: Manifest, frame: Frame, stored: bytes) -> bytes:
     try:
-        # The frame's own header is asked first: a damaged one must not ask for memory.
+        # The frame's header is checked first: a damaged one might claim any amount of memory.
         if zstandard.frame_content_size(stored) == frame.raw_size:
             data: bytes = zstandard.ZstdDecompressor().decompress(stored)
             if len(data) == frame.raw_size:
@@ -185,5 +191,5 @@ def _decompress(manifest: Manifest, frame: Frame, stored: bytes) -> bytes:
     raise IntegrityError(
         f"{manifest.archive_key} is damaged: the frame at byte {frame.offset} "
         f"({frame.size} bytes) does not give back its {frame.lines} lines",
-        hint="its other frames are sound; bring the archive back from another copy",
+        hint="`archiver repair` replaces this copy, if another store has a sound one",
     )

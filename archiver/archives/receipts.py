@@ -1,4 +1,4 @@
-"""What is known of an object on a store: how it is protected, and that it was read back.
+"""What is known about an object on a store: how it is protected, and that it was read back.
 
 Pure.
 """
@@ -11,7 +11,8 @@ class Protection:
     """What keeps an object from being changed or removed, by anybody.
 
     mode: "governance" (few may lift it) or "compliance" (nobody may); "" for no lock. until: the
-    instant the lock ends, in seconds since 1970 UTC. hold: besides, until it is lifted.
+    instant at which the lock ends, in seconds since 1970 UTC. hold: whether a legal hold protects
+    it besides, until that is lifted.
     """
 
     mode: str = ""
@@ -19,7 +20,7 @@ class Protection:
     hold: bool = False
 
     def covers(self, wanted: "Protection") -> bool:
-        """Whether this is at least as strong, and as long."""
+        """Whether this is at least as strong as `wanted`, and lasts at least as long."""
         strong_enough = self.mode in {wanted.mode, "compliance"} or not wanted.mode
         return strong_enough and self.until >= wanted.until and self.hold >= wanted.hold
 
@@ -31,8 +32,8 @@ UNPROTECTED = Protection()
 class Stored:
     """An object, as its store describes it.
 
-    version: the store's own name for these bytes, if it keeps versions. cold: it must be restored
-    before it can be read. thawing: that has been asked for.
+    size: in bytes. version: the store's own name for these bytes, if it keeps versions. cold: it
+    must be restored before it can be read. thawing: a restore has been asked for.
     """
 
     key: str
@@ -45,10 +46,11 @@ class Stored:
 
 @dataclass(frozen=True)
 class Receipt:
-    """That a copy was read back, and its SHA-256 found to be what it must be.
+    """A copy was read back, and its SHA-256 was the expected one.
 
-    key: of the object. at: when, in seconds since 1970 UTC. version, protection: as the store
-    told then. sound: nothing that is known speaks against it since.
+    key: of the object. target: the store's name. size: in bytes. at: when, in seconds since 1970
+    UTC. version, protection: as the store reported them then. sound: nothing found since says that
+    the copy is damaged or gone.
     """
 
     key: str
@@ -63,10 +65,10 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Destroyed:
-    """One version of an object that a store was made to destroy.
+    """One version of an object that a store has destroyed on request.
 
-    version: the store's own name for it, if it keeps versions. marker: it only said that the
-    object had been deleted. reply: what the store said.
+    version: the store's own name for it, if it keeps versions. marker: it was only a delete marker,
+    without bytes. reply: the store's answer.
     """
 
     version: str | None

@@ -1,7 +1,7 @@
-"""The seekable zstd format: independent frames, then a table of where they lie.
+"""The seekable zstd format: independent frames, then a table of their sizes.
 
 Pure. The format is "Zstandard Seekable Format" 0.1.0 (facebook/zstd,
-contrib/seekable_format); docs/format.md specifies it again for readers to come.
+contrib/seekable_format); docs/format.md repeats its specification for future readers.
 An ordinary decoder skips the table, so `zstd -dc` gives the segment byte for byte.
 
     skippable header  magic 0x184D2A5E, length
@@ -22,14 +22,14 @@ FOOTER = struct.Struct("<IBI")
 
 @dataclass(frozen=True)
 class FrameSize:
-    """The length in bytes of one frame, as stored and as it was."""
+    """The length in bytes of one frame, as stored and decompressed."""
 
     compressed: int
     raw: int
 
 
 def encode_seek_table(frames: Sequence[FrameSize]) -> bytes:
-    """Return the skippable frame that ends an archive of these frames."""
+    """Return the seek table, a skippable frame, that ends an archive of these frames."""
     entries = b"".join(ENTRY.pack(frame.compressed, frame.raw) for frame in frames)
     footer = FOOTER.pack(len(frames), 0, SEEKABLE_MAGIC)
     return HEADER.pack(SKIPPABLE_MAGIC, len(entries) + len(footer)) + entries + footer
@@ -41,9 +41,9 @@ def seek_table_size(frames: int) -> int:
 
 
 def decode_seek_table(tail: bytes) -> tuple[FrameSize, ...]:
-    """Return the frames that the table at the very end of `tail` lists.
+    """Return the frames in the seek table at the very end of `tail`.
 
-    tail: the last bytes of an archive; more than the table does no harm.
+    tail: the last bytes of an archive, at least the whole table.
     Raises: ValueError: there is no table, or it contradicts itself.
     """
     if len(tail) < HEADER.size + FOOTER.size:
@@ -59,6 +59,6 @@ def decode_seek_table(tail: bytes) -> tuple[FrameSize, ...]:
         raise ValueError(f"seek table of {count} frames does not fit into {len(tail)} bytes")
     table = tail[len(tail) - size :]
     if HEADER.unpack_from(table) != (SKIPPABLE_MAGIC, size - HEADER.size):
-        raise ValueError("seek table's header does not match its footer")
+        raise ValueError("the seek table's header does not match its footer")
     entries = table[HEADER.size : -FOOTER.size]
     return tuple(FrameSize(*entry) for entry in ENTRY.iter_unpack(entries))

@@ -1,9 +1,9 @@
 """Write one archive in the seekable format, and read it back while it is written.
 
-Frames are compressed by two workers, written in their order, then read back from the file,
-decompressed, compared with what was put in and hashed, by a third thread: the digests are of
-what the archive gives back, and one that does not give back its log is never finished.
-Memory: a handful of frames.
+Two threads compress the frames, which are written in their order. A third thread reads them back
+from the file, decompresses them, compares them with the log that went in, and hashes them. So the
+digests are of what the archive gives back, and one that does not give back its log is never
+finished. Memory: a handful of frames.
 """
 
 import hashlib
@@ -31,7 +31,9 @@ AHEAD = 3
 
 @dataclass(frozen=True)
 class Sealed:
-    """A finished archive: the instant of its first line, sizes in bytes, digests in hex."""
+    """A finished archive. first_line: the instant of its first line (None: no line). raw: of the
+    log in it. Sizes are bytes, digests SHA-256 in hex.
+    """
 
     first_line: int | None
     raw_size: int
@@ -43,7 +45,7 @@ class Sealed:
 
 
 class Threads:
-    """The threads of one pass. zstd and hashlib let go of the interpreter's lock."""
+    """The threads that write archives. zstd and hashlib release the interpreter's lock."""
 
     def __init__(self, level: int) -> None:
         self.level = level
@@ -64,14 +66,15 @@ class Threads:
             pool.shutdown(cancel_futures=error is not None)
 
     def compress(self, data: bytes) -> Future[bytes]:
+        """Compress one frame in another thread."""
         return self._compressors.submit(self._compress, data)
 
     def verify(self, readback: "Readback", offset: int, size: int, data: bytes) -> Future[None]:
-        """One thread only: frames are hashed in the order of the file."""
+        """Verify one frame in another thread: a single one, which hashes in the file's order."""
         return self._readers.submit(readback.frame, offset, size, data)
 
     def _compress(self, data: bytes) -> bytes:
-        # A compressor must not be used by two threads at once, and is dear to make.
+        # Two threads must not use one compressor at once, and making one is expensive.
         if not hasattr(self._own, "compressor"):
             self._own.compressor = zstandard.ZstdCompressor(
                 level=self.level, write_checksum=True, write_content_size=True
@@ -81,9 +84,9 @@ class Threads:
 
 
 class Readback:
-    """Reads an archive back from its file, and hashes what it is and what it holds.
+    """Reads an archive back from its file, and hashes the file and the log in it.
 
-    segment: a running digest of the parts before it, which what it holds is added to.
+    segment: the running digest of the segment's earlier archives; the log in this one is added.
     """
 
     def __init__(self, path: Path, segment: "hashlib._Hash | None") -> None:
@@ -98,7 +101,10 @@ class Readback:
         os.close(self._descriptor)
 
     def frame(self, offset: int, size: int, data: bytes) -> None:
-        """Raise IntegrityError unless the frame there gives back `data`."""
+        """Check that the frame of `size` bytes at `offset` gives back `data`, and hash both.
+
+        Raises: IntegrityError: it does not.
+        """
         frame = os.pread(self._descriptor, size, offset)
         self.stored.update(frame)
         try:
@@ -112,6 +118,10 @@ class Readback:
             self._segment.update(given_back)
 
     def table(self, frames: Sequence[FrameSize], offset: int, size: int) -> None:
+        """Check that the seek table at `offset` lists these frames, and hash it.
+
+        Raises: IntegrityError: it does not.
+        """
         data = os.pread(self._descriptor, size, offset)
         self.stored.update(data)
         if decode_seek_table(data) != tuple(frames):
@@ -119,9 +129,10 @@ class Readback:
 
 
 class ArchiveWriter:
-    """One archive in the making: frames go in, compressed ahead, written in order.
+    """Writes one archive: frames are compressed ahead, and written in order.
 
-    taken: is given each frame, as it was and as it is stored, in order.
+    path: a new file. segment: see `Readback`. taken: called with each frame in order, raw and as
+    stored. Raises: IntegrityError: the archive does not give back what was added.
     """
 
     def __init__(
@@ -152,7 +163,7 @@ class ArchiveWriter:
 
     @property
     def raw(self) -> "hashlib._Hash":
-        """The running digest of what it gives back; complete once it is finished."""
+        """The running digest of the log that the archive gives back; complete after `finish`."""
         return self._readback.raw
 
     def add(self, stretch: DayStretch) -> None:
@@ -163,7 +174,7 @@ class ArchiveWriter:
             self._write_next()
 
     def finish(self) -> Sealed:
-        """Write what is left and the seek table; fsync; wait until all has been compared."""
+        """Write the rest and the seek table, fsync, and wait until everything has been compared."""
         while self._ahead:
             self._write_next()
         table = encode_seek_table(self._sizes)
@@ -218,6 +229,5 @@ class ArchiveWriter:
 def _unequal(path: Path) -> IntegrityError:
     return IntegrityError(
         f"{path} does not give back what was archived",
-        hint="nothing was published and the segment is kept: suspect memory or disk, then "
-        "run again",
+        hint="nothing of that log was stored or removed; check memory and disk, then run again",
     )

@@ -1,9 +1,9 @@
-"""A configuration made of a store's address alone: to read on a machine that has nothing else.
+"""A configuration made from a store's address alone, for reading on any other machine.
 
-    s3://BUCKET/PREFIX?endpoint_url=URL     what follows ? are keys of [storage.target.NAME];
+    s3://BUCKET/PREFIX?endpoint_url=URL     after the ?: keys of [storage.target.NAME];
     DIRECTORY                               credentials as AWS's own tools find them
 
-Which hosts and sources there are, and a host's zone, the store itself tells.
+Hosts, sources and a host's zone are read from the store itself.
 """
 
 import os
@@ -20,15 +20,15 @@ from archiver.stores import Store, open_store
 from archiver.system.zone import zone_named
 
 HINT = "s3://BUCKET/PREFIX?endpoint_url=URL, or a directory"
-# No file is ever there: what is archived is all that can be read.
+# A path at which there can be no file: only archives are read.
 NOWHERE = Path(os.devnull, "nowhere")
 
 
 def config_of(address: str, host: str | None) -> Config:
-    """Return what it takes to read one host's archives from a store.
+    """Return a configuration for reading one host's archives from a store.
 
-    host: None if there is only one there. Raises: UsageError: the address is none, or there are
-    several hosts. NotFoundError: the store has nothing of that host.
+    host: None: the only host on the store. Raises: UsageError: not an address, or the store has
+    several hosts. NotFoundError: the store has nothing of that host, or its zone is unknown.
     """
     target = target_of(address)
     store = open_store(target)
@@ -37,8 +37,8 @@ def config_of(address: str, host: str | None) -> Config:
         zone = zone_named(decode(b"".join(store.stream(keys[-1]))).timezone)
     except ValueError as error:
         raise NotFoundError(
-            f"{keys[-1]} does not tell the zone of {name}: {error}",
-            hint="read with a configuration (-c) instead",
+            f"the time zone of {name} cannot be read from {keys[-1]}: {error}",
+            hint="use -c with a configuration of that host instead of --store",
         ) from error
     sources = {parse(key).source for key in keys}
     return Config(
@@ -52,27 +52,27 @@ def config_of(address: str, host: str | None) -> Config:
 
 
 def _host(store: Store, address: str, wanted: str | None) -> tuple[str, list[str]]:
-    """Return the name of the host to read, and its manifests' keys, in order."""
+    """Return the name of the host to read, and the keys of its manifests, in order."""
     found: dict[str, list[str]] = {}
-    for each in store.listed(host_prefix(wanted) if wanted else "host="):
-        if each.key.endswith(MANIFEST_SUFFIX):
-            found.setdefault(parse(each.key).host, []).append(each.key)
+    for stored in store.listed(host_prefix(wanted) if wanted else "host="):
+        if stored.key.endswith(MANIFEST_SUFFIX):
+            found.setdefault(parse(stored.key).host, []).append(stored.key)
     if not found:
         raise NotFoundError(
-            f"{address}: there is nothing of {f'host {wanted}' if wanted else 'any host'}",
-            hint="is the prefix the one under [storage.target.NAME] of that host?",
+            f"{address} holds no archives of {f'host {wanted}' if wanted else 'any host'}",
+            hint="compare path or prefix with [storage.target.NAME] in that host's configuration",
         )
     if len(found) > 1:
         raise UsageError(
-            f"{address}: several hosts are archived there", hint=f"--host {' or '.join(found)}"
+            f"{address} holds archives of several hosts", hint=f"--host {' or '.join(found)}"
         )
     return next(iter(found.items()))
 
 
 def target_of(address: str) -> Target:
-    """Read an address as the table of a target would be read, with the same checks.
+    """Return the target at an address, checked as a table [storage.target.NAME] is.
 
-    Raises: UsageError: it is none.
+    Raises: UsageError: not an address.
     """
     parts = urlsplit(address)
     if "://" not in address:

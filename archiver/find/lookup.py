@@ -1,12 +1,12 @@
-"""Find the frames that may hold what is wanted, and read nothing else.
+"""Find the frames that may hold the wanted lines, without reading other frames.
 
-    1  in which archives?   runs, all at once; only if the dates leave more than a few
-    2  in which frames?     the indexes of those archives, all at once
-    3  the frames           are read by whoever asked, and every line in them is looked at again
+    1  in which archives?   ask the merged indexes, all at once; only if there are many archives
+    2  in which frames?     ask the indexes of those archives, all at once
+    3  read the frames      the caller does, and looks at every line in them again
 
-An id that tells when it was made needs neither: its day's archive is opened where that time is.
-What an index cannot tell (there is none, it is damaged, it was not made for this) is answered
-with "all of them": that costs time, never a line.
+An id that holds the time when it was made needs no index: the frames of that time are read.
+Where an index cannot answer (it is missing, damaged, or was not made for this kind of key), the
+answer is "everywhere": that costs time, never a line.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,15 +23,21 @@ from archiver.index.spans import Span, key_of, spans
 from archiver.maillog.match import Wanted, keys_in
 from archiver.stores import ReadableStore
 
-# So many archives are asked one by one, without the runs.
+# Up to so many archives, no merged index is asked.
 FEW = 8
+# How many indexes are asked at once.
 AT_ONCE = 16
 REBUILD = "`archiver catalog rebuild --index` makes it again"
 
 
 @dataclass
 class Cost:
-    """What a search has cost: `--explain` tells it."""
+    """What a search has cost, for `--explain`.
+
+    considered: archives of the time asked for. opened: archives of which frames were read. reads,
+    bytes: ranges read from stores, and their size. waves: round trips, each a set of reads of which
+    none waits for another. answered: how many answers came from what.
+    """
 
     considered: int = 0
     opened: int = 0
@@ -41,11 +47,12 @@ class Cost:
     answered: dict[str, int] = field(default_factory=dict)
 
     def answer(self, by: str, count: int = 1) -> None:
+        """Count answers. by: what gave them."""
         self.answered[by] = self.answered.get(by, 0) + count
 
 
 class CountedStore:
-    """A store that counts what is read from it."""
+    """A store that adds to a cost what is read from it."""
 
     def __init__(self, store: ReadableStore, cost: Cost) -> None:
         self._store = store
@@ -62,7 +69,9 @@ class CountedStore:
 
 @dataclass(frozen=True)
 class _Index:
-    """An index to ask: where it is, and what its pages are sealed with."""
+    """An index to ask. pages: how many each store's copy has. identity: its pages are sealed with
+    it.
+    """
 
     key: str
     pages: Mapping[str, int]
@@ -70,7 +79,7 @@ class _Index:
 
 
 class Lookup:
-    """Looks for lines that are wanted, in one source's archives."""
+    """Finds out where in the archives of one source the wanted lines may stand."""
 
     def __init__(
         self,
@@ -89,12 +98,12 @@ class Lookup:
         self._asked = list(_criteria(wanted, hasher(host)))
 
     def archives(self, catalog: Catalog, start: int, end: int) -> list[Archived]:
-        """Return the archives that may hold what is wanted, of start <= time < end, in order."""
+        """Return the archives of start <= time < end that may hold wanted lines, in order."""
         numbers = catalog.numbers(self.source, start, end)
         self.cost.considered += len(numbers)
         if not self._asked or len(numbers) <= FEW:
             return catalog.between(self.source, start, end)
-        found = self._by_runs(catalog, frozenset(numbers))
+        found = self._by_merged(catalog, frozenset(numbers))
         if len(found) * 2 > len(numbers):
             return catalog.between(self.source, start, end)
         return catalog.numbered(self.source, found)
@@ -102,59 +111,60 @@ class Lookup:
     def frames(
         self, catalog: Catalog, found: Sequence[Archived]
     ) -> list[tuple[Archived, list[Frame]]]:
-        """Return the frames of these archives that may hold what is wanted, in order."""
+        """Return the frames of these archives that may hold wanted lines, in order."""
         with_frames = [each for each in found if each.manifest.frames]
         if not self._asked:
             return [(each, list(each.manifest.frames)) for each in with_frames]
         indexes = [
-            _Index(key, catalog.copies.index_pages(key), bytes.fromhex(each.manifest.sha256))
-            for each in with_frames
-            for key in [each.manifest.index_key]
+            _Index(key, catalog.copies.index_pages(key), bytes.fromhex(archive.manifest.sha256))
+            for archive in with_frames
+            for key in [archive.manifest.index_key]
         ]
-        frames = []
-        for each, places in zip(with_frames, self._ask(indexes, "index"), strict=True):
-            of_it = each.manifest.frames
-            listed = None if places is None else sorted(n for n in places if n < len(of_it))
-            if listed is None:
+        chosen = []
+        for archive, places in zip(with_frames, self._ask(indexes, "index"), strict=True):
+            frames = archive.manifest.frames
+            if places is None:
                 self.cost.answer("every frame of an archive")
-            frames.append((each, [of_it[n] for n in listed] if listed is not None else list(of_it)))
-        return frames
+                chosen.append((archive, list(frames)))
+            else:
+                chosen.append((archive, [frames[n] for n in sorted(places) if n < len(frames)]))
+        return chosen
 
-    def _by_runs(self, catalog: Catalog, numbers: frozenset[int]) -> set[int]:
-        """Ask the runs which of these archives it may be."""
+    def _by_merged(self, catalog: Catalog, numbers: frozenset[int]) -> set[int]:
+        """Ask the merged indexes in which of these archives wanted lines may stand."""
         head, expired = catalog.head(self.source).sequence, catalog.expired_numbers(self.source)
-        there: list[tuple[Span, _Index]] = []
+        merged: list[tuple[Span, _Index]] = []
         for span in spans(head, expired):
             if any(n in numbers for n in range(span.first, span.last + 1)):
                 key = key_of(catalog.host, self.source, span)
                 identity = identity_of(catalog, self.source, span)
                 if identity and (pages := catalog.copies.index_pages(key)):
-                    there.append((span, _Index(key, pages, identity)))
+                    merged.append((span, _Index(key, pages, identity)))
         rest = set(numbers)
         found: set[int] = set()
-        answers = self._ask([index for _, index in there], "run")
-        for (span, _), places in zip(there, answers, strict=True):
+        answers = self._ask([index for _, index in merged], "merged index")
+        for (span, _), places in zip(merged, answers, strict=True):
             if places is not None:
                 rest -= set(range(span.first, span.last + 1))
                 found |= {span.first + place for place in places} & numbers
         return found | rest
 
     def _ask(self, indexes: Sequence[_Index], what: str) -> list[set[int] | None]:
-        """Return in which places all criteria may be met, for each index; None: it cannot tell.
+        """Return for each index the places in which all criteria may be met; None: it cannot say.
 
-        All of them are read at once.
+        All indexes are read at once. what: the name under which their answers are counted.
         """
         if not indexes:
             return []
         self.cost.waves += 1
         with ThreadPoolExecutor(min(AT_ONCE, len(indexes)), "look up") as pool:
             answers = list(pool.map(self._places, indexes))
-        if told := sum(answer is not None for answer in answers):
-            self.cost.answer(what, told)
+        if count := sum(answer is not None for answer in answers):
+            self.cost.answer(what, count)
         return answers
 
     def _places(self, index: _Index) -> set[int] | None:
-        """In which places each criterion may be met; None: it cannot tell."""
+        """The places in which all criteria may be met; None: the index cannot say."""
         met: set[int] | None = None
         for kinds, hashes in self._asked:
             answers = [self._answer(index, hashed) for hashed in hashes]
@@ -189,7 +199,9 @@ class Lookup:
 def _criteria(
     wanted: Wanted, hashes: Callable[[Iterable[bytes]], list[bytes]]
 ) -> Iterator[tuple[frozenset[str], list[int]]]:
-    """What must be met, as an index can tell it: of which kinds, and one of these hashes."""
+    """The criteria that an index can answer: each the kinds of key, of which the index must have
+    been made for one, and hashes, of which a place must have one.
+    """
     for kind, keys in wanted.keys:
         texts = sorted(key.lower() for key in keys)
         yield frozenset({kind}), [number(hashed) for hashed in hashes(texts)]

@@ -1,4 +1,4 @@
-"""Find lines: by the keys they tell, by their text, by their time, and with their neighbours."""
+"""Find lines by their keys, their text and their time, and give their neighbours with them."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,23 +19,26 @@ from archiver.stores import ReadableStore
 from archiver.system.streams import Meter, unwatched
 from archiver.system.workers import Workers
 
-# So much log is looked through by several processes, if a look is slow.
+# From so many bytes of log on, several processes do a search that must look at every line.
 WORTH_PROCESSES, PROCESSES = 2**25, 2
+# How many pieces of log are searched ahead.
 AHEAD = 4
-# How far an id's own time and the log's may be apart, in seconds.
+# How many seconds the time in an id and the time of its lines may differ.
 CLOCKS_DIFFER = 60
-# What could not be delivered is tried again after 300 seconds (Postfix's queue_run_delay), and then
-# perhaps again. That long after an id was made, a few frames more are read before an index is.
+# A delivery that failed is tried again after 300 seconds (Postfix's queue_run_delay), and perhaps
+# once more. Up to TRIED_AGAIN seconds after an id was made, MOST_NEAR frames of each archive are
+# read before an index is asked.
 TRIED_AGAIN, MOST_NEAR = 900, 4
+# How many seconds a program that uses another zone may log too early.
 ZONES_DIFFER = 86_400
 EVER = Window(-(2**62), 2**62)
-# Events that end a message: nothing is logged of it later.
+# Events that end a message: no later line is about it.
 LAST_EVENTS = {"removed", "completed"}
 
 
 @dataclass(frozen=True)
 class Context:
-    """How many lines to give before and after each one that matches."""
+    """How many lines to give before and after each matching line."""
 
     before: int = 0
     after: int = 0
@@ -46,7 +49,11 @@ class Context:
 
 @dataclass(frozen=True)
 class FoundLine:
-    """A line, as logged; its instant, if asked for; whether it matches, or only stands beside."""
+    """A line, as logged.
+
+    time: its instant in seconds since 1970 UTC, if asked for. matches: False: it only stands
+    beside a matching line. archive: the key of its archive; None: from the spool or the live log.
+    """
 
     data: bytes
     time: int | None
@@ -57,7 +64,11 @@ class FoundLine:
 
 @dataclass
 class Search:
-    """What is looked for, where, and what that has cost so far."""
+    """What is looked for, where, and what the search has cost so far.
+
+    archived: look into archives only. with_times: give each line's time. problems: damaged or
+    unreadable files and indexes are added to it.
+    """
 
     config: Config
     stores: Sequence[ReadableStore]
@@ -71,26 +82,26 @@ class Search:
     cost: Cost = field(default_factory=Cost)
 
     def lines(self, catalog: Catalog, source: Source, window: Window) -> Iterator[FoundLine]:
-        """Yield the lines of one source that are wanted, of the window, in order."""
+        """Yield the wanted lines of one source within the window, in order."""
         made = self._when_made()
         if made is None or not window.holds(made):
             yield from self._lines(catalog, source, window)
             return
         considered = self.cost.considered
-        looked: list[tuple[Archived, list[Frame]]] = []
+        looked_at: list[tuple[Archived, list[Frame]]] = []
         for later in (CLOCKS_DIFFER, TRIED_AGAIN):
             near = Window(made - CLOCKS_DIFFER, made + later)
-            # A frame may be hours long: then the second look would be the first one again.
-            there = _near(catalog.between(source.name, near.start, near.end), near)
-            if there == looked:
+            # A frame may be hours long: then the second look would read the same frames again.
+            chosen = _near(catalog.between(source.name, near.start, near.end), near)
+            if chosen == looked_at:
                 break
-            looked = there
+            looked_at = chosen
             found = list(self._lines(catalog, source, window, near=near))
             if any(_is_last(line.data) for line in found):
                 yield from found
                 return
-            self.cost.considered = considered  # they are considered again
-        # A program in a chroot without zone files logs UTC: its hours are others.
+            self.cost.considered = considered  # the next look counts them again
+        # A program in a chroot without zone files logs UTC instead of the host's zone.
         since = Window(max(window.start, made - ZONES_DIFFER), window.end)
         any_found = False
         for line in self._lines(catalog, source, since):
@@ -100,7 +111,7 @@ class Search:
             yield from self._lines(catalog, source, Window(window.start, since.start))
 
     def _when_made(self) -> int | None:
-        """The time that the id looked for tells by itself, if it does."""
+        """The instant that the wanted id holds, if a single id is wanted and it holds one."""
         if len(self.wanted.keys) == 1 and not self.context:
             kind, keys = self.wanted.keys[0]
             if kind == "queue_id" and len(keys) == 1:
@@ -110,8 +121,8 @@ class Search:
     def _lines(
         self, catalog: Catalog, source: Source, window: Window, *, near: Window | None = None
     ) -> Iterator[FoundLine]:
-        """Yield the lines that are wanted. near: only from archived frames of that time, the first
-        few, without asking an index.
+        """Yield the wanted lines. near: read only the first few archived frames of that time, and
+        ask no index.
         """
         host, stores = self.config.host, [CountedStore(each, self.cost) for each in self.stores]
         lookup = Lookup(
@@ -141,11 +152,13 @@ class Search:
                 self.cost.answer("the id itself")
             else:
                 chosen = lookup.frames(catalog, found.archived)
-                chosen = [(each, _within(frames, window)) for each, frames in chosen]
+                chosen = [(archive, _within(frames, window)) for archive, frames in chosen]
             if self.context:
-                context = self.context
-                chosen = [(each, _and_neighbours(each, some, context)) for each, some in chosen]
-            chosen = [(each, frames) for each, frames in chosen if frames]
+                chosen = [
+                    (archive, _and_neighbours(archive, frames, self.context))
+                    for archive, frames in chosen
+                ]
+            chosen = [(archive, frames) for archive, frames in chosen if frames]
             self.cost.opened += len(chosen)
             self.cost.waves += bool(chosen)
             size = sum(f.raw_size for _, frames in chosen for f in frames)
@@ -160,34 +173,36 @@ class Search:
     def _matching(
         self, source: Source, pieces: Iterable[Piece], window: Window, size: int
     ) -> Iterator[FoundLine]:
-        """Yield the lines of these pieces that match, and those around them. size: in bytes."""
-        beside = _Beside(self.context)
-        by_others = size >= WORTH_PROCESSES and self.wanted.is_slow
-        with Workers(PROCESSES if by_others else 0, _Finder, self.wanted) as crew:
+        """Yield the matching lines of these pieces, and their neighbours. size: of all pieces, in
+        bytes.
+        """
+        neighbours = _Neighbours(self.context)
+        in_processes = size >= WORTH_PROCESSES and self.wanted.is_slow
+        with Workers(PROCESSES if in_processes else 0, _Finder, self.wanted) as crew:
             for piece, spans in _found_ahead(crew, pieces):
-                for line, time, matches in self._of_piece(beside, piece, spans, window):
+                for line, time, matches in self._of_piece(neighbours, piece, spans, window):
                     yield FoundLine(line, time, matches, source.name, piece.archive)
 
     def _of_piece(
-        self, beside: "_Beside", piece: Piece, spans: list[Span], window: Window
+        self, neighbours: "_Neighbours", piece: Piece, spans: list[Span], window: Window
     ) -> Iterator[tuple[bytes, int | None, bool]]:
-        if not beside.context and not self.with_times and piece.is_within(window):
+        if not neighbours.context and not self.with_times and piece.is_within(window):
             yield from ((piece.data[slice(*span)], None, True) for span in spans)
             return
         if not piece.follows:
-            beside.forget()
-        if not spans and not beside.is_open:
-            beside.pass_over(piece)
+            neighbours.forget()
+        if not spans and not neighbours.is_open:
+            neighbours.pass_over(piece)
             return
         starts, at = {first for first, _ in spans}, 0
         for line, time in piece.lines():
             matches = at in starts and window.holds(time)
             at += len(line)
-            yield from beside.line(line, time, matches)
+            yield from neighbours.line(line, time, matches)
 
 
-class _Beside:
-    """Decides which lines to give with those that match, as grep does."""
+class _Neighbours:
+    """Decides which lines to give with the matching ones, as grep does."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -196,20 +211,21 @@ class _Beside:
 
     @property
     def is_open(self) -> bool:
-        """Whether the next lines are to be given, or may have to be."""
+        """Whether the next line belongs to the context of an earlier match."""
         return self._after > 0
 
     def forget(self) -> None:
-        """What comes next stands elsewhere."""
+        """Forget the lines so far: the next one does not follow them."""
         self._before.clear()
         self._after = 0
 
     def pass_over(self, piece: Piece) -> None:
-        """Nothing in this piece matches: only its end may be needed."""
+        """Take a piece without a match: only its end may be needed."""
         if self.context.before:
             self._before.extend(piece.lines())
 
     def line(self, line: bytes, time: int, matches: bool) -> Iterator[tuple[bytes, int, bool]]:
+        """Take the next line; yield the lines to give, their times, and whether each matches."""
         if matches:
             yield from ((earlier, when, False) for earlier, when in self._before)
             self._before.clear()
@@ -224,19 +240,19 @@ class _Beside:
 
 @dataclass(frozen=True)
 class _Finder:
-    """Finds the lines that are wanted, here or in another process."""
+    """Finds the wanted lines, in this process or in another."""
 
     wanted: Wanted
 
     def spans(self, before: bytes, data: bytes, after: bytes) -> list[Span]:
-        """Return where in `data` they stand. before, after: what stands around it."""
+        """Return where in `data` the wanted lines stand. before, after: the text around it."""
         begin = len(before)
         found = self.wanted.lines(before + data + after, begin, begin + len(data))
         return [(first - begin, last - begin) for first, last in found]
 
 
 def _found_ahead(crew: Workers, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, list[Span]]]:
-    """Yield each piece with the lines in it that match; some are looked through ahead."""
+    """Yield each piece with its matching lines; the next few pieces are searched meanwhile."""
     ahead: deque[tuple[Piece, Future[list[Span]]]] = deque()
     end = b""
     for piece, following in pairwise(chain(pieces, [None])):
@@ -252,22 +268,22 @@ def _found_ahead(crew: Workers, pieces: Iterable[Piece]) -> Iterator[tuple[Piece
             yield first, finding.result()
 
 
-def _near(some: Sequence[Archived], near: Window) -> list[tuple[Archived, list[Frame]]]:
+def _near(archives: Sequence[Archived], near: Window) -> list[tuple[Archived, list[Frame]]]:
     """Return the first few frames of that time, of each archive."""
-    return [(each, _within(each.manifest.frames, near)[:MOST_NEAR]) for each in some]
+    return [(each, _within(each.manifest.frames, near)[:MOST_NEAR]) for each in archives]
 
 
 def _within(frames: Sequence[Frame], window: Window) -> list[Frame]:
-    """Return the frames that may hold lines of the window, and one right before them: a line in
-    the window may belong to one there.
+    """Return the frames that may hold lines of the window, and the frame right before each: the
+    other part of a line may stand there.
     """
-    some = {f.offset for f in frames if window.meets(f.first, f.last)}
-    return [f for f in frames if f.offset in some or f.offset + f.size in some]
+    offsets = {f.offset for f in frames if window.meets(f.first, f.last)}
+    return [f for f in frames if f.offset in offsets or f.offset + f.size in offsets]
 
 
-def _and_neighbours(each: Archived, frames: Sequence[Frame], context: Context) -> list[Frame]:
-    """Return these frames and those beside them in which their context stands."""
-    every = each.manifest.frames
+def _and_neighbours(archive: Archived, frames: Sequence[Frame], context: Context) -> list[Frame]:
+    """Return these frames and the ones beside them that hold their context."""
+    every = archive.manifest.frames
     chosen = {frame.offset for frame in frames}
     near = {n for n, frame in enumerate(every) if frame.offset in chosen}
     for n in sorted(near):

@@ -1,8 +1,8 @@
 """Give logs back: from the archives, the spool and the live log, each line once.
 
-A run may be under way meanwhile, moving lines from one to the next. So a look is taken at
-all three, everything is opened, and the look is repeated: if nothing moved in between, what
-is open is consistent, and stays so (archives do not change, open files do not go away).
+A nightly run may move lines from one to the next meanwhile. So all three are looked at, everything
+is opened, and all three are looked at again: if nothing moved in between, the open files are
+consistent, and stay so (archives do not change, open files do not go away).
 """
 
 import io
@@ -36,7 +36,7 @@ TRIES = 100
 
 @dataclass(frozen=True)
 class Window:
-    """Instants: start <= time < end."""
+    """The instants start <= time < end, in seconds since 1970 UTC."""
 
     start: int
     end: int
@@ -45,13 +45,15 @@ class Window:
         return self.start <= time < self.end
 
     def meets(self, first: int, last: int) -> bool:
-        """Whether what lasts from first to last, both included, may have a part in it."""
+        """Whether the time from first to last, both included, overlaps the window."""
         return first < self.end and last >= self.start
 
 
 @dataclass(frozen=True)
 class RawLog:
-    """An open log that is not archived yet, as long as it was when it was opened."""
+    """An open log that is not archived yet. size: its bytes when it was opened. written: the
+    instant at which it was last written, or somewhat later.
+    """
 
     file: BinaryIO
     size: int
@@ -60,7 +62,7 @@ class RawLog:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All there is of one source at one moment, in the order in which it was logged."""
+    """The archives and other logs of one source at one moment, in the order of logging."""
 
     archived: tuple[Archived, ...]
     raw: tuple[RawLog, ...]
@@ -69,9 +71,9 @@ class Snapshot:
 def catalogued(
     config: Config, problems: list[ArchiverError], *, of_host: str | None = None
 ) -> AbstractContextManager[Catalog]:
-    """Open what tells where a host's archives are, for reading; see `catchup.readable`.
+    """Open a host's catalog, for reading; see `stores.catch_up.readable`.
 
-    of_host: another one's than this; nobody keeps a catalog of it here.
+    of_host: another host than this one, of which there is no catalog on this machine.
     """
     host, stores = config.host, open_stores(config.storage)
     if of_host and of_host != host.name:
@@ -80,7 +82,7 @@ def catalogued(
 
 
 def day_window(first: date, last: date, zone: ZoneInfo) -> Window:
-    """Return the window of whole days, both included."""
+    """Return the window from the first to the last of these days, both included."""
     return Window(day_start(first, zone), day_end(last, zone))
 
 
@@ -95,12 +97,12 @@ def snapshot(
     archived: bool,
     choose: Choose | None = None,
 ) -> Iterator[Snapshot]:
-    """Take a consistent look at what may hold lines of the window.
+    """Open everything that may hold lines of the window, as it is at one moment.
 
-    archived: only at the archives. choose: which of them; all, unless it is given.
-    Raises: WorkKeptError: things kept moving.
+    archived: archives only. choose: takes a catalog and returns the archives to read; without it:
+    all archives of the window. Raises: WorkKeptError: a run moved logs at each of 100 looks.
     """
-    choose = choose or (lambda some: some.between(source.name, window.start, window.end))
+    choose = choose or (lambda fresh: fresh.between(source.name, window.start, window.end))
     if archived:
         found = choose(catalog)
         yield Snapshot(tuple(each for each in found if each.manifest.segment), ())
@@ -113,24 +115,24 @@ def snapshot(
                 raw, names = _open_raw(stack, config, source, now)
                 # A segment still in the spool is read there; its archives may not all be ready.
                 found = [
-                    each
-                    for each in choose(fresh)
-                    if each.manifest.segment and each.manifest.segment.name not in names
+                    archive
+                    for archive in choose(fresh)
+                    if archive.manifest.segment and archive.manifest.segment.name not in names
                 ]
                 moved = _look(config, source) != before
             if not moved:
                 yield Snapshot(tuple(found), tuple(raw))
                 return
     raise WorkKeptError(
-        f"the logs of {source.name} are being moved all the time",
-        hint="ask again when the run under way has ended, or use --archived",
+        f"the logs of {source.name} kept being moved while they were opened ({TRIES} attempts)",
+        hint="try again when `archiver run` has ended, or read only archives with --archived",
     )
 
 
 @contextmanager
 def _fresh(config: Config, catalog: Catalog) -> Iterator[Catalog]:
-    """Give the catalog, or another one if this does not grow as runs go on: one in memory, or
-    one whose file was replaced.
+    """Give this catalog; or a new one, if runs do not change this one any more, because it is in
+    memory or its file was replaced.
     """
     if catalog.is_the_one_at(config.host.catalog):
         yield catalog
@@ -140,7 +142,7 @@ def _fresh(config: Config, catalog: Catalog) -> Iterator[Catalog]:
 
 
 def _look(config: Config, source: Source) -> object:
-    """What would be different if a run had moved anything."""
+    """Return a value that changes when a run moves anything."""
     try:
         log = os.stat(source.path).st_ino
     except FileNotFoundError:
@@ -171,7 +173,7 @@ def _open_raw(
         # Between link and rename the log has two names.
         opened.setdefault((status.st_dev, status.st_ino), (file, written))
         names |= {name} - {""}
-    # The newest is measured first: what its writer put into an older one before is in there.
+    # The newest is measured first: then an older one holds all that was written to it before.
     measured = [
         RawLog(file, os.fstat(file.fileno()).st_size, written)
         for file, written in reversed(opened.values())
@@ -180,7 +182,7 @@ def _open_raw(
 
 
 def _at_once(path: str, flags: int) -> int:
-    """Open without waiting: should the log be a FIFO, nobody may be at its other end."""
+    """Open without waiting: if the log is a FIFO, there may be nobody at its other end."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
@@ -188,8 +190,9 @@ def _at_once(path: str, flags: int) -> int:
 class Piece:
     """A frame of log with what is needed to date its lines.
 
-    span: the earliest and latest time in it. clock: stands before it. continues: it begins inside
-    a line. follows: it goes on where the piece before it ended. archive: its key, None for a log.
+    span: the earliest and latest instant in it. clock: as it stands before the piece. continues: it
+    begins inside a line. follows: it goes on where the piece before it ended. archive: the key of
+    the archive; None: from the spool or the live log.
     """
 
     data: bytes
@@ -218,14 +221,14 @@ def lines(
 ) -> Iterator[bytes]:
     """Yield the window's lines, as logged, in large pieces that end where lines end.
 
-    advance: is told the bytes of log looked through. problems: gets what was damaged.
+    advance: called with the number of bytes looked through. problems: what was damaged is added.
     """
     frames = [(each, each.manifest.frames) for each in snapshot.archived]
-    every = chain(
+    pieces = chain(
         archived_pieces(frames, window, stores, problems, advance),
         raw_pieces(snapshot.raw, window, zone, advance),
     )
-    for piece in every:
+    for piece in pieces:
         if piece.is_within(window):
             yield piece.data
         else:
@@ -237,15 +240,15 @@ def looked_through(snapshot: Snapshot, window: Window) -> int:
     """Return how many bytes of log `lines` will look through."""
     return sum(log.size for log in snapshot.raw) + sum(
         frame.raw_size
-        for each in snapshot.archived
-        for frame in each.manifest.frames
+        for archive in snapshot.archived
+        for frame in archive.manifest.frames
         if window.meets(frame.first, frame.last)
     )
 
 
-def nearest(each: Archived, stores: Sequence[ReadableStore]) -> list[ReadableStore]:
-    """Return the stores to ask for an archive: those that have a copy, as configured."""
-    return [store for store in stores if store.name in each.copies]
+def nearest(archive: Archived, stores: Sequence[ReadableStore]) -> list[ReadableStore]:
+    """Return the stores that have a copy of an archive, in the order of `stores`."""
+    return [store for store in stores if store.name in archive.copies]
 
 
 def archived_pieces(
@@ -255,14 +258,17 @@ def archived_pieces(
     problems: list[ArchiverError],
     advance: Advance,
 ) -> Iterator[Piece]:
-    """Yield those of the chosen frames that may hold lines of the window."""
+    """Yield those of the chosen frames that may hold lines of the window.
+
+    Raises: IntegrityError: a manifest names a zone that this machine does not know.
+    """
     parts = (
         WantedFrames(
-            each.manifest,
-            [frame for frame in of_it if window.meets(frame.first, frame.last)],
-            nearest(each, stores),
+            archive.manifest,
+            [frame for frame in its_frames if window.meets(frame.first, frame.last)],
+            nearest(archive, stores),
         )
-        for each, of_it in chosen
+        for archive, its_frames in chosen
     )
     end = None
     for manifest, frame, data in frames(parts, problems):
@@ -286,7 +292,7 @@ def _zone_of(manifest: Manifest) -> ZoneInfo:
     except ValueError as error:
         raise IntegrityError(
             f"{manifest.manifest_key}: {error}",
-            hint="this machine's zone files are older than that archive: update tzdata",
+            hint="update this machine's tzdata: its zone files do not have that zone",
         ) from error
 
 
@@ -297,7 +303,7 @@ def _written(manifest: Manifest) -> int:
 def raw_pieces(
     logs: Iterable[RawLog], window: Window, zone: ZoneInfo, advance: Advance
 ) -> Iterator[Piece]:
-    """Yield the pieces of logs that may hold lines of the window."""
+    """Yield the pieces of these logs that may hold lines of the window."""
     for log in logs:
         clock = Clock(zone, written=log.written)
         continues = follows = False
@@ -312,7 +318,7 @@ def raw_pieces(
 
 
 class _Limited(io.RawIOBase):
-    """A growing file, as long as it was when it was looked at."""
+    """The first `size` bytes of a file that may still grow."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -324,15 +330,16 @@ class _Limited(io.RawIOBase):
         return data
 
 
-def sound_copy(each: Archived, stores: Sequence[Store]) -> Store:
+def sound_copy(archive: Archived, stores: Sequence[Store]) -> Store:
     """Return a store whose copy of an archive has the manifest's digest.
 
     Raises: IntegrityError: there is none.
     """
-    for store in (store for store in stores if store.name in each.copies):
-        if is_sound(store, each.manifest):
+    for store in (store for store in stores if store.name in archive.copies):
+        if is_sound(store, archive.manifest):
             return store
     raise IntegrityError(
-        f"{each.manifest.archive_key}: no store has a sound copy",
-        hint="`archiver list` tells where copies should be; is the store there?",
+        f"no store has a sound copy of {archive.manifest.archive_key}",
+        hint="`archiver list` names the stores that should have one: are they mounted, and do they "
+        "answer?",
     )

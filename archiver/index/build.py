@@ -1,11 +1,11 @@
 """Make an archive's index, frame by frame, while the archive is written.
 
     frame → its keys → their hashes, sorted      by two processes, for a large log
-    the hashes of all frames → entries           likewise, when the last frame is through
+    the hashes of all frames → entries           likewise, after the last frame
     all entries → pages
 
-Memory: a few frames, and a part of the hashes; all of them wait in a file without a name, and so
-do the entries.
+Memory: a few frames, and a part of the hashes. All hashes, and then all entries, wait in files
+without a name.
 """
 
 import os
@@ -29,47 +29,52 @@ from archiver.maillog.bulk import KeyReader
 from archiver.maillog.lines import NEAR
 from archiver.system.workers import Workers
 
-# So many hashes are sorted at once.
+# How many hashes are sorted at once.
 AT_ONCE = 2**17
+# How many bytes of hashes or entries are kept in memory before they go into a file.
 IN_MEMORY = 2**25
-# The keys of smaller logs are read by the run itself: to start processes would take longer.
+# Below so many bytes of log, this process reads the keys: starting others would take longer.
 WORTH_PROCESSES = 2**24
 PROCESSES = 2
 # How many frames the readers may lag behind.
 AHEAD = 4
-# How many seconds a frame's keys may take: a tenth of one is usual. The archiving is not kept.
+# How many seconds to wait for a frame's keys, which usually take a tenth of one. Archiving never
+# waits longer than this for an index.
 PATIENCE = 120
 
 
 class Hashes:
-    """Reads hashes out of frames. Knows nothing of other frames than what it is given."""
+    """Turns frames into hashes, and hashes into entries; in a process of its own, if need be."""
 
     def __init__(self, host: str, kinds: Collection[str]) -> None:
         self._hashes_of = hasher(host)
         self._reader = KeyReader(frozenset(kinds))
 
     def hashes(self, before: bytes, frame: bytes, after: bytes, packed: bool = False) -> bytes:
-        """Return the hashes of a frame's keys, 8 bytes each, sorted. packed: it is compressed."""
+        """Return the hashes of a frame's keys, 8 bytes each, sorted.
+
+        before, after: the text around the frame. packed: the frame is compressed.
+        """
         if packed:
             frame = zstandard.ZstdDecompressor().decompress(frame)
         keys = self._reader.keys(frame, before=before, after=after)
         return b"".join(sorted(self._hashes_of(keys)))
 
     def entries(self, hashes: list[bytes]) -> Entries:
-        """Return the entries that these hashes make, which each frame has some of."""
+        """Return the entries for these hashes: one item for each frame, 8 bytes for each hash."""
         low = 2**PLACE_BITS - 1
         postings: list[int] = []
-        for frame, some in enumerate(hashes):
-            postings += [hashed & ~low | frame for hashed in _numbers(some)]
+        for frame, of_frame in enumerate(hashes):
+            postings += [hashed & ~low | frame for hashed in _numbers(of_frame)]
         postings.sort()
         return entries_of(postings, len(hashes))
 
 
 class Indexing:
-    """Makes one index after the other. size: of the whole log in bytes, if that is known.
+    """Makes one index after the other.
 
-    directory: for what does not fit into memory. problems: gets why there is no index, if so:
-    no mistake in here may stop the archiving.
+    size: of the whole log in bytes. directory: for temporary files. problems: if an index cannot be
+    made, the reason is added here: no failure of this class may stop the archiving.
     """
 
     def __init__(
@@ -100,18 +105,22 @@ class Indexing:
         self._ahead: deque[Future[bytes]] = deque()
         self._broken: Exception | None = None
         self._hashes = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(self._directory))  # noqa: SIM115
-        # Per frame, where in the file the hashes with each first byte begin.
+        # For each frame: where in the file the hashes with each first byte begin, and their end.
         self._bounds: list[array[int]] = []
 
     def add(self, frame: bytes, stored: bytes = b"") -> None:
         """Take the next frame of the archive. stored: the same, compressed, if it is at hand."""
         if self._frame:
-            # Of a line longer than a frame, each piece is a line to whoever looks for something.
+            # If a line is longer than a frame, a search takes each piece of it for a line.
             self._read(frame[:NEAR] if self._frame.endswith(b"\n") else b"")
         self._frame, self._stored = frame, stored
 
     def finish(self, path: Path, identity: bytes) -> None:
-        """Write the index of the frames so far, durably. identity: the archive's digest."""
+        """Write the index of the frames added so far, and fsync it. If that fails, there is no file
+        at `path`, and `problems` says why.
+
+        identity: the archive's SHA-256, which the pages are sealed with.
+        """
         if self._frame:
             self._read(b"")
         self._collect(0)
@@ -125,28 +134,29 @@ class Indexing:
             self._problems.append(
                 IndexFailedError(
                     f"the index could not be made: {self._broken}",
-                    hint="the archive is complete without it; `archiver catalog rebuild --index`",
+                    hint="the archive is complete without it; "
+                    "`archiver catalog rebuild --index` makes it",
                 )
             )
         self._drop_hashes()
         self._begin()
 
     def _read(self, after: bytes) -> None:
-        # Sent elsewhere, it costs less if it is small.
+        # Another process gets it compressed: that is less to send.
         frame = self._stored if self._crew.is_elsewhere and self._stored else self._frame
         packed = frame is not self._frame
         if not self._broken:
             try:
                 asked = self._crew.ask("hashes", self._before, frame, after, packed)
                 self._ahead.append(asked)
-            except Exception as error:  # noqa: BLE001 (whatever it is, the archive goes on)
+            except Exception as error:  # noqa: BLE001 (whatever it is, archiving goes on)
                 self._give_up(error)
         self._before = self._frame[-NEAR:] if self._frame.endswith(b"\n") else b""
         self._frame = b""
         self._collect(AHEAD)
 
     def _collect(self, ahead: int) -> None:
-        """Put the frames' hashes away, in order, until no more than so many are still awaited."""
+        """Store the frames' hashes, in order, until at most `ahead` frames are still awaited."""
         while len(self._ahead) > ahead:
             try:
                 self._keep(self._ahead.popleft().result(PATIENCE))
@@ -156,13 +166,13 @@ class Indexing:
                 self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
-        """There will be no index of this archive; what it took of the disk is given back."""
+        """Make no index of this archive, and free the disk space that it took."""
         self._broken = self._broken or error
         self._ahead.clear()
         self._drop_hashes()
 
     def _drop_hashes(self) -> None:
-        with suppress(OSError):  # what was not written yet cannot be, on a full disk
+        with suppress(OSError):  # close() writes what is buffered, and the disk may be full
             self._hashes.close()
 
     def _keep(self, hashes: bytes) -> None:
@@ -189,7 +199,7 @@ class Indexing:
                 os.fsync(file.fileno())
 
     def _entries(self) -> Iterator[Entries]:
-        """Yield all entries, in order, in parts of a bearable size."""
+        """Yield all entries, in order, in parts that fit into memory."""
         ahead: deque[Future[Entries]] = deque()
         for part in self._parts():
             ahead.append(self._crew.ask("entries", part))
@@ -199,7 +209,9 @@ class Indexing:
             yield asked.result(PATIENCE)
 
     def _parts(self) -> Iterator[list[bytes]]:
-        """Yield the hashes of each frame, those with the lowest first bytes first."""
+        """Yield the hashes of each frame in parts of about AT_ONCE hashes, by their first byte, the
+        lowest first.
+        """
         first = 0
         while first < 256:
             last, count = first, 0
@@ -218,7 +230,7 @@ class Indexing:
 
 
 def _numbers(hashes: bytes) -> "array[int]":
-    """The hashes as numbers; as bytes they stand in the order of these."""
+    """The hashes as numbers: big-endian, so that bytes and numbers have the same order."""
     numbers = array("Q", hashes)
     if sys.byteorder == "little":
         numbers.byteswap()

@@ -1,13 +1,13 @@
-"""Runs: indexes over many archives, so that a key of no known date is found in a few reads.
+"""Merged indexes over many archives, so that a key of unknown date is found in a few reads.
 
-A run tells in which of 4, 16, 64, 256 or 1024 consecutive archives a key stands. It is as
-immutable as they are, and named by their numbers in the chain, which also say which runs there
-are: nothing has to be listed, and no list of them kept.
+A merged index says in which of 4, 16, 64, 256 or 1024 consecutive archives a key may stand. It is
+as immutable as they are, and named by their numbers in the chain. Which ones there are follows from
+the length of the chain, so nothing has to be listed, and no list of them is kept.
 
     head of the chain 91:   [1-64] [65-80] [81-84] [85-88]  and the indexes of 89, 90, 91
 
-A larger run is merged from four smaller ones, which are then removed. Where an archive has
-expired, no run covers it: the four parts of what would are there instead, and so on down.
+A larger one is merged from four smaller ones, which are then removed. No merged index covers an
+archive that has expired: the four parts of the one that would are there instead, and so on down.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from archiver.archives.names import PAGE, RUN_SUFFIX
+from archiver.archives.names import MERGED_INDEX_SUFFIX, PAGE
 from archiver.catalog import Catalog
 from archiver.config.settings import Source
 from archiver.errors import ArchiverError, IndexFailedError
@@ -34,13 +34,16 @@ from archiver.stores.copy import put_index
 from archiver.stores.session import Session
 from archiver.system.files import emptied
 
+# How many postings are sorted at once, about.
 AT_ONCE = 2**19
+# Greater than every posting.
 END = 1 << (BITS + PLACE_BITS)
 
 
 def identity_of(catalog: Catalog, source: str, span: Span) -> bytes | None:
-    """Return what the pages of a run are sealed with: its key, and the digest of its last manifest,
-    which all before it are chained to. None: there is not one chain, but a fork or a gap.
+    """Return the bytes that the pages of a merged index are sealed with: its key, and the digest of
+    its last archive's manifest, which the chain connects with all before it. None: the chain has a
+    fork or a gap there.
     """
     if not catalog.is_one_chain(source, span.first, span.last):
         return None
@@ -55,17 +58,17 @@ def merge(
     directory: Path,
     problems: list[ArchiverError],
 ) -> None:
-    """Make the runs of a source that are missing, and remove those that larger ones replace.
+    """Make the missing merged indexes of a source, and remove those that larger ones replace.
 
-    directory: to work in; it is emptied. problems: gets why a run could not be made. Archives
-    without an index are in no run; they are looked through by themselves.
+    directory: to work in; it is emptied. problems: where one could not be made, the reason is added
+    here. No merged index covers an archive without an index: a search reads all of that archive.
     """
     for span in spans(catalog.head(source).sequence, catalog.expired_numbers(source)):
         key = key_of(catalog.host, source, span)
         identity = identity_of(catalog, source, span)
         if identity is None or catalog.unindexed(source, span.first, span.last):
             continue
-        missing = [each for each in stores if not _is_there(catalog, each, key, identity)]
+        missing = [store for store in stores if not _is_there(catalog, store, key, identity)]
         if missing:
             try:
                 with emptied(directory):
@@ -79,11 +82,14 @@ def merge(
             try:
                 drop(catalog, stores, source, part)
             except ArchiverError as error:
-                problems.append(IndexFailedError(f"{error.message}: it stays", hint=error.hint))
+                problem = f"a merged index that a larger one replaces was left: {error.message}"
+                problems.append(IndexFailedError(problem, hint=error.hint))
 
 
 def _is_there(catalog: Catalog, store: Store, key: str, identity: bytes) -> bool:
-    """Whether a store has the run, of these archives: others may have had their numbers once."""
+    """Whether a store has the merged index, and of these archives: others may once have had the
+    same numbers.
+    """
     pages = catalog.copies.index_pages(key).get(store.name)
     if not pages:
         return False
@@ -95,14 +101,16 @@ def _is_there(catalog: Catalog, store: Store, key: str, identity: bytes) -> bool
 
 
 def bring(catalog: Catalog, store: Store, key: str, path: Path) -> None:
-    """Bring an index to a store, in place of another one if need be, and catalogue it."""
+    """Copy an index to a store, replacing one of the same key, and note it in the catalog."""
     pages = put_index(store, key, path)
     with catalog.changing():
         catalog.copies.note_index(key, store.name, pages)
 
 
 def drop(catalog: Catalog, stores: Sequence[Store], source: str, span: Span) -> None:
-    """Remove a run, if there is one of that span: a larger one replaces it, or it is made anew."""
+    """Remove the merged index of a span from the stores that have it: a larger one replaces it, or
+    it is made anew.
+    """
     key = key_of(catalog.host, source, span)
     for store in stores:
         if store.name in catalog.copies.index_pages(key):
@@ -112,8 +120,10 @@ def drop(catalog: Catalog, stores: Sequence[Store], source: str, span: Span) -> 
 
 
 def forget(catalog: Catalog, stores: Sequence[Store], source: str, number: int) -> None:
-    """Destroy every run that covers an archive, by its number in the chain, in all these stores;
-    also one that a larger one has replaced, of which a bucket may keep versions.
+    """Destroy every merged index that covers an archive, in all these stores; also those that
+    larger ones have replaced, since a bucket may keep versions of them.
+
+    number: the archive's, in the chain.
     """
     for span in covering(number):
         key = key_of(catalog.host, source, span)
@@ -126,12 +136,13 @@ def forget(catalog: Catalog, stores: Sequence[Store], source: str, number: int) 
 def _failed(key: str, error: Exception) -> IndexFailedError:
     return IndexFailedError(
         f"{key} was not made: {error}",
-        hint="searches without a date are slower until then; `archiver catalog rebuild --index`",
+        hint="searches without a date are slower until the next run, or "
+        "`archiver catalog rebuild --index`, makes it",
     )
 
 
 class _Merger:
-    """Makes a run from what the stores hold, in a directory of its own."""
+    """Makes a merged index from indexes on the stores, in a directory of its own."""
 
     def __init__(
         self, catalog: Catalog, stores: Sequence[Store], source: str, directory: Path
@@ -142,11 +153,11 @@ class _Merger:
         self.directory = directory
 
     def made(self, span: Span) -> Path:
-        """Return the run of a span, whose parts are brought here, or made here."""
+        """Return the merged index of a span; its parts are copied here, or made here."""
         parts = [
             part
-            for number, each in enumerate(span.parts)
-            for part in self._part(each, each.first - span.first, number)
+            for number, smaller in enumerate(span.parts)
+            for part in self._part(smaller, smaller.first - span.first, number)
         ]
         kinds = (
             frozenset[str].intersection(*(part.kinds for part in parts)) if parts else frozenset()
@@ -154,7 +165,7 @@ class _Merger:
         size = span.size
         identity = self._identity(span)
         at_once = max(1, sum(part.pages for part in parts) * PAGE // 4 // AT_ONCE)
-        path = self.directory / f"{span.first}-{span.last}{RUN_SUFFIX}"
+        path = self.directory / f"{span.first}-{span.last}{MERGED_INDEX_SUFFIX}"
         with open(path, "wb") as file:
             save(
                 file,
@@ -166,26 +177,28 @@ class _Merger:
 
     def _part(self, span: Span, offset: int, number: int) -> "Iterator[_Part]":
         if span.first < span.last:
-            yield self._run(span, offset)
+            yield self._merged(span, offset)
             return
-        for each in self.catalog.numbered(self.source, [span.first]):
-            if not each.manifest.is_empty_day:
-                key = each.manifest.index_key
-                path = self._brought(key, f"{number}-{Path(key).name}")
+        for archive in self.catalog.numbered(self.source, [span.first]):
+            if not archive.manifest.is_empty_day:
+                key = archive.manifest.index_key
+                path = self._copied(key, f"{number}-{Path(key).name}")
                 if path is None:
-                    raise IndexFailedError(f"{key} is in no store", hint="rebuild it")
-                yield _Part(path, bytes.fromhex(each.manifest.sha256), offset, 1)
+                    raise IndexFailedError(
+                        f"no store has {key}", hint="`archiver catalog rebuild --index` makes it"
+                    )
+                yield _Part(path, bytes.fromhex(archive.manifest.sha256), offset, 1)
 
-    def _run(self, span: Span, offset: int) -> "_Part":
-        """A smaller run: as a store has it, if it is of these archives; or made here."""
-        path = self._brought(
+    def _merged(self, span: Span, offset: int) -> "_Part":
+        """A smaller merged index: copied from a store, if it is of these archives; or made here."""
+        path = self._copied(
             key_of(self.catalog.host, self.source, span), f"{span.first}-{span.last}"
         )
         size = span.size
         if path:
             part = _Part(path, self._identity(span), offset, size)
             with suppress(DamagedIndexError):
-                part.kinds  # noqa: B018 (a look at its first page)
+                part.kinds  # noqa: B018 (reads and checks its first page)
                 return part
         return _Part(self.made(span), self._identity(span), offset, size)
 
@@ -193,15 +206,16 @@ class _Merger:
         identity = identity_of(self.catalog, self.source, span)
         if identity is None:
             raise IndexFailedError(
-                f"the chain of {self.source} forks or has a gap", hint="rebuild it"
+                f"the chain of {self.source} forks or has a gap",
+                hint="`archiver catalog rebuild` reads the manifests on the stores again",
             )
         return identity
 
-    def _brought(self, key: str, name: str) -> Path | None:
-        """Bring an index here from the first store that has it."""
-        there = self.catalog.copies.index_pages(key)
+    def _copied(self, key: str, name: str) -> Path | None:
+        """Copy an index here from the first store that has it."""
+        pages_by_store = self.catalog.copies.index_pages(key)
         for store in self.stores:
-            if store.name in there:
+            if store.name in pages_by_store:
                 path = self.directory / name
                 with open(path, "wb") as file:
                     file.writelines(store.stream(key))
@@ -211,7 +225,11 @@ class _Merger:
 
 @dataclass(frozen=True)
 class _Part:
-    """An index in a file: of one archive (size 1), or a run of so many. offset: of the first."""
+    """An index in a file.
+
+    size: how many archives it covers; 1: an archive's own index, whose places are frames. offset:
+    how many archives of the larger span come before its first one.
+    """
 
     path: Path
     identity: bytes
@@ -228,7 +246,11 @@ class _Part:
             return check(file.read(PAGE), 0, self.pages, self.identity)[0]
 
     def postings(self) -> Iterator[int]:
-        """Yield `hash << 24 | number of the archive`, sorted by the hashes."""
+        """Yield `hash << 24 | archive`, sorted by the hashes. archive: counted from 0 in the whole
+        span.
+
+        Raises: DamagedIndexError.
+        """
         pages, last = self.pages, -1
         with open(self.path, "rb") as file:
             for at in range(pages):
@@ -236,7 +258,7 @@ class _Part:
                 check(page, at, pages, self.identity)
                 for hashed, places in entries(page):
                     if hashed <= last:
-                        raise DamagedIndexError(f"{self.path.name}: the hashes are in disorder")
+                        raise DamagedIndexError(f"{self.path.name}: the hashes are not in order")
                     last = hashed
                     if self.size == 1:
                         yield hashed << PLACE_BITS | self.offset
@@ -246,7 +268,7 @@ class _Part:
 
 
 def _postings(parts: Sequence[_Part], at_once: int) -> Iterator[list[int]]:
-    """Yield what all parts hold, sorted, in about so many pieces; no hash stands in two."""
+    """Yield the postings of all parts, sorted, in `at_once` pieces; no hash stands in two."""
     ahead = [part.postings() for part in parts]
     kept = [next(postings, END) for postings in ahead]
     for piece in range(1, at_once + 1):
@@ -262,7 +284,9 @@ def _postings(parts: Sequence[_Part], at_once: int) -> Iterator[list[int]]:
 
 
 def merge_indexes(session: Session, source: Source) -> None:
-    """Bring a source's runs level with its archives; a failure costs time, when searching."""
+    """Bring a source's merged indexes up to date with its archives. A failure becomes a problem of
+    the session: without them a search only takes longer.
+    """
     if not session.unchained and session.config.index.keys:
         work_dir = session.config.host.work_dir
         behind = session.behind.get(source.name, set())

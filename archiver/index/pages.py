@@ -1,7 +1,7 @@
-"""The index format: pages that a key's hash picks directly, so that one read finds it.
+"""The index format: a key's page is computed from its hash, so one read finds it.
 
-Pure. An index tells in which places a key may stand: in which frames of an archive, or in
-which archives of a run. docs/format.md specifies it for readers to come.
+Pure. An index says in which places a key may stand: in which frames of an archive or, merged,
+in which of several archives. docs/format.md specifies the format for future readers.
 
     hash      the first 40 bits of BLAKE2b of the key, keyed with the host's name
     page      4096 bytes: header; the hashes of its entries, in order, each as the distance to
@@ -9,8 +9,8 @@ which archives of a run. docs/format.md specifies it for readers to come.
     header    CRC-32, version, flags, kinds, number of entries, columns, the first hash
     places    numbers, each as the distance to the one before
 
-Page `hash * homes >> 40` is where an entry is at home. An entry that finds no room there goes
-into the next one; so the last pages are nobody's home. Whatever is found is to be verified:
+The home of an entry is page `hash * homes >> 40`. An entry for which there is no room at home goes
+into the next page; so the last pages are no entry's home. The lines found must be looked at again:
 another key may have the same hash.
 """
 
@@ -31,23 +31,23 @@ from archiver.archives.names import PAGE
 from archiver.maillog.kinds import KINDS
 
 VERSION = 1
-GOES_ON = 1  # flag: the next page begins with what found no room here
+GOES_ON = 1  # flag: the next page begins with entries for which there was no room here
 HEADER = struct.Struct(">IBBHHB5s")
 FLAGS = 5
 ROOM = PAGE - HEADER.size
 BITS = 40
 PLACE_BITS = 24
-# A key in more than half of all places, or one whose list would be longer: "in every place".
+# Bytes. A key with a longer list, or one in more than half of all places, gets "in every place".
 LONGEST_LIST = 1024
 EVERY = b"\0"
-# Not a key: a step on the way to one that is too far away for the columns.
+# Not a key, but a step towards a hash whose distance does not fit into the columns.
 NOWHERE = b"\1"
 # How full pages are on average. Fuller ones would push many entries out of their homes.
 FILL = 0.94
 
 
 class DamagedIndexError(ValueError):
-    """A page is not what its writer made it; or it is another index's."""
+    """A page is not as it was written, or belongs to another index."""
 
 
 class TooFewPagesError(Exception):
@@ -56,22 +56,28 @@ class TooFewPagesError(Exception):
 
 @dataclass(frozen=True)
 class Places:
-    """What an index says of a key. kinds: that it was made for; places: None means all."""
+    """What an index says about a key.
+
+    kinds: the kinds of key that the index was made for. places: where the key may stand; None:
+    everywhere.
+    """
 
     kinds: frozenset[str]
     places: tuple[int, ...] | None
 
 
 def hasher(host: str) -> Callable[[Iterable[bytes]], list[bytes]]:
-    """Return what hashes a host's keys, in lower case, to 8 bytes each, of which 5 count."""
+    """Return a function that hashes a host's keys, in lower case, to 8 bytes each, of which the
+    first 5 count: BLAKE2b (RFC 7693), keyed with the host's name.
+    """
     keyed = blake2b(digest_size=8, key=host.encode()).copy
 
     def hashes(texts: Iterable[bytes]) -> list[bytes]:
         hashed = []
         for text in texts:
-            each = keyed()
-            each.update(text)
-            hashed.append(each.digest())
+            state = keyed()
+            state.update(text)
+            hashed.append(state.digest())
         return hashed
 
     return hashes
@@ -83,7 +89,7 @@ def number(hashed: bytes) -> int:
 
 
 def homes(pages: int) -> int:
-    """Return how many of an index's pages are at home to somebody."""
+    """Return how many of an index's pages are the home of entries."""
     return pages - pages // 48
 
 
@@ -99,7 +105,10 @@ class Entries:
 
 
 def entries_of(postings: Iterable[int], places: int) -> Entries:
-    """Return the entries for `hash << 24 | place`, sorted. places: how many there are."""
+    """Return the entries for postings, which are `hash << 24 | place`, sorted by hash.
+
+    places: how many there are.
+    """
     below = 2**PLACE_BITS - 1
     single = [_varint((place + 1) * 2) for place in range(places)]
     hashes: list[int] = []
@@ -127,17 +136,18 @@ def save(
     kinds: Collection[str],
     identity: bytes,
 ) -> None:
-    """Write an index. parts: gives all entries in order, each time it is asked.
+    """Write an index.
 
-    kinds: of the keys that were looked for. identity: of what it is the index of.
+    parts: returns all entries in order, each time it is called. kinds: of the keys that were looked
+    for. identity: of the archive, or archives, that it is the index of; the checksums cover it.
     """
     count = size = 0
     for part in parts():
         count += len(part.hashes)
         size += sum(map(len, part.places))
     width = columns_for(count)
-    each = width * (1 + _steps(count, width)) + 1.0 * size / max(count, 1)
-    pages = max(1, int(count * each / (ROOM * FILL)) * 49 // 48 + 1)
+    entry_size = width * (1 + _steps(count, width)) + 1.0 * size / max(count, 1)
+    pages = max(1, int(count * entry_size / (ROOM * FILL)) * 49 // 48 + 1)
     while True:
         try:
             file.writelines(_pages(parts(), pages, width, kinds, identity))
@@ -149,12 +159,16 @@ def save(
 
 
 def columns_for(count: int) -> int:
-    """Return how many bytes the distance between two of so many hashes takes, at best."""
+    """Return the number of bytes for the distance between two hashes that makes an index of `count`
+    entries smallest.
+    """
     return min(range(2, 6), key=lambda width: width * (1 + _steps(count, width)))
 
 
 def _steps(count: int, width: int) -> float:
-    """How many steps there are for each entry: distances are distributed exponentially."""
+    """How many steps there are for each entry, on average: the distances between hashes have an
+    exponential distribution.
+    """
     mean = 2**BITS / max(count, 1)
     return 1 / math.expm1(min(2 ** (8 * width) / mean, 700))
 
@@ -174,7 +188,7 @@ def _pages(
         ends = list(accumulate(map(len, places), initial=0))
         begin = 0
         while at < pages:
-            # What is at home here, or was pushed out of its home; as much as there is room for.
+            # Entries that are at home here or were pushed out of their home, as many as fit.
             end = bisect_left(hashes, -(-((at + 1) << BITS) // of)) if at + 1 < of else len(hashes)
             if end == len(hashes) and part:
                 break  # there may be more
@@ -191,7 +205,7 @@ def _pages(
 
 
 def _with_steps(part: Entries, last: int, width: int) -> Entries:
-    """Put steps where the distance to the next hash does not fit into the columns."""
+    """Insert steps where the distance to the next hash does not fit into the columns."""
     furthest = 256**width - 1
     gaps = map(operator.sub, part.hashes, chain([last], part.hashes))
     far = [n for n, gap in enumerate(gaps) if gap > furthest]
@@ -271,15 +285,17 @@ def mask(kinds: Collection[str]) -> int:
 
 
 def home_of(hashed: int, pages: int) -> int:
-    """Return the page to read first. What was pushed out stands in the next, or further on."""
+    """Return the page to read first. An entry that found no room there is in the next, or later."""
     return hashed * homes(pages) >> BITS
 
 
 def look_up(
     hashed: int, read: Callable[[int, int], bytes], *, pages: int, identity: bytes
 ) -> Places:
-    """Return where a key may stand. read: gives so many pages, from that one on, as bytes.
+    """Return where a key may stand.
 
+    hashed: the 40 bits of its hash. read: takes the number of a page, and how many pages to read
+    from there on; returns their bytes. pages: how many the index has. identity: see `save`.
     Raises: DamagedIndexError.
     """
     at = home_of(hashed, pages)
@@ -287,9 +303,9 @@ def look_up(
     while True:
         count = min(count, pages - at)
         data = read(at, count)
-        for each in range(count):
-            page = data[each * PAGE : (each + 1) * PAGE]
-            kinds, goes_on = check(page, at + each, pages, identity)
+        for offset in range(count):
+            page = data[offset * PAGE : (offset + 1) * PAGE]
+            kinds, goes_on = check(page, at + offset, pages, identity)
             hashes = hashes_of(page)
             place = bisect_left(hashes, hashed)
             if place < len(hashes):
@@ -300,32 +316,33 @@ def look_up(
                 return Places(kinds, ())
         at, count = at + count, 8
         if at >= pages:
-            raise DamagedIndexError("the last page says that another one follows")
+            raise DamagedIndexError("the last page says that another page follows")
 
 
 def check(page: bytes, at: int, pages: int, identity: bytes) -> tuple[frozenset[str], bool]:
-    """Return the kinds of key that a page was made for, and whether the next one goes on.
+    """Return the kinds of key that a page was made for, and whether the next page goes on with
+    entries for which there was no room here.
 
-    Raises: DamagedIndexError.
+    at, pages: the page's number, from 0, and how many there are. Raises: DamagedIndexError.
     """
     if len(page) != PAGE or int.from_bytes(page[:4], "big") != _checksum(page, at, pages, identity):
         raise DamagedIndexError(f"page {at} of {pages} is damaged")
     _, version, flags, bits, count, width, _ = HEADER.unpack_from(page)
     if version != VERSION or count * (width + 1) > ROOM:
-        raise DamagedIndexError(f"page {at} is of version {version}, not {VERSION}, or ill-formed")
+        raise DamagedIndexError(f"page {at} has version {version}, not {VERSION}, or is malformed")
     kinds = frozenset(kind for bit, kind in enumerate(KINDS) if bits >> bit & 1)
     return kinds, bool(flags & GOES_ON)
 
 
 def entries(page: bytes) -> Iterator[tuple[int, tuple[int, ...] | None]]:
-    """Yield a page's hashes and their places (None: all), in order."""
+    """Yield a page's hashes and their places (None: everywhere), in order, without the steps."""
     for hashed, places in zip(hashes_of(page), places_of(page), strict=True):
         if places != ():
             yield hashed, places
 
 
 def hashes_of(page: bytes) -> list[int]:
-    """Return a page's hashes, in order."""
+    """Return a page's hashes, steps included, in order."""
     _, _, _, _, count, width, first = HEADER.unpack_from(page)
     columns = [page[HEADER.size + n * count : HEADER.size + (n + 1) * count] for n in range(width)]
     gaps = (int.from_bytes(bytes(gap), "big") for gap in zip(*columns, strict=True))
@@ -333,7 +350,10 @@ def hashes_of(page: bytes) -> list[int]:
 
 
 def places_of(page: bytes) -> Iterator[tuple[int, ...] | None]:
-    """Yield the places of each of a page's hashes; None: all of them."""
+    """Yield the places of each of a page's hashes. None: everywhere; (): it is a step.
+
+    Raises: DamagedIndexError.
+    """
     _, _, _, _, count, width, _ = HEADER.unpack_from(page)
     at = HEADER.size + count * width
     for _ in range(count):
@@ -351,7 +371,7 @@ def _read_varint(page: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if at == len(page):
-            raise DamagedIndexError("a list of places runs out of its page")
+            raise DamagedIndexError("a list of places runs past the end of its page")
         byte = page[at]
         at += 1
         value |= (byte & 0x7F) << shift

@@ -1,4 +1,4 @@
-"""Make all indexes anew from the archives: the same bytes, if the same keys are wanted."""
+"""Make all indexes anew from the archives: the same bytes, if the same kinds of key are wanted."""
 
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from archiver.system.streams import Advance
 
 
 def reindex(session: Session, source: Source) -> int:
-    """Make the indexes of all of a source's archives, and its runs; return how many archives.
+    """Make the indexes of all archives of a source, and its merged indexes; return how many
+    archives got an index.
 
-    What is wrong becomes a problem of the run; the archives are only read.
+    Failures become problems of the session. The archives are only read.
     """
     config = session.config
     wanted = [each for each in session.catalog.summaries(source.name) if each.is_there]
@@ -27,9 +28,9 @@ def reindex(session: Session, source: Source) -> int:
     with emptied(directory):
         maker = Indexing(config.host.name, config.index.keys, directory, size, session.problems)
         with maker, session.meter(f"indexing {source.name}", size) as advance:
-            for each in wanted:
-                for archived in session.catalog.numbered(source.name, [each.sequence]):
-                    if archived.manifest.manifest_key == each.key:
+            for summary in wanted:
+                for archived in session.catalog.numbered(source.name, [summary.sequence]):
+                    if archived.manifest.manifest_key == summary.key:
                         made += _index(session, archived, maker, directory, advance)
     expired = session.catalog.expired_numbers(source.name)
     for span in spans(session.catalog.head(source.name).sequence, expired):
@@ -41,7 +42,7 @@ def reindex(session: Session, source: Source) -> int:
 def _index(
     session: Session, archived: Archived, maker: Indexing, directory: Path, advance: Advance
 ) -> bool:
-    """Make one archive's index, and bring it to the stores that have the archive."""
+    """Make one archive's index, and copy it to the stores that have the archive."""
     manifest, path = archived.manifest, directory / f"archive{INDEX_SUFFIX}"
     stores = [store for store in session.stores if store.name in archived.copies]
     read = 0
@@ -53,8 +54,9 @@ def _index(
     if read < len(manifest.frames):
         session.problems.append(
             IndexFailedError(
-                f"{manifest.index_key}: not made, {len(manifest.frames) - read} frames are damaged",
-                hint="bring the archive back from another copy",
+                f"{manifest.index_key} was not made: {len(manifest.frames) - read} of the "
+                f"archive's {len(manifest.frames)} frames could not be read",
+                hint="`archiver repair`, then `archiver catalog rebuild --index` again",
             )
         )
         return False

@@ -1,20 +1,17 @@
-"""Which merged indexes there are, told by the length of the chain alone.
+"""Which merged indexes there are: that follows from the length of the chain, and from the archives
+that have expired.
 
-Pure. Their names follow from it, so no list of them is kept that could be wrong.
+Pure. Their names follow from it too, so there is no list of them that could be wrong.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from archiver.archives.names import RUN_SUFFIX, source_prefix
+from archiver.archives.names import MERGED_INDEX_SUFFIX, source_prefix
 
 FAN = 4
-
-
 SIZES = tuple(FAN**power for power in range(5, 0, -1))
-
-
 LARGEST = SIZES[0]
 
 
@@ -31,16 +28,17 @@ class Span:
 
     @property
     def parts(self) -> "list[Span]":
-        """What it is merged from: four runs, or four archives."""
+        """What it is merged from: the spans of four merged indexes, or four archives."""
         size = self.size // FAN
         firsts = range(self.first, self.last + 1, size)
         return [Span(first, first + size - 1) for first in firsts]
 
 
 def spans(head: int, expired: Collection[int] = ()) -> list[Span]:
-    """Return the runs there are to be when the chain has come to that number, oldest first.
+    """Return the spans of all merged indexes of a chain, oldest first.
 
-    expired: the numbers of archives that none of them may cover.
+    head: the number of the chain's newest archive. expired: the numbers of archives that none of
+    them may cover.
     """
     found: list[Span] = []
     at, numbers = 0, sorted(expired)
@@ -52,7 +50,7 @@ def spans(head: int, expired: Collection[int] = ()) -> list[Span]:
 
 
 def _unbroken(span: Span, numbers: Sequence[int]) -> Iterator[Span]:
-    """Yield a span, or the largest parts of it that have none of these numbers."""
+    """Yield a span, or its largest parts that cover none of these numbers."""
     covered = bisect_right(numbers, span.last) - bisect_left(numbers, span.first)
     if not covered:
         yield span
@@ -62,12 +60,15 @@ def _unbroken(span: Span, numbers: Sequence[int]) -> Iterator[Span]:
 
 
 def covering(number: int) -> list[Span]:
-    """Return all the runs that could cover an archive, by its number in the chain."""
+    """Return the spans of all merged indexes that could cover an archive.
+
+    number: the archive's, in the chain.
+    """
     befores = [(number - 1) // size * size for size in SIZES]
     return [Span(at + 1, at + size) for at, size in zip(befores, SIZES, strict=True)]
 
 
 def key_of(host: str, source: str, span: Span) -> str:
-    """Return the key of a run on a store."""
-    name = f"{source}-{span.first:06d}-{span.last:06d}{RUN_SUFFIX}"
+    """Return the key of a merged index on a store."""
+    name = f"{source}-{span.first:06d}-{span.last:06d}{MERGED_INDEX_SUFFIX}"
     return f"{source_prefix(host, source)}runs/{name}"

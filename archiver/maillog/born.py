@@ -1,4 +1,4 @@
-"""Ids that tell when they were made: whoever looks for one knows where to begin.
+"""Ids that hold the time when they were made: a search for one knows where to begin.
 
 Pure.
 
@@ -25,12 +25,13 @@ EARLIEST, LATEST = 631_152_000, 4_102_444_800
 
 
 def born(queue_id: bytes, *, near: int) -> int | None:
-    """Return the instant at which a queue id was made, if it tells; None if not.
+    """Return the instant (seconds since 1970 UTC) at which a queue id was made, or None if the id
+    does not hold it.
 
-    near: an instant not far from it, within thirty years: Sendmail tells the year modulo 60.
+    near: an instant within thirty years of it: Sendmail's ids hold the year modulo 60 only.
     """
     if queue_id.isdigit():
-        return None  # most likely it is qmail's, the number of a file
+        return None  # most likely qmail's, the number of a file
     if found := EXIM.fullmatch(queue_id):
         return _plausible(_digits(found[1], BASE_62))
     if found := SENDMAIL.fullmatch(queue_id):

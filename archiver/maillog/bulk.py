@@ -1,11 +1,11 @@
 """Find keys in bulk: in megabytes of log at once, without looking at each line.
 
-Pure. A parse of every line costs ten times what zstd does. So the lines of a frame are sorted
-by program family. The usual ones are taken whole, by one pattern. Over what is left, a few patterns
-are run that begin with a literal (re searches for that at the speed of memory). They find all that
-a parse would, and a little more: whoever looks a key up reads the line again, and is never misled.
+Pure. Parsing every line takes ten times as long as zstd. So the lines of a frame are sorted by
+program family. The usual ones are taken whole, by one pattern. The rest is searched with a few
+patterns that begin with a literal (`re` finds that at the speed of memory). They find all keys that
+parsing would, and a few more, which do no harm: a search looks at each line again.
 
-Kinds are not told apart: an address and a Message-ID of the same spelling are one entry.
+Kinds are not kept apart: an address and a Message-ID of the same spelling are one entry.
 """
 
 import io
@@ -22,7 +22,7 @@ from archiver.maillog.programs import SPLOGGED, family_of
 from archiver.maillog.record import BSD_STAMP, ISO_STAMP, LONGEST, PRIORITY, RFC5424, SYSLOG, record
 from archiver.system.streams import cut
 
-# What stands in any line, whoever wrote it: a search for text may rely on it too.
+# Passes for all lines, whatever their family: a search for text may rely on them too.
 EVERYWHERE = passes(
     ("message_id address domain user", rb"<([^\s<>@]*@[^\s<>]*)>"),
     ("ip", rb"\[(?:::ffff:(?=[\d.]+\])|ipv6:)?([0-9a-f]*[.:][0-9a-f.:]*)\]"),
@@ -35,14 +35,14 @@ BEFORE_HOST = re.compile(
 STAMP_BEGINS = re.compile(rb"[^<\[]*: \d+")
 SPLOGGER_STAMPS = re.compile(rb"(?:\d{10}\.\d{6} )*")
 SECOND_HEADER = re.compile(rb":\d\d (?<=[^\n]{20})\S+ [^\s:\[\]]+(?:\[\d+\])?: ")
-# How many bytes behind the host say under which tag a line was logged.
+# How many bytes after the host decide which lines are put together: enough for the tag.
 TAG_WIDTH = 12
 MOST_TAGS = 10_000
-# What fits into a processor's cache, with all that is made of it.
+# A piece of so many bytes, with all that is made of it, fits into a processor's cache.
 PIECE = 2**19
-# In front of a host that begins so early, no other host and tag have room.
+# If the host begins before this column, no second host and tag fit in front of it.
 EARLY = 15
-# A group of a pattern for usual lines; and what kinds it is of, if not of the one it is named for.
+# A group of a pattern for usual lines; and its kinds, where its name is not the kind itself.
 GROUP = re.compile(rb"\(\?P<(\w+)>")
 KINDS_OF = {
     b"bracketed": EVERYWHERE[0].kinds,
@@ -54,11 +54,11 @@ Families = tuple[Family, ...]
 Find = Callable[[bytes], list[bytes]]
 
 
-def spelt(there: set[bytes], kinds: Collection[str]) -> set[bytes]:
-    """Return the keys that these texts, lower-cased, can be meant as."""
-    # All of them at once, one a line: that spares a loop.
-    text = b"\n".join(there)
-    keys = there - {b""}
+def spelt(found: set[bytes], kinds: Collection[str]) -> set[bytes]:
+    """Return every key that these texts (in lower case) may be, in its normal form."""
+    # All at once, one text a line: that saves a loop.
+    text = b"\n".join(found)
+    keys = found - {b""}
     for key in _texts_with(UNUSUAL, text):
         keys.discard(key)
         keys |= {key.strip(EDGES), normal_ip(key) or b""}
@@ -68,32 +68,35 @@ def spelt(there: set[bytes], kinds: Collection[str]) -> set[bytes]:
 
 
 def finders(table: Iterable[Pass], kinds: Collection[str]) -> list[Find]:
-    """Return what finds keys of any of the kinds in lower-cased text."""
+    """Return functions that find keys of any of these kinds in lower-cased text."""
     return [each.pattern.compiled.findall for each in table if not each.kinds.isdisjoint(kinds)]
 
 
 @lru_cache(maxsize=256)
 def searches(families: Families, kinds: frozenset[str]) -> list[Find]:
-    """Return what finds all keys of these kinds in lines of these families."""
-    table = [each for family in families for each in family.passes]
+    """Return functions that find all keys of these kinds in lines of these families."""
+    table = [bulk_pass for family in families for bulk_pass in family.passes]
     return finders([*EVERYWHERE, *table], kinds)
 
 
 @lru_cache(maxsize=256)
 def usual(families: Families, kinds: frozenset[str], header: int) -> tuple[re.Pattern[bytes], ...]:
-    """Return patterns for the usual lines of these families, each from the newline before it to the
-    one behind it, with a header of at least so many bytes. Their groups are keys of these kinds.
+    """Return patterns for the usual lines of these families. Each matches from the newline before
+    a line to the one after it, and its groups are the keys of these kinds.
+
+    header: how many bytes the header of a line has at least.
     """
 
-    def group(found: re.Match[bytes]) -> bytes:
-        return b"(?:" if KINDS_OF.get(found[1], {found[1].decode()}).isdisjoint(kinds) else b"("
+    def group(opening: re.Match[bytes]) -> bytes:
+        name = opening[1]
+        return b"(?:" if KINDS_OF.get(name, {name.decode()}).isdisjoint(kinds) else b"("
 
     texts = [GROUP.sub(group, each.usual) for each in families if each.usual]
     return tuple(re.compile(rb"\n.{%d}\S*: (?:%s)(?=\n)" % (header, text)) for text in texts)
 
 
 def _texts_with(pattern: re.Pattern[bytes], text: bytes) -> Iterator[bytes]:
-    """Yield the lines in which a pattern is found, without their newlines."""
+    """Yield the lines in which a pattern is found, without newlines."""
     return (text[slice(*span)].removesuffix(b"\n") for span in lines_with(pattern, text))
 
 
@@ -113,49 +116,49 @@ class KeyReader:
     def keys(self, frame: bytes, *, before: bytes = b"", after: bytes = b"") -> set[bytes]:
         """Return the frame's keys, in lower case.
 
-        before, after: what stands around it: a line may belong to one there.
+        before, after: the text around the frame, where a line of the frame may have its other part.
         """
-        there: set[bytes] = set()
-        odd = list(_incomplete(before, frame, after))
+        found: set[bytes] = set()
+        to_parse = list(_incomplete(before, frame, after))
         for piece in cut(io.BytesIO(frame), PIECE):
             lines = piece.split(b"\n")
             begin, host = _shape(lines)
             low_host, twice = host.lower(), 0
-            for families, header, text in self._sorted(lines, begin, host, odd):
-                rest = self._take_usual(families, header, text, there)
+            for families, header, text in self._sorted(lines, begin, host, to_parse):
+                rest = self._take_usual(families, header, text, found)
                 if len(rest) > 1:
-                    there.update(*(find(rest) for find in searches(families, self.kinds)))
+                    found.update(*(find(rest) for find in searches(families, self.kinds)))
                     own = rest.count(b"\n") - 1 if header else 0
                     twice += max(rest.count(low_host) - own, 0)
             if host and twice:
-                odd += _double(piece)
-        for line in odd:
-            there |= {key.lower() for kind, key in keys_of(line) if kind in self.kinds}
-        return spelt(there, self.kinds) | _empty_sender(frame, self.kinds)
+                to_parse += _double(piece)
+        for line in to_parse:
+            found |= {key.lower() for kind, key in keys_of(line) if kind in self.kinds}
+        return spelt(found, self.kinds) | _empty_sender(frame, self.kinds)
 
-    def _take_usual(self, families: Families, header: int, text: bytes, there: set[bytes]) -> bytes:
-        """Add the keys of the usual lines; return the others."""
+    def _take_usual(self, families: Families, header: int, text: bytes, found: set[bytes]) -> bytes:
+        """Add the keys of the usual lines to `found`; return the other lines."""
         for pattern in usual(families, self.kinds, header):
-            # What stands before a match, its groups, what stands before the next, its groups, …
+            # Text before a match, the match's groups, text before the next match, its groups, …
             parts = pattern.split(text)
             text = b"".join(parts[:: pattern.groups + 1])
             del parts[:: pattern.groups + 1]
-            there.update(filter(None, parts))
+            found.update(filter(None, parts))
         return text
 
     def _sorted(
-        self, lines: list[bytes], begin: int, host: bytes, odd: list[bytes]
+        self, lines: list[bytes], begin: int, host: bytes, to_parse: list[bytes]
     ) -> Iterator[tuple[Families, int, bytes]]:
-        """Yield the lines of each family, or group of families, lower-cased, with a newline before
-        and behind each; and how long a header they have at least.
+        """Yield for each family, or group of families: the families; how many bytes their lines'
+        headers have at least; and the lines, lower-cased, with a newline before and after each.
 
-        odd: gets the lines that may hold two records, of those that are not like the others.
+        to_parse: lines without the usual header are added to it if they may hold two records.
         """
         header = begin + len(host) or 1
-        behind = slice(begin, header + TAG_WIDTH)
+        host_and_tag = slice(begin, header + TAG_WIDTH)
         by_tag: dict[bytes, list[bytes]] = defaultdict(list)
         for line in lines:
-            by_tag[line[behind]].append(line)
+            by_tag[line[host_and_tag]].append(line)
         alike = begin <= EARLY or all(
             map(BEFORE_HOST.fullmatch, set(map(itemgetter(slice(begin)), lines)) - {b""})
         )
@@ -168,8 +171,8 @@ class KeyReader:
                 for line in of_tag:
                     families, text = _by_header(line)
                     of_families[families, 0].append(text)
-                of_families[(), header] += of_tag  # for what stands in their headers
-                odd += _double(b"\n".join(of_tag))
+                of_families[(), header] += of_tag  # for the keys in their headers
+                to_parse += _double(b"\n".join(of_tag))
             elif STAMP_BEGINS.fullmatch(tag) and (
                 texts := _texts(of_tag, begin + tag.rindex(b" ") + 1)
             ):
@@ -182,8 +185,8 @@ class KeyReader:
 
 
 def _shape(lines: Sequence[bytes]) -> tuple[int, bytes]:
-    """Where ` host ` stands in the first line that has it, and what it is: in most logs it stands
-    there in all lines.
+    """The offset of ` host ` in the first line that has one, and ` host ` itself: in most logs
+    both are the same in all lines.
     """
     for line in lines[:100]:
         if RFC5424.match(line):
@@ -194,8 +197,8 @@ def _shape(lines: Sequence[bytes]) -> tuple[int, bytes]:
 
 
 def _texts(lines: list[bytes], at: int) -> Collection[bytes]:
-    """What the lines say behind splogger's stamps, if such stand at that place in all of them:
-    then many say the same, such as how many deliveries are under way.
+    """The lines' texts after splogger's stamps, each once, if all lines have a stamp at that place:
+    many then say the same, such as how many deliveries are under way.
     """
     stamps = slice(at, at + 18)
     if SPLOGGER_STAMPS.fullmatch(b"".join([line[stamps] for line in lines])):
@@ -205,7 +208,8 @@ def _texts(lines: list[bytes], at: int) -> Collection[bytes]:
 
 @lru_cache(maxsize=MOST_TAGS)
 def _families_by_tag(name: bytes) -> Families | None:
-    """Whose lines these may be, by what stands behind ` host `; None: the header must tell.
+    """The families that such lines may be from, by the text after ` host `; None: their headers
+    must be parsed.
 
     One family too many costs a little time; one too few would lose keys.
     """
@@ -214,38 +218,39 @@ def _families_by_tag(name: bytes) -> Families | None:
     found = re.match(rb"([^\s:\[\]]+)(\[|:? )(.?)", name, re.DOTALL)
     if found is None:
         return None
-    # Behind a blank may follow splogger's stamp, or "message repeated … times: [ " and that.
+    # After the blank, splogger's stamp may follow, or "message repeated … times: [ " and the stamp.
     if found[2] != b"[" and (not found[3] or found[3] in b"0123456789m"):
         return _and_splogged(family_of(found[1]))
     return family_of(found[1])
 
 
 def _by_header(line: bytes) -> tuple[Families, bytes]:
-    """Whose line it may be, and what it says."""
-    of = record(line)
-    if of is None:
+    """The families that a line may be from, and its text."""
+    parsed = record(line)
+    if parsed is None:
         return (), line
-    families = family_of(of.program)
-    if of.logged or of.stamp.startswith(b"@") or of.text.startswith(b"message repeated "):
+    families = family_of(parsed.program)
+    is_splogged = parsed.logged or parsed.stamp.startswith(b"@")
+    if is_splogged or parsed.text.startswith(b"message repeated "):
         families = _and_splogged(families)
-    return families, of.text
+    return families, parsed.text
 
 
 def _and_splogged(families: Families) -> Families:
     return (*families, *(each for each in SPLOGGED if each not in families))
 
 
-# -- lines that are not alone, or not one ----------------------------------------------------
+# -- records of several lines, and lines of several records ----------------------------------
 
 
 def _double(text: bytes) -> Iterator[bytes]:
-    """Yield the lines that may hold two records: in their middle stands another header."""
+    """Yield the lines that may hold two records: a second header stands in their middle."""
     return (line for line in _texts_with(SECOND_HEADER, text) if len(line) <= LONGEST)
 
 
 def _incomplete(before: bytes, frame: bytes, after: bytes) -> Iterator[bytes]:
-    """Yield lines whose keys the frame has too, though they do not stand in it as they are: what
-    splogger broke, joined; and what a first line "last message repeated" means.
+    """Yield lines that do not stand in the frame as such, but whose keys it must have: records that
+    splogger broke, joined; and the line before the frame that a "last message repeated" means.
     """
     if CONTINUES.search(frame) or CONTINUES.search(after):
         begin, end = len(before), len(before) + len(frame)

@@ -1,15 +1,15 @@
 """Tell when a line was logged.
 
-Pure. Understands the stamps that mail logs begin with:
+Pure. Understands the stamps with which lines of mail logs begin:
 
     RFC 3164     Aug 16 15:53:25             no year, no zone
-    ISO 8601     2026-11-23T08:46:46.12+01:00, and RFC 5424's <22>1 before it
+    ISO 8601     2026-11-23T08:46:46.12+01:00, also after RFC 5424's <22>1
     Exim         2026-11-23 08:46:46         in the host's zone unless an offset follows
     TAI64N       @400000004120bc1f1ee2e234   multilog's label
 
-A wall clock without a year takes the year that brings it near the newest line so
-far; the first one takes it from the segment's first splogger stamp (seconds since
-1970, which no year can hide in), or else from the time the segment was written.
+A stamp without a year is given the year that brings it near the newest line so far.
+The first one gets it from the segment's first splogger stamp (seconds since 1970, which
+leave no doubt about the year), or else from the time the segment was written.
 The *newest* line counts, not the last: one line from a machine whose clock had
 fallen back to January must not drag the rest of December into another year.
 
@@ -40,7 +40,7 @@ BSD = rb"[A-Z][a-z][a-z] [ \d]?\d \d\d:\d\d:\d\d(?= )"
 ISO = rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?[+-]\d\d:?\d\d|Z)?(?![\d:])"
 TAI = rb"@[0-9a-f]{24}(?= )"
 PRIORITY = rb"<\d{1,3}>(?:1 )?"
-# How nearly every line of most logs begins, in a fixed width.
+# In most logs, nearly every line begins like this: 16 bytes.
 PLAIN = re.compile(rb"[A-Z][a-z][a-z] [ \d]\d \d\d:\d\d:\d\d ")
 HEAD = itemgetter(slice(16))
 PIECE = 2**18
@@ -52,13 +52,13 @@ SPLOGGER = re.compile(rb"\n(" + BSD + rb") [^ \n]{1,255} [^ \n]{1,64}: (\d{9,10}
 
 DAY = 86_400
 NEAR = 31 * DAY
-# A segment may hold a line dated tomorrow (a clock ahead, a zone mistaken), not next month.
+# A segment may hold a line dated tomorrow (clock ahead, wrong zone), but not next month.
 AHEAD = 2 * DAY
-# How far lines of one log may stand out of order around a change of clocks.
+# How many seconds lines may stand out of order around a change of clocks.
 DISORDER = 600
-# How many dated lines may be needed to find two that agree on the year.
+# Within how many dated lines two must agree on the year.
 FIRST_LINES = 1000
-# How much of each frame is searched for a splogger stamp.
+# How many bytes of each frame are searched for a splogger stamp.
 LOOK_AHEAD = 256 * 1024
 # djb's labels count TAI seconds from 2^62; tai64nlocal(8) takes 10 of them as the offset to UTC.
 TAI_EPOCH = 2**62 + 10
@@ -67,7 +67,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 2199
 
 @dataclass(frozen=True)
 class State:
-    """What must be known to go on reading in the middle of a log.
+    """What a clock must know to go on in the middle of a log.
 
     now: the time in force, that of the line before. newest: the newest time so far.
     Both are instants (seconds since 1970 UTC).
@@ -79,7 +79,7 @@ class State:
 
 @dataclass(frozen=True)
 class TimeSpan:
-    """The earliest and the latest time in force anywhere in a stretch of log, and its newlines."""
+    """The earliest and latest time in force in a stretch of log, and its number of newlines."""
 
     first: int
     last: int
@@ -89,7 +89,8 @@ class TimeSpan:
 class Clock:
     """Reads a log from its start, or from a State, and keeps the time in force.
 
-    written: the instant at which the log's last line was written, or somewhat later.
+    zone: the host's. written: the instant at which the log's last line was written, or somewhat
+    later.
     """
 
     def __init__(self, zone: ZoneInfo, *, written: int, state: State | None = None) -> None:
@@ -111,7 +112,7 @@ class Clock:
         return Clock(self.zone, written=self._written, state=state)
 
     def enter(self, frame: bytes, *, continues: bool = False) -> State:
-        """Return the state before the first line of `frame`, which comes next.
+        """Return the state before the first line of `frame`, the next frame of the log.
 
         continues: the frame begins in the middle of a line.
         """
@@ -130,9 +131,9 @@ class Clock:
         return State(self._now, self._newest)
 
     def _agreed(self, text: bytes) -> int:
-        """The time of the first two lines on end that are near each other.
+        """The time of the first two successive lines that are near each other.
 
-        A single first line of a wrong clock must not say which year it is.
+        A single first line from a wrong clock must not decide the year.
         """
         found = [self._time(stamp[1]) for stamp in islice(OTHER_LINES.finditer(text), FIRST_LINES)]
         times = [time for time in found if time is not None]
@@ -144,9 +145,10 @@ class Clock:
     def first_time(
         self, frame: bytes, *, continues: bool = False, latest: int | None = None
     ) -> int | None:
-        """Return the time of the first line that has one, which also serves those before it.
+        """Return the time of the first line that has one; the lines before it share it. None: no
+        line has.
 
-        latest: lines of a later time than this are passed over.
+        latest: lines with a later time than this are passed over.
         """
         for stamp in OTHER_LINES.finditer(_line_starts(frame, continues=continues)):
             time = self._time(stamp[1])
@@ -162,7 +164,7 @@ class Clock:
             if continues:
                 continues = False
             elif (header := HEADER.match(line)) and header[1] != same:
-                # The same stamp again would give the same time: it is where the clock stands.
+                # Only for a new stamp: the same one would give the same time again.
                 same = header[1]
                 if (time := self._time(same)) is not None:
                     now = time
@@ -170,10 +172,10 @@ class Clock:
             yield line, now
 
     def survey(self, frame: bytes, *, continues: bool = False) -> TimeSpan:
-        """Return the span of the next frame, as reading all its `lines` would.
+        """Return the span of the next frame, the same as reading all its `lines` would give.
 
-        The stamps of one day of a steady clock sort as text; so finding the lowest and the
-        highest of each day, in C, replaces a loop over a hundred thousand lines.
+        The stamps of one day of a steady clock sort as text. So the lowest and the highest of
+        each day, found in C, replace a loop over a hundred thousand lines.
         """
         before = self.enter(frame, continues=continues)
         stamps, newlines = _plain_stamps(frame, continues=continues)
@@ -187,7 +189,7 @@ class Clock:
         times = [time for both in ends if both for time in both]
         first, last = min(times), max(times)
         if first <= self.ceiling < last:
-            # The newest that counts is neither of the two.
+            # Neither of the two is the newest line that counts.
             return self._survey_slowly(frame, continues=continues)
         self._move(last)
         self._now = final
@@ -197,12 +199,12 @@ class Clock:
         return TimeSpan(first, last, newlines)
 
     def _ends(self, stamps: list[bytes], before: State) -> tuple[int, int] | None:
-        """The earliest and the latest time of these stamps, if their order as text tells."""
+        """The earliest and the latest time of these stamps, if they sort as text."""
         low, high = min(stamps), max(stamps)
         first, last = self._time(low), self._time(high)
         if first is None or last is None or not self._sort_as_text(stamps, low, high):
             return None
-        # So far from all others, its year would depend on the lines before it.
+        # The year of a stamp so far from all others depends on the lines before it.
         far = max(abs(first - before.newest), abs(last - before.newest)) > NEAR // 2
         return None if far else (first, last)
 
@@ -216,7 +218,7 @@ class Clock:
             self._newest = time
 
     def _time(self, stamp: bytes) -> int | None:
-        """The instant a stamp names, as things stand; None where it names none."""
+        """The instant of a stamp, given the newest line so far; None: it is not a valid time."""
         try:
             if stamp.startswith(b"@"):
                 return _plausible(int(stamp[1:17], 16) - TAI_EPOCH)
@@ -251,9 +253,9 @@ class Clock:
                     return time
         else:
             year = _local_year(self.ceiling, self.zone)
-        # Far from every other line. After a long silence, the next time that date comes
-        # round, if the log was written to for that long; or else the year stays, or is the
-        # latest possible (eight back, for 29 February: 1896 and 1904 are the widest gap).
+        # Far from every other line. After a long silence: the next time that this date comes
+        # round, if the log was still written to then. Else the newest line's year, or the
+        # latest possible before it (eight back, for 29 February: 1896 to 1904 is the widest gap).
         later = [self._in_year(year + ahead, wall, second) for ahead in (0, 1)]
         for time in later:
             if time is not None and (self._newest or 0) <= time <= self.ceiling:
@@ -276,7 +278,7 @@ class Clock:
         return self._instant(datetime(year, month, day, hour, minute, min(second, 59)))  # noqa: DTZ001
 
     def _instant(self, wall: datetime) -> int:
-        """The instant of a wall clock; of two (clocks set back) the one that goes on from now."""
+        """The instant of a wall clock; of two (clocks set back), the one that follows `now`."""
         early = int(wall.replace(tzinfo=self.zone, fold=0).timestamp())
         late = int(wall.replace(tzinfo=self.zone, fold=1).timestamp())
         going_on = self._now is None or early >= self._now - DISORDER
@@ -284,9 +286,9 @@ class Clock:
         return early if going_on or late < early else late
 
     def _sort_as_text(self, stamps: list[bytes], low: bytes, high: bytes) -> bool:
-        """Whether the order of these stamps as bytes is the order of the times they name.
+        """Whether the order of these stamps as bytes is the order of their times.
 
-        Enough to know of the lowest and the highest: what they begin with, all do.
+        It is enough to look at the lowest and the highest: what both begin with, all do.
         """
         if low.startswith(b"@"):
             return high.startswith(b"@")
@@ -311,13 +313,13 @@ class Clock:
 
 
 def _plain_stamps(frame: bytes, *, continues: bool) -> tuple[list[bytes], int]:
-    """Return each stamp of the frame once, and the last one again at the end, if all its lines
-    begin PLAIN (else none); and count the newlines on the way.
+    """Return each stamp of the frame once, then the last one again, if all lines begin as PLAIN
+    (else no stamps); and the number of newlines.
     """
     heads: set[bytes] = set()
     last = b""
     newlines = 0
-    # In pieces, so that a frame of nothing but newlines does not become millions of objects.
+    # In pieces: a frame of nothing but newlines must not become millions of objects.
     for piece in cut(io.BytesIO(frame), PIECE):
         lines = piece.split(b"\n")
         newlines += len(lines) - 1
@@ -332,7 +334,7 @@ def _plain_stamps(frame: bytes, *, continues: bool) -> tuple[list[bytes], int]:
 
 
 def _by_day(stamps: list[bytes]) -> list[list[bytes]]:
-    """Put together what begins with the same day, in the same form."""
+    """Group the stamps that begin with the same day, in the same form."""
     low, high = min(stamps), max(stamps)
     if _day_of(low) == _day_of(high):
         return [stamps]
@@ -359,10 +361,10 @@ def _plausible(time: int) -> int | None:
 
 
 def _agree(header: bytes, stamp: int) -> bool:
-    """Whether a splogger stamp is the header's own time, in whatever zone.
+    """Whether a splogger stamp is the same time as the header's, in any zone.
 
-    Zones differ by quarters of an hour, so minutes and seconds must agree; text that
-    merely looks like a stamp does not.
+    Zones differ by quarters of an hour, so minutes and seconds must agree modulo that; those
+    of text that merely looks like a stamp do not.
     """
     clock = int(header[-5:-3]) * 60 + int(header[-2:])
     return (stamp - clock + 60) % 900 <= 120
@@ -370,7 +372,7 @@ def _agree(header: bytes, stamp: int) -> bool:
 
 @lru_cache(maxsize=4096)
 def _hour(year: int, month: int, day: int, hour: int, zone: ZoneInfo) -> tuple[int | None, bool]:
-    """The instant a wall-clock hour begins, and whether no clock is changed within it."""
+    """The instant at which a wall-clock hour begins, and whether no clock changes within it."""
     try:
         start = datetime(year, month, day, hour, tzinfo=zone)
     except ValueError:

@@ -1,10 +1,10 @@
 """Cut a segment where its days change, so that each log date has an archive of its own.
 
-Pure. A nightly run starts a little after midnight, and the first lines of the new day
-come with it: those stay with the evening they were rotated with (MIDNIGHT_GRACE),
-instead of making a second, tiny archive every night.
+Pure. A nightly run starts a little after midnight, so a segment ends with the first lines
+of the new day. These stay with the evening before (MIDNIGHT_GRACE) instead of making a
+second, tiny archive every night.
 
-A single line can be wrong about its day: a relay's late one, a clock that was ahead. So a
+A single line can be wrong about its day: a relay's late line, a clock that was ahead. So a
 new day begins with a line that most of the lines right after it agree with.
 """
 
@@ -19,9 +19,9 @@ from archiver.maillog.clock import Clock, State, TimeSpan
 from archiver.system.zone import local_date
 
 MIDNIGHT_GRACE = 3600
-# How many lines are asked whether the one before them is right about its day.
+# How many of the following lines decide whether a line is right about its day.
 WITNESSES = 5
-# Among how many lines the first one to be believed is looked for.
+# Within how many lines the first line to be believed must stand.
 FIRST_LINES = 100
 
 
@@ -30,7 +30,7 @@ class DayStretch:
     """A frame, or a piece of one, whose lines go into one day's archive.
 
     first_line: the instant of the line with which that archive's day began. before: the clock
-    before the stretch. continues: it begins inside a line.
+    before the stretch. span: the times in it. continues: it begins inside a line.
     """
 
     data: bytes
@@ -42,7 +42,7 @@ class DayStretch:
 
 
 class DatedLine(NamedTuple):
-    """Where in its frame a line begins, the day it is of, and its time."""
+    """A line: its offset in bytes in the frame, its day, and its instant."""
 
     offset: int
     day: date
@@ -52,19 +52,19 @@ class DatedLine(NamedTuple):
 class DayCutter:
     """Assigns the frames of one segment, in their order, to log dates.
 
-    written: the instant the segment was rotated, or its file last written.
+    written: the instant at which the segment was rotated, or its file last written.
     """
 
     def __init__(self, clock: Clock, *, written: int) -> None:
         self.clock = clock
-        # No line begins a day later than this one, so a stray line dated tomorrow cuts nothing.
+        # Later days never begin, so a stray line dated tomorrow cuts nothing.
         self._last_day = local_date(written - MIDNIGHT_GRACE, clock.zone)
         self._today = local_date(written, clock.zone)
         self._day: date | None = None
         self._first_line = 0
 
     def cut(self, frames: Iterable[bytes]) -> Iterator[DayStretch]:
-        """Yield the stretches of a segment's frames: one for each, unless a day changes inside."""
+        """Yield the stretches of a segment: one for each frame, unless a day changes inside it."""
         continues = False
         for frame, following in pairwise(chain(frames, [b""])):
             yield from self._cut(frame, following, continues=continues)
@@ -105,7 +105,7 @@ class DayCutter:
 def _dated(
     clock: Clock, frame: bytes, following: bytes, last_day: date, continues: bool = False
 ) -> Iterator[DatedLine]:
-    """Yield a frame's lines, and those after it that may be asked about them."""
+    """Yield the lines of a frame, and the witnesses after it."""
     ahead = clock.lines(following, continues=not frame.endswith(b"\n"))
     offset = 0
     for line, time in chain(clock.lines(frame, continues=continues), islice(ahead, WITNESSES)):

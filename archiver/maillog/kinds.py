@@ -1,9 +1,9 @@
-"""What lines can be looked up by, and which fields of an event are that.
+"""The kinds of key by which lines are found, and the fields of an event that are keys.
 
-Pure, and small: the configuration needs to know the names, and nothing else.
+Pure, and a module of its own: the configuration needs these names and nothing else.
 """
 
-# What lines can be looked up by. The order is that of the bits in an index: never change it.
+# The order is that of the bits in an index: never change it, add at the end only.
 KINDS = (
     "message_id",
     "queue_id",
@@ -15,13 +15,13 @@ KINDS = (
     "ip",
     "helo",
 )
-# Which fields are keys, and of what kind. All other fields only tell.
+# Which fields are keys, and of what kind. All other fields are only shown.
 KIND_OF = {
     "message_id": "message_id",
     "queue_id": "queue_id",
     "new_queue_id": "queue_id",  # of the same message further on, or of its bounce
     "parent_queue_id": "queue_id",  # of the message that this is a bounce of
-    "orig_queue_id": "queue_id",  # of the same message before, as who passed it on told
+    "orig_queue_id": "queue_id",  # of the same message before, by the program that passed it on
     "qp": "qp",
     "new_qp": "qp",
     "session": "session",

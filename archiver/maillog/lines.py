@@ -1,9 +1,9 @@
 """Understand lines: one by itself, and those that only make sense with the ones before them.
 
-Pure. Most lines stand alone. Three kinds do not:
+Pure. Most lines are one record each. Three kinds are not:
 
-    last message repeated 4 times        means the line before it, of the same host
-    1092664405.519292+rest of a text     goes on where that host's splogger broke off
+    last message repeated 4 times        stands for the line before it, of the same host
+    1092664405.519292+rest of a text     continues a line that the host's splogger broke off
     … status 256 Aug 16 15:53:25 server splogger: …      holds two records
 """
 
@@ -20,16 +20,16 @@ LAST_REPEATED = re.compile(rb"last message repeated (?P<times>\d{1,9}) times?")
 RSYSLOG_REPEATED = re.compile(rb"message repeated (?P<times>\d{1,9}) times: \[ ?(?P<text>.*)\]")
 EMBEDDED = re.compile(rb" (?=[A-Z][a-z][a-z] [ \d]\d \d\d:\d\d:\d\d \S+ [^\s:\[\]]+(?:\[\d+\])?: )")
 CONTINUES = re.compile(rb"\+(?<= \d{10}\.\d{6}\+)|\+(?<= \d{9}\.\d{6}\+)")
-# How far apart lines may stand that belong together.
+# How many bytes apart lines that belong together may stand.
 NEAR = 2**14
-# A stamp may stand in what somebody wrote, too, over and over.
+# A stranger's text may repeat a stamp, too, over and over.
 MOST_TRIES = 8
 Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One record and what it says. family: whose pattern told. times: how often it happened."""
+    """One record and what it says. family: whose pattern matched. times: how often it happened."""
 
     record: SyslogRecord
     family: str
@@ -38,15 +38,15 @@ class Fact:
 
 
 def facts(line: bytes) -> tuple[Fact, ...]:
-    """Return what a line says by itself: mostly one fact, two if two records ran together,
-    none if no family understands it.
+    """Return the facts of a line by itself: mostly one, two if two records ran together, none if
+    no family understands it.
     """
     first = record(line)
     if first is None:
         return ()
     if fact := _fact(first):
         return (fact,)
-    # The line as a whole makes no sense. Does it up to where another header stands?
+    # The line as a whole is not understood. Are both parts of it, if another header follows?
     embedded = EMBEDDED.search(first.text)
     if embedded is None:
         return ()
@@ -56,25 +56,25 @@ def facts(line: bytes) -> tuple[Fact, ...]:
     return (before, after) if before and after and before.record.host == after.record.host else ()
 
 
-def _fact(of: SyslogRecord) -> Fact | None:
-    if of.continues:
-        return None  # it may begin anywhere in what somebody else wrote
-    if not of.program and (repeated := LAST_REPEATED.fullmatch(of.text)):
-        return Fact(of, "syslogd", Event("repeated"), int(repeated["times"]))
-    times, text = 1, of.text
-    if of.program and (repeated := RSYSLOG_REPEATED.fullmatch(text)):
+def _fact(parsed: SyslogRecord) -> Fact | None:
+    if parsed.continues:
+        return None  # it may begin in the middle of a stranger's text
+    if not parsed.program and (repeated := LAST_REPEATED.fullmatch(parsed.text)):
+        return Fact(parsed, "syslogd", Event("repeated"), int(repeated["times"]))
+    times, text = 1, parsed.text
+    if parsed.program and (repeated := RSYSLOG_REPEATED.fullmatch(text)):
         times, text = int(repeated["times"]), repeated["text"]
         if own := SPLOGGER.match(text):
-            of, text = replace(of, logged=own["stamp"]), text[own.end() :]
-    families = SPLOGGED if of.logged or of.stamp.startswith(b"@") else family_of(of.program)
-    for family in families:
+            parsed, text = replace(parsed, logged=own["stamp"]), text[own.end() :]
+    is_splogged = parsed.logged or parsed.stamp.startswith(b"@")
+    for family in SPLOGGED if is_splogged else family_of(parsed.program):
         if event := family.parse(text):
-            return Fact(of, family.name, event, times)
+            return Fact(parsed, family.name, event, times)
     return None
 
 
 def keys_of(line: bytes) -> set[tuple[str, bytes]]:
-    """Return the keys that a line tells by itself: kind and normal form."""
+    """Return the keys in a line by itself, as pairs of kind and normal form."""
     return {key for fact in facts(line) for key in keys(fact.event)}
 
 
@@ -82,7 +82,7 @@ def keys_of(line: bytes) -> set[tuple[str, bytes]]:
 
 
 def line_at(text: bytes, at: int) -> Span:
-    """Return where the line around a place begins, and where it ends, behind its newline."""
+    """Return the line around offset `at`: where it begins, and where it ends after its newline."""
     end = text.find(b"\n", at) + 1
     return text.rfind(b"\n", 0, at) + 1, end or len(text)
 
@@ -92,7 +92,7 @@ def lines_with(
 ) -> Iterator[Span]:
     """Yield the lines in which a pattern is found within begin <= at < end, each once.
 
-    pattern: never matches nothing.
+    pattern: it must not match the empty string.
     """
     end = len(text) if end is None else end
     while found := pattern.search(text, begin, end):
@@ -104,7 +104,7 @@ def lines_with(
 def continued(text: bytes) -> Iterator[tuple[list[Span], bytes]]:
     """Yield each record that splogger had to break: its lines, and the whole as one line.
 
-    Only those whose beginning stands in the text too, not too far before.
+    A record is left out if its first line is not in `text`, or stands too far before the next.
     """
     groups: dict[tuple[bytes, bytes, bytes], list[tuple[Span, SyslogRecord]]] = {}
     for span in lines_with(CONTINUES, text):
@@ -125,54 +125,56 @@ def continued(text: bytes) -> Iterator[tuple[list[Span], bytes]]:
 def _begun(
     text: bytes, before: int, name: tuple[bytes, bytes, bytes]
 ) -> tuple[Span, SyslogRecord] | None:
-    """Find the line that the first `+` line after it goes on with."""
+    """Find the line that the `+` line at offset `before` continues."""
     at, nearest = before, max(before - NEAR, 0)
     for _ in range(MOST_TRIES):
         at = text.rfind(b" " + name[2] + b" ", nearest, at)
         if at < 0:
             break
         span = line_at(text, at)
-        of = record(text[slice(*span)])
-        if of and not of.continues and (of.host, of.program, of.logged) == name:
-            return span, of
+        begun = record(text[slice(*span)])
+        if begun and not begun.continues and (begun.host, begun.program, begun.logged) == name:
+            return span, begun
     return None
 
 
 def repeated_after(text: bytes, span: Span) -> Iterator[Span]:
-    """Yield the lines that say that the line at `span` came again: the very next of its host."""
-    of = record(text[slice(*span)])
+    """Yield the "last message repeated" lines that mean the line at `span`: the next ones of its
+    host.
+    """
+    meant = record(text[slice(*span)])
     begin, furthest = span[1], span[1] + NEAR
-    while of and begin < min(len(text), furthest):
-        here = line_at(text, begin)
-        begin = here[1]
-        following = record(text[slice(*here)])
-        if following is None or following.host != of.host:
+    while meant and begin < min(len(text), furthest):
+        next_span = line_at(text, begin)
+        begin = next_span[1]
+        following = record(text[slice(*next_span)])
+        if following is None or following.host != meant.host:
             continue
         if not _is_repetition(following):
             return
-        yield here
+        yield next_span
 
 
 def repeated_before(text: bytes, begin: int) -> Span | None:
     """Return the line that a "last message repeated" line at `begin` means, if it is near."""
-    of = record(text[slice(*line_at(text, begin))])
-    if of is None or not _is_repetition(of):
+    repetition = record(text[slice(*line_at(text, begin))])
+    if repetition is None or not _is_repetition(repetition):
         return None
     furthest = max(begin - NEAR, 0)
     while begin > furthest:
-        here = line_at(text, begin - 1)
-        begin = here[0]
-        before = record(text[slice(*here)])
-        if before is None or before.host != of.host:
+        span = line_at(text, begin - 1)
+        begin = span[0]
+        before = record(text[slice(*span)])
+        if before is None or before.host != repetition.host:
             continue
         if not _is_repetition(before):
-            return here
+            return span
     return None
 
 
 def repeated_across(text: bytes, begin: int, end: int) -> Iterator[tuple[Span, Span]]:
-    """Yield each "last message repeated" line not far behind `begin`, and before `end`, with the
-    line that it means, if that stands before `begin`.
+    """Yield each "last message repeated" line not far after `begin`, and before `end`, that means
+    a line before `begin`; with that line.
     """
     for span in lines_with(REPEATED, text, begin, min(end, begin + NEAR)):
         meant = repeated_before(text, span[0])
@@ -180,5 +182,5 @@ def repeated_across(text: bytes, begin: int, end: int) -> Iterator[tuple[Span, S
             yield span, meant
 
 
-def _is_repetition(of: SyslogRecord) -> bool:
-    return not of.program and LAST_REPEATED.fullmatch(of.text) is not None
+def _is_repetition(parsed: SyslogRecord) -> bool:
+    return not parsed.program and LAST_REPEATED.fullmatch(parsed.text) is not None

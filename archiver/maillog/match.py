@@ -1,7 +1,7 @@
-"""Find the lines that tell certain keys, or hold a certain text.
+"""Find the lines that have certain keys, or hold a certain text.
 
-Pure. A key is looked for as text first, which is fast; then the line is taken apart, and only
-what a program itself told counts. So a Message-ID that someone put into a reason is no match.
+Pure. A key is looked for as text first, which is fast; then the line is taken apart, and only a
+field of a program's event counts. So a Message-ID that somebody put into a reason does not match.
 """
 
 import re
@@ -28,10 +28,10 @@ MAPPED = rb"|:ffff:[0-9a-f]{1,4}:[0-9a-f]{1,4}"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What lines are asked for: all of it must hold.
+    """Which lines are asked for: those that meet all conditions; every line, if there are none.
 
-    keys: for each kind asked for, the keys (normal form) of which one must be told. pattern: to
-    be found in the line. Nothing at all: every line.
+    keys: for each kind, keys in normal form, of which the line must have one. pattern: to be found
+    in the line.
     """
 
     keys: tuple[tuple[str, frozenset[bytes]], ...] = ()
@@ -52,19 +52,19 @@ class Wanted:
 
     @property
     def is_slow(self) -> bool:
-        """Whether each line must be looked at: no plain text tells which ones."""
+        """Whether every line must be looked at, because there is no plain text to search for."""
         return self.pattern is not None and self._text is None
 
     def lines(self, text: bytes, begin: int, end: int) -> Iterator[Span]:
-        """Yield the lines that begin within begin <= at < end, in order.
+        """Yield the wanted lines that begin within begin <= at < end, in order.
 
-        text: also what stands around them, so that lines which belong together are seen as such.
+        text: may reach further on both sides, so that lines that belong together are recognised.
         """
         spans = set(self._alone(text, begin, end))
         if self.keys:
             spans |= set(self._together(text, begin, end, spans))
         for span in sorted(spans):
-            # Line by line: a pattern is meant for one of them, and may be slow on megabytes.
+            # Line by line: a pattern is meant for single lines, and may be slow on megabytes.
             if self.pattern is None or self.pattern.search(text[slice(*span)].removesuffix(b"\n")):
                 yield span
 
@@ -72,55 +72,55 @@ class Wanted:
         """The lines that match by themselves, as far as keys and plain text tell."""
         low = text.lower() if self.keys else text
         for span in lines_with(self._text or ANYTHING, low, begin, end):
-            if span[0] >= begin and (not self.keys or self.told_by(text[slice(*span)])):
+            if span[0] >= begin and (not self.keys or self._has_keys(text[slice(*span)])):
                 yield span
 
-    def told_by(self, line: bytes) -> bool:
-        """Whether a line by itself tells a key of each kind asked for."""
+    def _has_keys(self, line: bytes) -> bool:
+        """Whether a line by itself has one of the keys of each kind asked for."""
         if len(line) > LONGEST + 1:
             return False
-        told = keys_of(line)
-        return all(any((kind, key) in told for key in keys) for kind, keys in self.keys)
+        of_line = keys_of(line)
+        return all(any((kind, key) in of_line for key in keys) for kind, keys in self.keys)
 
     def _together(self, text: bytes, begin: int, end: int, spans: set[Span]) -> Iterator[Span]:
         """The lines that match with others: pieces of one record; repetitions of a line."""
         if CONTINUES.search(text):
             for pieces, line in continued(text):
-                if self.told_by(line):
+                if self._has_keys(line):
                     yield from (span for span in pieces if begin <= span[0] < end)
         if not REPEATED.search(text):
             return
         for span in spans:
             yield from (other for other in repeated_after(text, span) if begin <= other[0] < end)
-        # Those that mean a line before all of these.
+        # Repetitions of a line that stands before `begin`.
         for span, meant in repeated_across(text, begin, end):
-            if self.told_by(text[slice(*meant)]):
+            if self._has_keys(text[slice(*meant)]):
                 yield span
 
 
 def _text_of(kind: str, keys: frozenset[bytes]) -> bytes:
-    """A pattern for what must stand, lower-cased, in a line that tells one of these keys."""
+    """A pattern that is found in the lower-cased text of every line with one of these keys."""
     if kind == "ip" and any(b":" in key for key in keys):
-        return rb":"  # there are many spellings
+        return rb":"  # an IPv6 address has many spellings
     text = b"|".join(re.escape(key.lower()) for key in sorted(keys))
     return text + MAPPED if kind == "ip" else text
 
 
 def keys_in(pattern: re.Pattern[bytes]) -> set[tuple[frozenset[str], bytes]]:
-    """Return keys, in lower case, that stand in every line a pattern is found in, if that can be
-    told: `<…@…>` and `[192.0.2.1]` written out in it. With each, the kinds of which one must be
-    indexed for it to be in the index.
+    """Return the keys, in lower case, that every line in which a pattern is found must have:
+    `<…@…>` and `[192.0.2.1]` where they are written out in it. With each key, the kinds of which
+    one must be indexed for the key to be in the index.
     """
     return {
-        (each.kinds, key)
+        (bulk_pass.kinds, key)
         for text in _literals(pattern)
-        for each in EVERYWHERE
-        for key in each.pattern.compiled.findall(text.lower())
+        for bulk_pass in EVERYWHERE
+        for key in bulk_pass.pattern.compiled.findall(text.lower())
     }
 
 
 def _literals(pattern: re.Pattern[bytes]) -> list[bytes]:
-    """The stretches of plain text that must be there, one behind the other."""
+    """The stretches of plain text that a match must hold, in order."""
     if pattern.flags & re.IGNORECASE:
         return [b""]
     parser = re._parser  # type: ignore[attr-defined]  # noqa: SLF001 (the only parser of patterns there is)

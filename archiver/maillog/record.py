@@ -1,6 +1,6 @@
-"""Take a line apart: who wrote it, when by its own words, and what it says.
+"""Take a line apart: who wrote it, when (its stamp), and what it says.
 
-Pure. The headers that mail logs have:
+Pure. The headers in mail logs:
 
     RFC 3164       Aug 16 15:53:25 server qmail[12]: text      [12] is optional
     syslogd -v     Aug 16 15:53:25 <mail.info> server imapd: text            (FreeBSD)
@@ -8,10 +8,10 @@ Pure. The headers that mail logs have:
     RFC 5424       <22>1 2026-11-23T08:46:46Z server imapd 12 - - text
     multilog       @400000004120bc1f1ee2e234 text              no host, no program
     Exim           2026-11-23 08:46:46 [12] text               its own main log
-    a lost month   16 15:53:25 server splogger: text           seen in the wild
+    lost month     16 15:53:25 server splogger: text           seen in the wild
 
-and, inside the text, splogger's own stamp: `1092664405.519292 text`, or with a `+` for a
-blank where it continues a line that was too long for syslog.
+and, inside the text, splogger's own stamp: `1092664405.519292 text`, or with `+` instead of
+the blank where it continues a line that was too long for syslog.
 """
 
 import re
@@ -48,10 +48,10 @@ LONGEST = 2**14
 
 @dataclass(frozen=True, slots=True)
 class SyslogRecord:
-    """What a line's header says, and its text. Where a part is not there, it is empty.
+    """A line's header and its text. A part that the line does not have is empty.
 
-    stamp: as written. logged: splogger's own stamp. continues: it goes on with the text of an
-    earlier record of the same host, program and splogger stamp.
+    stamp: as written. logged: splogger's own stamp. continues: the text continues that of an
+    earlier record with the same host, program and splogger stamp.
     """
 
     stamp: bytes
@@ -64,7 +64,9 @@ class SyslogRecord:
 
 
 def record(line: bytes) -> SyslogRecord | None:
-    """Take one line apart, with or without its newline; None: it has no header known here."""
+    """Take one line apart, with or without its newline. None: no header that is known here, or
+    longer than LONGEST bytes.
+    """
     line = line.removesuffix(b"\n")
     if len(line) > LONGEST:
         return None
@@ -84,11 +86,11 @@ def record(line: bytes) -> SyslogRecord | None:
 def _with_splogger(
     stamp: bytes, host: bytes, program: bytes, pid: bytes, text: bytes
 ) -> SyslogRecord:
-    # splogger(8) has syslog write no process id.
+    # splogger(8) never logs with a process id.
     own = None if pid or b"/" in program else SPLOGGER.match(text)
     if own is None:
         if program.startswith(b"exim") and (twice := EXIM.match(text)):
-            text = text[twice.end() :]  # its log_timestamp is on, also into syslog, by default
+            text = text[twice.end() :]  # Exim's log_timestamp is on by default, for syslog too
         return SyslogRecord(stamp, host, program, pid, text)
     continues = own["kind"] == b"+"
     return SyslogRecord(stamp, host, program, pid, text[own.end() :], own["stamp"], continues)

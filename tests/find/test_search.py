@@ -277,7 +277,7 @@ def test_what_lies_across_the_beginning_of_a_window(
 
 
 def test_many_archives(searched: Searched) -> None:
-    """Where runs are asked first: keys of one day, of two days, of all days, and of none."""
+    """Merged indexes are asked first, for keys of one day, of two days, of all days and of none."""
     host, lines = searched.host, []
     for ahead in range(22):
         day = after(MONDAY, ahead)
@@ -288,7 +288,7 @@ def test_many_archives(searched: Searched) -> None:
         host.write(b"".join(of_day))
         assert host.night(after(MONDAY, ahead + 1)).exit_status == 0
     searched.assert_all_found(lines, sorted(scanned(lines)))
-    assert "run" in searched.cost.answered
+    assert "merged index" in searched.cost.answered
     assert searched.key("user", b"nobody") == []
     assert searched.cost.opened == 0
 

@@ -129,7 +129,7 @@ def months(host: Host, days: int = 9) -> bytes:
 
 
 def test_made_anew_to_the_same_bytes(host: Host) -> None:
-    """After they were deleted, ruined, or simply again; runs, too."""
+    """After they were deleted, ruined, or simply again; merged indexes, too."""
     months(host)
     before = sidecars(host)
     assert {name.rpartition(".")[2] for name in before} == {"idx", "run"}

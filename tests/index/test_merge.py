@@ -25,7 +25,7 @@ def test_runs_cover_all_but_the_last_few(head: int) -> None:
 
 @given(st.integers(0, 3000), st.sets(st.integers(1, 3000), max_size=60))
 def test_no_run_covers_what_has_expired(head: int, expired: set[int]) -> None:
-    """All else that a run would cover is covered once, by the largest that can be."""
+    """All else that a merged index would cover is covered once, by the largest that can be."""
     found = spans(head, expired)
     covered = [n for span in found for n in range(span.first, span.last + 1)]
     assert len(covered) == len(set(covered))
@@ -58,7 +58,7 @@ def nights(host: Host, days: int, *, gaps: tuple[int, ...] = (), first: int = 0)
         assert host.night(after(MONDAY, ahead + 1)).exit_status == 0
 
 
-def runs(host: Host) -> list[str]:
+def merged(host: Host) -> list[str]:
     return sorted(path.name for path in host.store.rglob("*.run"))
 
 
@@ -74,10 +74,10 @@ def assert_found(host: Host, days: int, gaps: tuple[int, ...] = ()) -> None:
 
 @pytest.mark.parametrize("gaps", [(), (2, 3), (4, 5, 6, 7), (0,)])
 def test_every_night_merges_what_is_due(host: Host, gaps: tuple[int, ...]) -> None:
-    """Larger runs replace smaller ones; days without lines are in none."""
+    """Larger merged indexes replace smaller ones; days without lines are in none."""
     nights(host, 21, gaps=gaps)
     numbers = len(host.documents())
-    assert [name[-17:-4] for name in runs(host)] == [
+    assert [name[-17:-4] for name in merged(host)] == [
         f"{span.first:06d}-{span.last:06d}" for span in spans(numbers)
     ]
     assert_found(host, 21, gaps)
@@ -104,7 +104,7 @@ def test_a_ruined_run_changes_no_answer(host: Host, how: str) -> None:
 
 
 def test_a_missing_index_keeps_its_archives_out_of_runs_only(host: Host) -> None:
-    """They are looked through, and the run is made when the index is there again."""
+    """They are searched whole, and the merged index is made when the index is there again."""
     nights(host, 3)
     for path in host.store.rglob("*.idx"):
         path.unlink()
@@ -113,7 +113,7 @@ def test_a_missing_index_keeps_its_archives_out_of_runs_only(host: Host) -> None
     assert_found(host, 12)
     now = host.at(after(MONDAY, 12))
     assert host.archiver("catalog", "rebuild", "--index", now=now).status == 0
-    assert [name[-17:-4] for name in runs(host)] == [
+    assert [name[-17:-4] for name in merged(host)] == [
         f"{span.first:06d}-{span.last:06d}" for span in spans(12)
     ]
     assert_found(host, 12)
@@ -131,8 +131,8 @@ def test_two_stores_have_the_same_runs(place: Path) -> None:
     assert first == second
 
 
-def test_a_run_is_of_the_archives_that_had_its_numbers(host: Host) -> None:
-    """Archives that were lost, and others that got their numbers: their run is made anew."""
+def test_a_merged_index_is_of_the_archives_that_had_its_numbers(host: Host) -> None:
+    """Archives that were lost, and others with their numbers: the merged index is made anew."""
     nights(host, 12)
     for number in (11, 12):
         for path in host.store.rglob(f"*-{number:06d}.*"):
@@ -160,7 +160,7 @@ def test_no_run_goes_over_a_fork(host: Host) -> None:
     for ahead in (11, 12):
         host.write(login(ahead, f"u{ahead}") + login(ahead, "all"))
         host.night(after(MONDAY, ahead + 1))
-    assert not any(name.endswith("-000009-000012.run") for name in runs(host))
+    assert not any(name.endswith("-000009-000012.run") for name in merged(host))
     for ahead in range(13):
         said = host.archiver("fetch", "--user", f"u{ahead}", "--archived")
         assert said.out == login(ahead, f"u{ahead}")

@@ -1,14 +1,14 @@
-r"""Amavis, the content filter: one line tells a message's verdict and how its two halves join.
+r"""Amavis, the content filter: one line gives its verdict on a message, and both queue ids of it.
 
-A message is named by the child that checks it and a count: the `(pid-nn)` at the line's beginning
-is the session. `Queue-ID:` is the message's queue id as it came, `queued_as:` as it went on.
-`mail_id` is Amavis's own.
+A message is named by the child process that checks it and a count: the `(pid-nn)` at the start of
+the line is the session. `Queue-ID:` is the queue id under which the message came in, `queued_as:`
+the one under which it went on. `mail_id` is Amavis's own.
 
-Traps. The template is the administrator's; what is known of it must stand together at its place.
-Addresses, Message-IDs, and names of attachments are the sender's: no value holds `<` or `>`, and
-`Hits` stands but once behind them, so a forged rest of a line would have to swallow the true one,
-and cannot. The second `[ip]` is out of `Received:` headers: the sender may have invented it.
-A long line is logged in pieces, with `...` where it was cut; a piece says nothing.
+Traps. The administrator may change the template; the parts known here must stand together and in
+order. The sender chooses addresses, Message-IDs and names of attachments. So no value may hold
+`<` or `>`, and `Hits` may stand only once after them: a forged rest of a line would have to swallow
+the true one, and cannot. The second `[ip]` is from `Received:` headers: the sender may have
+invented it. A long line is logged in pieces, with `...` where it was cut; a piece says nothing.
 """
 
 from archiver.maillog.facts import Family, events, passes
@@ -42,7 +42,7 @@ FAMILY = Family(
     tags=frozenset({b"amavis", b"amavisd", b"amavisd-new"}),
     events=events(
         ("checked", SESSION + VERDICT + ENVELOPE + NAMES + OUTCOME + REST),
-        # Anything else that is whole: how it fared, in words; the session is all that is sure.
+        # Any other line that was not cut: free text, of which only the session is certain.
         ("note", SESSION + rb"(?!\.\.\.)(?P<text>.*)(?<!\.\.\.)"),
     ),
     passes=passes(

@@ -1,8 +1,8 @@
 """Courier's IMAP and POP3 servers.
 
-A connection is named by its address and port; the old versions log no port, and none logs a
-session. A user is what a stranger typed: it may hold `, ip=[192.0.2.1], time=0`. So the user goes
-up to the last ` ip=[` of a line, and what follows that is Courier's: pairs with `=`, no brackets.
+A connection is named by its address and port. Old versions log no port, and no version logs a
+session id. A user is what a stranger typed: it may hold `, ip=[192.0.2.1], time=0`. So the user
+extends to the last ` ip=[` of a line; what follows is Courier's own: pairs with `=`, no brackets.
 
 `LOGOUT`, `DISCONNECTED` (the client went away) and `TIMEOUT` end a session with a login;
 `Disconnected` ends a connection that never had one.
@@ -10,11 +10,11 @@ up to the last ` ip=[` of a line, and what follows that is Courier's: pairs with
 
 from archiver.maillog.facts import Family, events, passes
 
-LEVEL = rb"(?:(?:INFO|DEBUG|NOTICE|WARN|ERR): )?"  # courierlogger usually takes it off
+LEVEL = rb"(?:(?:INFO|DEBUG|NOTICE|WARN|ERR): )?"  # courierlogger usually removes it
 USER = rb"user=(?P<user>.*)"
 IP = rb"ip=\[(?P<ip>[0-9A-Fa-f.:]{2,45})\](?:, port=\[(?P<port>\d+)\])?"
-FIELD = rb"(?:, [a-z]+=[^,\[\]]*)*"  # of those that nobody asks for
-# What IMAP and POP3 have counted, in the order of the one or the other, old or new.
+FIELD = rb"(?:, [a-z]+=[^,\[\]]*)*"  # any more fields, which nobody asks for
+# The counters of IMAP and POP3, in the order in which either of them, old or new, logs them.
 COUNTS = (
     rb"(?:, headers=(?P<headers>\d+))?(?:, body=(?P<body>\d+))?"
     rb"(?:, top=(?P<top>\d+))?(?:, retr=(?P<retr>\d+))?"
@@ -54,21 +54,21 @@ FAMILY = Family(
             + FIELD,
         ),
         ("login failed", LEVEL + rb"LOGIN FAILED, " + USER + rb", " + IP + FIELD),
-        # The client typed the method as well.
+        # The client chose the method as well: it may hold anything.
         ("login failed", LEVEL + rb"LOGIN FAILED, method=(?P<method>.*), " + IP + FIELD),
         ("login failed", LEVEL + rb"LOGIN FAILED, " + IP + FIELD),
         ("logout", LEVEL + rb"LOGOUT, " + USER + rb", " + IP + COUNTS),
         ("disconnected", LEVEL + rb"DISCONNECTED, " + USER + rb", " + IP + COUNTS),
         ("timeout", LEVEL + rb"TIMEOUT, " + USER + rb", " + IP + COUNTS),
-        # A bare one: this connection has no user, whatever the name of the event.
+        # No user in the line: nobody logged in on this connection, whatever the event is called.
         ("disconnected", LEVEL + rb"(?:Disconnected|DISCONNECTED), " + IP + COUNTS),
         ("timeout", LEVEL + rb"TIMEOUT, " + IP + COUNTS),
-        # With DEBUG_LOGIN set, passwords and all: nothing of it is a key.
+        # Logged if DEBUG_LOGIN is set, with passwords: nothing of it becomes a key.
         ("debug", rb"LOGIN: DEBUG: (?P<reason>.*)"),
     ),
     passes=passes(
-        # The addresses stand in brackets and are found everywhere. Either way a line is taken
-        # whole, so that none is searched twice.
+        # Addresses stand in brackets: a pass for all families finds them. The second alternative
+        # takes the rest of a line for nothing, so that no line is searched twice.
         ("user domain", rb"user=(?:([^\n]*), ip=\[|[^\n]*)"),
     ),
     usual=rb"[a-z ]+, (?:user=(?P<user>[^,<\[\n]*), )?"

@@ -1,16 +1,16 @@
 """Dovecot 2.2 to 2.4: logins, what becomes of a session, and what becomes of a message.
 
-A session is named by what stands in `<…>`, without it: at the end of a login line and after the
-process of a mail line (2.3), or before the message's id (LMTP of 2.2). Postfix has LMTP's in the
-reply it logs. A message is named by its Message-ID as its header has it: without brackets, with
-blanks, cut off, or `unspecified`. What Sieve does with it is an event each: `stored`, `forwarded`,
+A session is named by the text between `<` and `>`: at the end of a login line and after the process
+of a mail line (2.3), or before the message's id (LMTP of 2.2). Postfix logs LMTP's session in the
+reply. A message is named by its Message-ID as its header has it: without brackets, with blanks,
+cut off, or `unspecified`. Each thing that Sieve does with it is an event: `stored`, `forwarded`,
 `discarded`; only the last means that nobody will see the message.
 
-What strangers write: the user of a login line, so that line is read from its end; the method; the
-Message-ID; and the mailbox, where a `+detail` names it. What happened is told by the last part
-that `: ` separates, and a name that holds a `: ` tells nothing but who and which session. Users
-in parentheses have none of `(),<>`, as Dovecot's auth_username_chars has it unless changed: the
-first `)` ends them. A password that auth logs may hold anything: it is never taken for an end.
+Strangers choose: the user of a login line, so that line is read from its end; the method; the
+Message-ID; and the mailbox, where a `+detail` names it. Of the parts that `: ` separates, the last
+one says what happened; where a name holds `: ` itself, only user and session are read. A user
+in parentheses holds none of `(),<>`, as Dovecot's auth_username_chars has it unless changed: the
+first `)` ends it. A password that auth logs may hold anything: it never ends a field.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ USER = rb"(?P<user>[^(),<>]+)"
 # -- login processes: what happened, then who it was
 
 LOGIN = rb"(?:(?P<protocol>[a-z0-9]+)-login: )?" + LEVEL
-# TLS may be followed by OpenSSL's own words, which have commas: but no other address.
+# TLS may be followed by OpenSSL's own words. These hold commas, but never a second `, rip=`.
 CLIENT = (
     rb": user=<(?P<user>.*)>(?:, method=(?P<method>[^,<>]*))?, rip=(?P<ip>" + IP + rb")"
     rb"(?:, lip=(?P<lip>" + IP + rb"))?(?:, mpid=(?P<mpid>\d+))?"
@@ -46,13 +46,13 @@ OLD_SESSION = rb"(?:(?!sieve: )(?P<session>[\w+/]+(?::\w+)*): )?"
 
 # -- what becomes of a message
 
-PART = rb"(?:(?!: ).)*"  # of those that `: ` separates
-LAST = rb"(?:(?!: )[^\n])*$"  # in bulk
+PART = rb"(?:(?!: ).)*"  # one of the parts that `: ` separates
+LAST = rb"(?:(?!: )[^\n])*$"  # the last part of a line, for the passes
 ACTION = rb": (?:[A-Za-z]+ action: )?"
 MSGID = rb"msgid=(?:unspecified|(?P<message_id>.*?))" + ACTION
 STORED = rb"stored mail into mailbox '"
 SAVED = rb"saved mail to "
-# Where a line says so twice, one is a stranger's. That it was stored is sure, the rest is not.
+# A line that says so twice has one from a stranger: that it was stored is certain, no more.
 ONCE = rb"(?!.*(?:" + STORED + rb"|" + SAVED + rb").*(?:" + STORED + rb"|" + SAVED + rb"))"
 NEVER = rb"(?!.*(?:" + STORED + rb"|" + SAVED + rb"))"
 ADDRESS = rb"[^\s<>]+@[^\s<>]+"
@@ -64,7 +64,7 @@ DELIVERIES = (
     ),
     ("forwarded", rb"sieve: " + MSGID + rb"forwarded to <(?P<recipient>" + ADDRESS + rb")>"),
     (
-        "forward skipped",  # forwarded once before: the same message came twice
+        "forward skipped",  # already forwarded: the same message came twice
         rb"sieve: " + MSGID + rb"discarded duplicate forward to <(?P<recipient>" + ADDRESS + rb")>",
     ),
     (
@@ -111,7 +111,7 @@ AUTH = (
     + LEVEL
     + rb"(?:request \[\d+\]: )?"
 )
-# Another `)` of a head means that a user or a password holds one.
+# Another `)` that looks like a head's end is part of a user or a password.
 REST = rb"(?:(?!\)[:<]).)*"
 FAILURE = (
     rb"(?:[a-z0-9-]+: )?(?:[Uu]nknown user|[Pp]assword mismatch|[Ii]nvalid credentials"
@@ -142,10 +142,10 @@ FAMILY = Family(
         ("note", OLD + rb"(?P<reason>.*)"),
     ),
     passes=passes(
-        # Sessions; and users and Message-IDs that look like one.
+        # Sessions, and the users and Message-IDs that look like one.
         ("session message_id user", rb"<(?!\d+>)([^\s<>@]+)>"),
         ("session", rb"\): (?:[a-z]+: )?(?!sieve: )([\w+/]+(?::\w+)*): (?:sieve: )?msgid="),
-        # Here as below, a line is taken whole either way, so that none is searched twice.
+        # `|[^\n]*` here and below takes the rest of a line for nothing: no line is searched twice.
         (
             "user domain",
             rb"user=<(?:([^\n]*)>(?:, method=[^\n,<>]*)?, rip=|[^\n]*)",

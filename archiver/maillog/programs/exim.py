@@ -1,16 +1,16 @@
 r"""Exim's main log: what follows the stamp that Exim itself writes before each line.
 
-A message has an id of 6-6-2 characters (from 4.97: 6-11-4) whose first six are the second it came
-in. It begins with `<=` and ends with `Completed`. In between each address has lines of its own:
-`=>` and `->` (delivered), `>>` (while it came in), `*>` (only tried), `==` (deferred), `**`
-(bounced). A bounce is a message of its own, from `<>`, whose R= is the id of its parent.
+A message has an id of 6-6-2 characters (from 4.97: 6-11-4); the first six give the second in which
+it came in. It begins with `<=` and ends with `Completed`. In between, each address has lines of its
+own: `=>` and `->` (delivered), `>>` (delivered while the message came in), `*>` (only tried), `==`
+(deferred), `**` (bounced). A bounce is a message of its own, from `<>`; its R= is the parent's id.
 
-Traps. Addresses and Message-IDs may hold anything in quotes, even `"x H=y [192.0.2.1]"@dom`: such
-ones are told (odd_...), but are no keys. HELO, U= of a client, DN=, SNI= and set_id= are a
-stranger's words, too. So a line must follow Exim's grammar from its begin to its end, each field
-in its place and once; of any other line only the id is believed. In T= (the subject) and C= (the
-next server's reply) Exim writes a backslash before each quote.
-Addresses after `for` are no keys: each of them has its own lines later.
+Traps. Addresses and Message-IDs may hold anything in quotes, even `"x H=y [192.0.2.1]"@dom`: those
+become fields (odd_...), but not keys. A stranger also chooses HELO, U= of a client, DN=, SNI= and
+set_id=. So a line must follow Exim's grammar from its first byte to its last, each field in its
+place and once; of any other line only the id is believed. In T= (the subject) and C= (the next
+server's reply) Exim writes a backslash before each quote.
+Addresses after `for` are not keys: each of them has lines of its own later.
 """
 
 from archiver.maillog.facts import Family, events, passes
@@ -22,7 +22,7 @@ IP = rb"[0-9A-Fa-f.:]{2,45}"
 PORT = rb"(?::\d+)?"
 QUOTED = rb'"(?:[^"\\]++|\\.)*+"'
 
-# Each in two forms: what can be a key, and what may hold anything between quotes.
+# Each in two forms: one that can be a key, and one that may hold anything between quotes.
 PLAIN = rb'[^\s"\\()<>:]+'
 ODD = rb'(?:[^\s"\\()<>:]++|' + QUOTED + rb")++"
 SENDER = rb"(?:(?P<sender><>|" + PLAIN + rb")|(?P<odd_sender>" + ODD + rb"))"
@@ -38,12 +38,13 @@ CLIENT = (rb"(?:(?P<host>[^\s()\[\]<>]+) )?(?:\((?P<helo>[^\s()<>]+)\) )?") + (
 )
 NEXT_HOST = rb"H=(?P<relay>[^\s()\[\]]+)(?: \[(?P<relay_ip>" + IP + rb")\]" + PORT + rb"\*?)?"
 
-# More fields and flags, such as X=TLS1.3:… CV=no DN="…" PRDR K: none that has a place of its own.
+# More fields and flags, such as X=TLS1.3:… CV=no DN="…" PRDR K; not those that have a place of
+# their own.
 MORE = rb'(?: (?!(?:[ACFHPRSTU]|id)=)[0-9A-Za-z]+=(?:"[^"]*"|[^\s"]+)| [A-Z]+\*?)*'
 BEGIN = (
     QID + rb"<= " + SENDER + rb"(?:(?<= <>) R=(?P<parent_queue_id>" + ID + rb")| R=" + ID + rb")?"
 )
-# Only who has logged in has an A=, and a protocol that ends in -a (once it was asmtp).
+# Only a client that has logged in has A= and a protocol that ends in -a (once it was asmtp).
 FROM_HOST = (
     (rb" (?:DS )?H=" + CLIENT + rb'(?: TFO)?(?: U=(?P<ident>[^\s"]+))?(?= P=(?P<proto>[^\s"]+))')
     + (rb"(?: P=(?:asmtp|[\w-]*a)" + MORE + rb" A=[^\s:]+")
@@ -54,7 +55,7 @@ CONTENT = (
     (MORE + rb" S=(?P<size>\d+)" + MORE)
     + (rb"(?: id=(?:(?P<message_id>" + NAME + rb")|(?P<odd_message_id>" + ODD_NAME + rb")))?")
     + (rb"(?: T=(?P<subject>" + QUOTED + rb"))?(?: from <(?P<raw_sender>" + ODD_FULL + rb")>)?")
-    # Each has a domain: `S=123`, left over from a forged beginning, is no recipient.
+    # Each has a domain: `S=123`, left over from a forged beginning, is not a recipient.
     + (rb"(?: for(?P<to>(?: (?:[^\s\"\\()<>:@]++|" + QUOTED + rb")++@[\w.:\[\]-]++)++))?")
 )
 
@@ -67,7 +68,7 @@ ADDRESSEE = (
     + (rb"(?: R=(?P<router>[\w.-]+))?(?: T=(?P<transport>[\w.-]+))?(?: S=\d+)?")
     + (rb"(?: " + NEXT_HOST + rb")?(?:" + MORE + rb" A=\S+)?")
 )
-# What the next server says, and where it speaks as its program does, what it calls the message.
+# The next server's reply, and its own id of the message where the reply has a known program's form.
 REPLY = (
     rb"(?:" + MORE + rb' (?:C="250[ -](?:\d\.\d\.\d:? )?(?:'
     rb"(?:(?i:OK:? queued as |OK id=)|(?=[0-9A-Za-z]+ Message accepted for delivery))"
@@ -82,7 +83,7 @@ REFUSED = (
     + (rb"(?: F=<(?:(?P<sender>|" + FULL + rb")|(?P<odd_sender>" + ODD_FULL + rb"))>)?")
     + (rb"(?: A=\S+)? ")
 )
-# How texts begin that go on with a client.
+# Beginnings of texts that continue with a client.
 CONNECTION = (
     rb"(?:SMTP connection from|no MAIL in SMTP connection from|refused connection from"
     rb"|unexpected disconnection while reading SMTP command from"
@@ -117,7 +118,7 @@ FAMILY = Family(
         ),
         ("rejected", REFUSED + rb"(?P<how>(?:temporarily )?rejected) (?P<reason>.*)"),
         ("warning", REFUSED + rb"(?P<reason>(?:Warning|sender verify).*)"),
-        # What a client calls itself by U= may hold blanks, and then all that can follow it.
+        # A client's U= may hold blanks, and then anything that can follow it.
         ("client", CALLED + rb"(?P<reason> U=.*)"),
         ("next host", QID + NEXT_HOST + rb":? (?P<reason>.*)"),
         ("note", QID + rb"(?P<reason>.*)"),
@@ -138,8 +139,8 @@ FAMILY = Family(
         ("queue run", rb"(?P<how>Start|End) (?:'[^']*' )?queue run: (?P<reason>.*)"),
     ),
     passes=passes(
-        # With Exim's own stamp, milliseconds, zone and pid included; and where syslog has the time
-        # (RFC 5424 has no colon before the text).
+        # After Exim's own stamp with milliseconds, zone and pid; after syslog's tag; and after
+        # RFC 5424's header, which has no colon before the text.
         ("queue_id", rb":\d\d:\d\d[-+.\d\[\] ]*? (" + LOWER_ID + rb")"),
         ("queue_id", rb": (" + LOWER_ID + rb")"),
         ("queue_id", rb"- +(" + LOWER_ID + rb")"),

@@ -1,13 +1,13 @@
 r"""OpenDKIM, OpenDMARC and OpenARC: filters that a mail server asks while a message comes in.
 
-They have no names of their own for messages: a line begins with the mail server's queue id
-(Postfix's or Sendmail's). Signatures, domains and the From: header are the sender's; they are
-told, but only what stands alone at its place is a key.
+They have no ids of their own: a line begins with the mail server's queue id (Postfix's or
+Sendmail's). The sender chooses signatures, domains and the From: header. These become fields, but
+only a value that stands alone in its place becomes a key.
 """
 
 from archiver.maillog.facts import Family, events, passes
 
-# Postfix: short or long. Sendmail: 14 characters. A word of the filter's own has no digit in it.
+# Postfix: short or long. Sendmail: 14 characters. The filter's own words hold no digit.
 QID = rb"(?P<queue_id>[0-9A-F]{6,21}|(?=[A-Za-z]*\d)[0-9A-Za-z]{6,24})"
 ADDRESS = rb"(?:IPv6:)?[0-9A-Fa-f.:]{2,45}"
 MAILBOX = rb"[^\s<>@]*@[^\s<>]*"

@@ -1,12 +1,12 @@
 r"""OpenSMTPD, which logs as smtpd: the forms of 6.4 and later, of 6.0 (event=…) and of 5.
 
-A client's session is 16 hex digits, and so is that of a delivery, which is another one. A message
-is 8 (msgid), and each of its envelopes 16 (evpid) that begin with these 8: they are the queue id
-here. One session may bring several messages. OpenSMTPD logs no Message-ID.
+A client's session id has 16 hex digits, and so has that of a delivery, which is another session. A
+message id (msgid) has 8. Each of its envelopes (evpid) has 16 that begin with these 8: the 8 are
+the queue id here. One session may bring several messages. OpenSMTPD logs no Message-ID.
 
 Traps. It lets no blank or bracket into the addresses of an envelope, and writes those in a user's
-name as \040. But names that DNS tells, refused commands and the next server's replies hold
-anything: they come last, and of a reply only its begin is read, if it is one of a known program.
+name as \040. But names from DNS, refused commands and the next server's replies may hold anything:
+they come last, and of a reply only the beginning is read, if it has a known program's form.
 """
 
 from archiver.maillog.facts import Family, events, passes
@@ -22,9 +22,9 @@ USER = rb"user=(?P<user>[^\s,<>]+)"
 FROM = rb"from=<(?P<sender>|[^\s<>]*@[^\s<>]*)>"
 TO = rb"to=<(?P<recipient>[^\s<>]*@[^\s<>]*)>"
 RCPT = rb"rcpt=<[^\s<>]*>"
-# 6.0 tells the client in each line.
+# 6.0 names the client in each line.
 CLIENT = rb"(?: address=(?:" + IP + rb"|local) host=(?P<host>\S+))?"
-# What the next server calls the message, where it speaks as its program does.
+# The next server's own id of the message, where the reply has a known program's form.
 REPLY = (
     rb"(?:250 (?:\d\.\d\.\d:? )?(?:"
     rb"(?:(?i:OK:? queued as |OK id=)|(?=[0-9A-Za-z]+ Message accepted for delivery))"
@@ -89,7 +89,7 @@ FAMILY = Family(
             (rb"relay: " + OLD + rb"(?:, " + RCPT + rb")?(?:, source=(?P<source>[^\s,]*))?")
             + (rb", relay=" + RELAY + rb",?" + OLD_END + rb"(?P<status>" + REPLY + rb")"),
         ),
-        # Nothing of a stranger's stands before the session: names of users hold no blanks.
+        # Before the session nothing is a stranger's: names of users hold no blanks.
         (
             "session",
             rb'smtp-(?P<part>in|out): (?P<what>[^"<>=:]*?)[Ss]ession '

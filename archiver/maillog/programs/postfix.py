@@ -1,16 +1,16 @@
 r"""Postfix: all of its daemons, told apart by what they say.
 
-A message is named by its queue id: short ones are hexadecimal and used again, long ones hold
-their time and are not. `NOQUEUE` stands where there is no message yet. Several Message-IDs may be
-logged for one id, and `<>` for none.
+A message is named by its queue id. Short ids are hexadecimal and used again; long ones hold their
+time of birth and are not. `NOQUEUE` means that there is no message yet. Several Message-IDs may be
+logged for one id, and `<>` for a message without one.
 
 Traps. Strangers choose addresses, HELO names, SASL names, Message-IDs, header lines and the
-replies of far servers, and all may hold what looks like the rest of a line:
+replies of far servers; any of these may look like the rest of a line:
 - Where free text comes before Postfix's own fields, only the FIRST place where those fields can
   begin counts, `(?>…)`, and no value in them may hold `<` or `>`: a forged field list would have to
   swallow the true one, and cannot.
-- Out of a reply an id is taken only if the reply is nothing but the sentence that tells it. It is
-  still only the far server's word.
+- An id is taken out of a reply only if the reply consists of nothing but the sentence with the id.
+  It is still only the far server's word.
 - A text that is odd in this way gives a poorer event (queue id, IP), not a wrong one.
 """
 
@@ -28,13 +28,13 @@ PORT = rb"(?::\d+)?"
 CLIENT = rb"[^\s\[\]]*\[(?:(?P<ip>" + ADDRESS + rb")|[^\s\[\]]*)\]" + PORT
 ORIGIN = rb"[^\s\[\]]*\[(?:(?P<orig_ip>" + ADDRESS + rb")|[^\s\[\]]*)\]" + PORT
 FAR = rb"[^\s\[\]]*\[(?:(?P<relay_ip>" + ADDRESS + rb")|[^\s\[\]]*)\]" + PORT
-# What stands in <…>. It neither begins nor ends with what keys are stripped of.
+# The text in <…>. It neither begins nor ends with a character that keys are stripped of.
 INNER = rb"(?:[^\s<>](?:[^<>]*[^\s<>])?)?"
 USER = rb"(?P<user>[^\s<>,](?:[^,]*[^\s<>,])?)"
 
 # -- rejects and other verdicts: QID: reject: RCPT from host[ip]: reason; from=<> to=<> … --------
 
-TO = rb"to=<(?P<recipient>" + INNER + rb")>,? "  # postscreen has the commas, smtpd has not
+TO = rb"to=<(?P<recipient>" + INNER + rb")>,? "  # postscreen writes the commas, smtpd does not
 PEER = rb"proto=(?P<proto>\w+)(?:,? helo=<(?P<helo>" + INNER + rb")>)?"
 SENDER = rb"(?P<sender>" + INNER + rb")>,? "
 # An SMTP content filter in front of the queue: its answer names the message it queued.
@@ -85,9 +85,9 @@ REPLY = (
     rb"|250 ok \d+ qp (?P<new_qp>\d+)"
     rb"|250 2\.0\.0 <[^<>]*> (?P<session>[^\s()<>]+) Saved"
 )
-# Older Postfixes do not quote: a recipient that holds `>, relay=…` would end among these words.
+# Older versions do not quote: a recipient that holds `>, relay=…` would end among these words.
 WORDS = rb"(?!.*>, relay=).*"
-# What a Message-ID's key is stripped of. Possessive (`*+`): never tried again with less.
+# Stripped from a Message-ID's key. Possessive (`*+`): never tried again with fewer characters.
 TRIMMED = rb"[ \t\r\v\f<>]*+"
 
 FAMILY = Family(
@@ -106,7 +106,7 @@ FAMILY = Family(
         ),
         (
             "queued",
-            # The sender may hold anything, even `>, size=1`: what comes last is Postfix's own.
+            # The sender may hold anything, even `>, size=1`: only the last is Postfix's own.
             QID + rb"from=<(?P<sender>(?:[^\s<>](?:.{0,318}[^\s<>])?)?)>, size=(?P<size>\d+)"
             rb", nrcpt=(?P<nrcpt>\d+) \(queue (?P<queue>\w+)\)",
         ),
@@ -124,7 +124,7 @@ FAMILY = Family(
         ("delivery", QID + rb"(?P<unclear>to=<.*)"),
         (
             "received",
-            # sasl_sender is what the client said (MAIL FROM AUTH=): nothing after it is sure.
+            # sasl_sender is the client's word (MAIL FROM AUTH=): nothing after it is certain.
             QID_OR_NONE + rb"client=" + CLIENT + rb"(?:, sasl_method=(?P<sasl_method>[\w-]+))?"
             rb"(?:, sasl_username=" + USER + rb")?(?:, sasl_sender=(?P<sasl_sender>.*)"
             rb"|(?:, orig_queue_id=(?P<orig_queue_id>"
@@ -233,7 +233,7 @@ FAMILY = Family(
         ("queue_id", rb"- +([0-9a-z]{6,}): "),  # RFC 5424: no colon before the text
         ("queue_id", rb"ed as ([\w-]+)"),
         ("queue_id", rb"orig_(?:queue_)?id=([0-9a-z]+)"),
-        # What Exim, qmail, Dovecot, Sendmail and OpenSMTPD answer; "ok" is found too.
+        # The replies of Exim, qmail, Dovecot, Sendmail and OpenSMTPD; it also finds "ok".
         (
             "queue_id qp session",
             rb"\(250 (?:2\.0\.0 )?(?:ok id=|ok \d+ qp |<[^<>\n]*> )?([^\s()<>]+)",
@@ -259,6 +259,6 @@ FAMILY = Family(
     rb"250 (?:2\.\d\.\d )?ok: queued as (?P<queue_id>[\w-]+)"
     rb"|250 2\.0\.0 <(?P<bracketed>[^\s<>\[]*)> (?P<session>[^\s()<>\[]+) saved"
     rb"|250 2\.0\.0 (?P<queue_id>\w+) message accepted for delivery"
-    # Other replies, as far as they tell no id.
+    # Other replies, unless they hold an id.
     rb"|(?!250 |.*ed as )[^<\[\n]*(?:<(?P<bracketed>[^\s<>\[]*)>[^<\[\n]*)?)\))",
 )

@@ -1,7 +1,7 @@
 """qmail-send, as splogger or multilog records it.
 
-Messages are named by the number of their queue file, which is used again as soon as the file is
-gone; `qp` is the process that queued them. qmail-send knows no Message-ID.
+A message is named by the number of its queue file, which is used again as soon as the file is
+gone; `qp` is the process that queued it. qmail-send logs no Message-ID.
 """
 
 from archiver.maillog.facts import Family, events, passes
@@ -16,7 +16,7 @@ FAMILY = Family(
         ("new", rb"new msg (?P<queue_id>\d+)"),
         (
             "queued",
-            # The sender may hold anything, even "> qp 1 uid 0": what comes last is qmail's own.
+            # The sender may hold anything, even "> qp 1 uid 0": only the last is qmail's own.
             rb"info msg (?P<queue_id>\d+): bytes (?P<size>\d+) from <(?P<sender>.*)>"
             rb" qp (?P<qp>\d+) uid (?P<uid>\d+)",
         ),
@@ -55,7 +55,7 @@ FAMILY = Family(
         ("queue_id", rb"discarding bounce/(\d+)"),
         ("qp", rb" qp (\d+)"),
         ("qp", rb"qp_(\d+)/"),
-        # To the end of the line either way: whatever repeats itself in it is not tried again.
+        # Either alternative takes the whole line: a repeated "from <" is not tried again.
         ("address domain", rb" from <(?:(.*)> qp \d+ uid \d+$|.*)"),
         ("address domain", rb" to (?:local|remote) (.*)$"),
         ("ip", rb"delivery \d+: [a-z]+: (?:connected_to_)?(\d{1,3}(?:\.\d{1,3}){3})_"),

@@ -1,16 +1,16 @@
 r"""Sendmail, which FreeBSD has by default.
 
-A message's queue id is the time when it came (year, month, day, hour, minute and second, one
+A message's queue id is the time when it came in (year, month, day, hour, minute and second, one
 character each), two more characters and the process: 6AN8n359000932. Processes had five digits
-before 8.12, and ids began with three letters before 8.10. What the local command takes in gets
+before 8.12, and ids began with three letters before 8.10. A message from the local command gets
 another id from the daemon: `stat=Sent (NEW Message accepted for delivery)`. A bounce is a message
 of its own, and so is a clone for another owner: `OLD: NEW: DSN: …`.
 
-Traps. Fields have commas between them, and Message-IDs, replies, and addresses in quotes may hold
-commas, fields and all: `<"x>, relay=y [192.0.2.1]"@dom>`. Such ones are told (odd_...), but are no
-keys. What comes last, relay= or the reply, is whole. Message-IDs are cut after 100 characters.
-Lines longer than syslog likes go on as `ID[2]: …`: of these only the id is read.
-ctladdr= is on whose behalf: the alias that a recipient came from, or the local sender.
+Traps. Commas separate the fields, and Message-IDs, replies and addresses in quotes may hold commas
+and even whole fields: `<"x>, relay=y [192.0.2.1]"@dom>`. Those become fields (odd_...), but not
+keys. The last field, relay= or the reply, is whole. Message-IDs are cut after 100 characters.
+Lines too long for syslog continue as `ID[2]: …`: of these only the id is read.
+ctladdr= says on whose behalf: the alias that a recipient came from, or the local sender.
 """
 
 from archiver.maillog.facts import Family, events, passes
@@ -19,7 +19,7 @@ ID = rb"(?:[0-9A-Za-z]{7,8}\d{5,7}|[A-Z]{3}\d{5})"
 QID = rb"(?P<queue_id>" + ID + rb")(?:\[\d+\])?: "
 ANY = rb"(?:" + QID + rb"|NOQUEUE: )?"
 QUOTED = rb'"(?:[^"\\]++|\\.)*+"'
-# Addresses in two forms: what can be a key, and what may hold anything in quotes.
+# Addresses in two forms: one that can be a key, and one that may hold anything in quotes.
 PLAIN = rb'[^\s",<>\\|]+'
 ODD = rb'(?:<(?:[^<>"\\]++|\\.|' + QUOTED + rb')*+>|(?:[^\s",<>\\]++|\\.|' + QUOTED + rb")++)"
 FULL = rb'[^\s",<>\\|]*@[^\s",<>\\|]*'
@@ -50,7 +50,7 @@ HOW = (
     + (rb"(?:, pri=\d+)?(?:, " + NEXT_HOST + rb")?(?:, dsn=(?P<dsn>[\d.]+))?")
     + rb"(?:, (?:ntries|tls_verify)=[^\s,]+)*, stat="
 )
-# What the next server calls the message, where it speaks as its program does.
+# The next server's own id of the message, where the reply has a known program's form.
 REPLY = (
     rb"Sent \((?:\d\.\d\.\d:? )?(?:from MTA\([^()]*\): 250 2\.0\.0 )?(?:"
     rb"(?:(?i:OK:? queued as |OK id=)|(?=[0-9A-Za-z]+ Message accepted for delivery\)))"
@@ -61,7 +61,7 @@ NEW = QID + rb"(?P<new_queue_id>" + ID + rb"): "
 VERDICT = (
     rb"(?:, arg2=" + ODD + rb")?, " + RELAY + rb", (?P<reason>(?:reject|discard|quarantine).*)"
 )
-# What stands before a client, or after one.
+# Texts that stand before a client, or after one.
 BEFORE = (
     rb"lost input channel from|timeout waiting for input from|rejecting commands from|connect from"
     rb"|Null connection from"
@@ -114,7 +114,7 @@ FAMILY = Family(
         ("note", QID + rb"(?P<reason>.*)"),
     ),
     passes=passes(
-        # An id's own colon begins the next one's match, in `OLD: NEW: DSN: …`.
+        # In `OLD: NEW: DSN: …` the colon after one id begins the next match.
         ("queue_id", rb": ([0-9a-z]{8,15}+)(?=: |\[\d)"),
         ("queue_id", rb"- +([0-9a-z]{8,15}+)(?=: |\[\d)"),  # RFC 5424: no colon before the text
         ("message_id", rb" msgid=<?([^\s<>]*[^\s<>,])"),

@@ -1,13 +1,13 @@
 """The spam filters rspamd and spamd (SpamAssassin's).
 
-rspamd tells all of a message in one line: its Message-ID, the queue id that the mail server gave
-it, and what it thinks of it. spamd knows only the Message-ID, and for whom it looked.
+rspamd says everything about a message in one line: its Message-ID, the queue id that the mail
+server gave it, and the verdict. spamd logs only the Message-ID, and the user it checked for.
 
-Traps. A Message-ID may hold `>, qid: <…>, ip: …, (default: …`, and what rspamd says of a symbol
+Traps. A Message-ID may hold `>, qid: <…>, ip: …, (default: …`, and the options of an rspamd symbol
 may hold words of the message, even `), len: …, digest: <…>, rcpts: <…>`. Which of them rspamd
-wrote cannot be told, so a line with two of `(default:` tells nothing, and one with two digests
-tells no recipients. `undef` and `(unknown)` are no Message-IDs: they would join strangers.
-spamd makes `_` of blanks in a Message-ID, and `?` of brackets.
+wrote cannot be decided: a line with two of `(default:` is no verdict, and no recipients are read
+from one with two digests. `undef` and `(unknown)` are not Message-IDs: as keys, they would join
+unrelated messages. spamd writes `_` for a blank in a Message-ID, and `?` for a bracket.
 """
 
 from archiver.maillog.facts import Family, events, passes
@@ -80,7 +80,8 @@ FAMILY = Family(
         ("user domain", rb" user: ([^\s,<>]+),"),
         ("user domain", rb",user=([^\s:,<>()]+),"),
         ("user domain", rb" for ([^\s:,<>()]+):\d"),
-        # One recipient is found in its brackets; of several, the first and the others.
+        # A single recipient is found by its brackets. These find the first of several, and the
+        # others.
         ("address domain", rb"rcpts: <([^\s<>,]+),"),
         ("address domain", rb",([^\s<>,(){};@]*+@[^\s<>,(){};]*)"),
     ),

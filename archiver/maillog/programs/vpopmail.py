@@ -1,11 +1,12 @@
 """vchkpw, vpopmail's password checker, for POP3, SMTP AUTH and whatever runs under tcpserver.
 
-It logs one line a login, `NAME: what USER:IP`, and no session: its connection is found by address
-and time. NAME tells the service: vchkpw-pop3, vchkpw-smtp, or vchkpw-2525 for another port.
+It logs one line for each login, `NAME: what USER:IP`, without a session: find its connection by
+address and time. NAME says which service: vchkpw-pop3, vchkpw-smtp, or vchkpw-2525 for another
+port.
 
-The user is what a stranger typed, and so is the password that some configurations log. The text
-ends in the address, so all is read from there. A colon in a user cannot be told from one in an
-IPv6 address: such a line is not understood. Passwords become no field.
+A stranger typed the user, and the password that some configurations log. The text ends with the
+address, so it is read from its end. A colon in a user looks like one in an IPv6 address: such a
+line is not understood. Passwords never become fields.
 """
 
 from archiver.maillog.facts import Family, events, passes
@@ -26,8 +27,8 @@ REASON = (
 PASSWORD = rb"(?P<reason>(?:system )?password fail) \(pass: '.*'\)(?! \S*\s)"
 SUCCESS = rb"(?:\((?P<method>[A-Z0-9-]+)\) |system password )?login success"
 
-# In bulk: a user up to the address at the end of the line, or the rest of the line for nothing,
-# so that none is searched twice.
+# For the passes: a user up to the address at the end of the line; else the rest of the line is
+# taken for nothing, so that no line is searched twice.
 ADDRESS = rb"(?:(?:::ffff:)?\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f:]{2,39}+)"
 USER = rb"(?:([^\n]*?):" + ADDRESS + rb"$|[^\n]*)"
 
