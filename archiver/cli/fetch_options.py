@@ -41,17 +41,16 @@ def wanted_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def wanted(given: dict[str, Any]) -> tuple[Wanted, str]:
-    """Return what the options ask for, and that in words; those it knows are taken out of `given`.
+def wanted_by(*, grep: str | None, text: str | None, **keys: tuple[str, ...]) -> tuple[Wanted, str]:
+    """Return what these options ask for, and the same in words. keys: the values of each kind.
 
     Raises: UsageError: a key or a pattern that cannot be one.
     """
-    keys, words = [], []
+    wanted, words = [], []
     for kind, _, _ in KEYS:
-        if values := given.pop(kind):
-            keys.append((kind, frozenset(_keys(kind, values))))
+        if values := keys[kind]:
+            wanted.append((kind, frozenset(_keys(kind, values))))
             words.append(f"{kind} {' or '.join(values)}")
-    grep, text = given.pop("grep"), given.pop("text")
     if grep and text:
         raise UsageError("--grep and --text both say what to find", hint="put it all in --grep")
     if grep == "" or text == "":
@@ -59,7 +58,7 @@ def wanted(given: dict[str, Any]) -> tuple[Wanted, str]:
     if grep or text:
         words.append(f"{grep or text!r} in it")
     pattern = grep or (text and re.escape(text))
-    return Wanted(tuple(keys), _compiled(pattern) if pattern else None), " and ".join(words)
+    return Wanted(tuple(wanted), _compiled(pattern) if pattern else None), " and ".join(words)
 
 
 def _keys(kind: str, values: Iterable[str]) -> Iterable[bytes]:
