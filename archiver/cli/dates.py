@@ -21,6 +21,13 @@ def days(text: str, zone: ZoneInfo, now: int) -> tuple[date, date]:
     return first, last
 
 
+def days_or_all(
+    text: str | None, zone: ZoneInfo, now: int
+) -> tuple[date, date] | tuple[None, None]:
+    """Read `--date` where it may be left out: (None, None) then. Raises: UsageError."""
+    return (None, None) if text is None else days(text, zone, now)
+
+
 def _day(text: str, zone: ZoneInfo, now: int) -> date:
     today = local_date(now, zone)
     words = {"today": today, "yesterday": today - DAY}
@@ -51,4 +58,4 @@ def _instant(text: str, zone: ZoneInfo, now: int, *, whole_day: bool) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp())
 
 
-__all__ = ["day_window", "days", "window"]
+__all__ = ["day_window", "days", "days_or_all", "window"]

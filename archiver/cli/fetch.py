@@ -5,12 +5,12 @@ from typing import Any
 import click
 
 from archiver.cli.answer import Answer, Invocation, verb
-from archiver.cli.completion import sources
 from archiver.cli.fetch_absent import destroyed, nothing_found
 from archiver.cli.fetch_formats import FORMATS, cost_said
 from archiver.cli.fetch_options import wanted_options
 from archiver.cli.fetch_request import request_of
 from archiver.cli.fetch_work import Fetch
+from archiver.cli.options import date_option, from_option, host_option, source_option, to_option
 from archiver.errors import ArchiverError, IndexFailedError, worst
 from archiver.find.snapshot import catalogued
 
@@ -18,11 +18,9 @@ COUNT = click.IntRange(0, 1_000_000)
 
 
 @click.command(short_help="Give back lines: by date, by a key, by their text.")
-@click.option(
-    "--date", "day", metavar="D|D..D", help="A log date or a range: ISO, today, yesterday."
-)
-@click.option("--from", "start", metavar="T", help="From this date or time on.")
-@click.option("--to", "end", metavar="T", help="Until this date (included) or before this time.")
+@date_option("A log date or a range: ISO, today, yesterday.")
+@from_option("From this date or time on.", "T")
+@to_option("Until this date (included) or before this time.", "T")
 @wanted_options
 @click.option("-A", "--after", type=COUNT, help="So many lines after each, too.")
 @click.option("-B", "--before", type=COUNT, help="So many lines before each, too.")
@@ -30,15 +28,8 @@ COUNT = click.IntRange(0, 1_000_000)
 @click.option("--count", is_flag=True, help="Only say how many lines match.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="How to write.")
 @click.option("--explain", is_flag=True, help="Say on stderr what was read to find them.")
-@click.option(
-    "--source",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=sources,
-    help="Only this source.",
-)
-@click.option("--host", metavar="NAME", help="Another host's archives in the same stores.")
+@source_option()
+@host_option("Another host's archives in the same stores.")
 @click.option("--archived", is_flag=True, help="Leave out the spool and the live log.")
 @click.option("-o", "--output", default="-", metavar="FILE|DIR|-", help="Where to write.")
 @click.option("--raw", is_flag=True, help="Give the archives themselves, verified.")

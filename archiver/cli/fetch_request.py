@@ -9,7 +9,7 @@ from typing import Any
 from archiver.cli.answer import Invocation
 from archiver.cli.dates import days, window
 from archiver.cli.fetch_options import wanted_by
-from archiver.cli.options import named
+from archiver.cli.options import sources_named
 from archiver.config.settings import Config, Source
 from archiver.config.toml_tables import NAME
 from archiver.errors import UsageError, explained
@@ -110,7 +110,7 @@ def request_of(
         days=dates,
         has_time=has_time,
         window=day_window(*dates, zone) if dates else window(start, end, zone, now),
-        sources=named(config, names),
+        sources=sources_named(config, names),
         archived=archived or invocation.store is not None or config is not here,
         wanted=wanted,
         in_words=in_words,

@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from archiver.cli.answer import Answer, Invocation, table, verb
-from archiver.cli.completion import cases, sources
+from archiver.cli.completion import cases
 from archiver.cli.dates import days
+from archiver.cli.options import from_option, host_option, refuse_unknown, source_option, to_option
 from archiver.config.settings import Config
 from archiver.errors import ArchiverError, NotFoundError, UsageError, worst
 from archiver.find.snapshot import catalogued
@@ -28,24 +29,17 @@ def hold() -> None:
 
 @hold.command(short_help="Hold archives for a case.")
 @click.argument("case", shell_complete=cases)
-@click.option("--from", "first", metavar="D", help="The first log date; without it, from ever.")
-@click.option("--to", "last", metavar="D", help="The last log date; without it, for ever.")
-@click.option(
-    "--source",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=sources,
-    help="Only this source.",
-)
-@click.option("--host", metavar="NAME", help="This host: anything else is refused.")
+@from_option("The first log date; without it, from ever.", "D")
+@to_option("The last log date; without it, for ever.", "D")
+@source_option()
+@host_option("This host: anything else is refused.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; an auditor will read it.")
 @verb
 def add(
     invocation: Invocation,
     case: str,
-    first: str | None,
-    last: str | None,
+    start: str | None,
+    end: str | None,
     names: tuple[str, ...],
     host: str | None,
     reason: str,
@@ -57,7 +51,7 @@ def add(
     """
     config = invocation.config()
     _refuse_another(config, host)
-    dates = _day(invocation, first), _day(invocation, last)
+    dates = _day(invocation, start), _day(invocation, end)
     scope = Scope(names or Scope.sources, (config.host.name,), *dates)
     try:
         Hold(case, scope, reason, "?", invocation.now)
@@ -65,9 +59,7 @@ def add(
         raise UsageError(f"{error}", hint="archiver hold add --help") from error
     with started(config, now=invocation.now, meter=invocation.meter) as session:
         sources = inventory_of(config, session.catalog, now=session.now).sources
-        for name in names:
-            if name not in sources:
-                raise UsageError(f"no source {name!r}", hint=f"there are: {', '.join(sources)}")
+        refuse_unknown("source", names, sources)
         return _recorded(session, HoldAdded(case, scope, reason), case)
 
 
@@ -113,7 +105,7 @@ def _recorded(session: Session, body: HoldAdded | HoldReleased, case: str) -> An
 
 @hold.command("list", short_help="Which holds are in force.")
 @click.option("--all", "also_released", is_flag=True, help="Those that were released, too.")
-@click.option("--host", metavar="NAME", help="With --store: which of the hosts in it.")
+@host_option()
 @verb
 def list_holds(invocation: Invocation, also_released: bool, host: str | None) -> Answer:
     """List the holds: case, log dates, sources, how many archives, since when, by whom, and why."""

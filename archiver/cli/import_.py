@@ -6,8 +6,7 @@ from typing import Any
 import click
 
 from archiver.cli.answer import Answer, Invocation, verb
-from archiver.cli.completion import sources
-from archiver.cli.options import named
+from archiver.cli.options import source_option, sources_named
 from archiver.cli.run import line, summary
 from archiver.errors import ArchiverError, UsageError, worst
 from archiver.index.merge import merge_indexes
@@ -17,9 +16,7 @@ from archiver.stores.session import started
 
 @click.command("import", short_help="Adopt logs that others rotated.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--source", "name", metavar="NAME", shell_complete=sources, help="The source they belong to."
-)
+@source_option("The source they belong to.", multiple=False)
 @click.option("--remove", is_flag=True, help="Delete each file once its copies were verified.")
 @verb
 def import_files(
@@ -31,7 +28,7 @@ def import_files(
     stored again. The files are left as they are unless --remove is given.
     """
     config = invocation.config()
-    sources = named(config, [name] if name else [])
+    sources = sources_named(config, [name] if name else [])
     if len(sources) != 1:
         raise UsageError("there are several sources", hint=f"say which: --source {sources[0].name}")
     adopted: list[Adopted] = []

@@ -7,9 +7,8 @@ import click
 
 from archiver.archives.receipts import Receipt
 from archiver.cli.answer import Answer, Invocation, human_size, table, verb
-from archiver.cli.completion import sources
-from archiver.cli.dates import days
-from archiver.cli.options import named
+from archiver.cli.dates import days_or_all
+from archiver.cli.options import date_option, host_option, source_option, sources_named
 from archiver.cli.run import summary
 from archiver.errors import ArchiverError, worst
 from archiver.find.snapshot import catalogued
@@ -19,26 +18,19 @@ from archiver.system.zone import rfc3339
 
 
 @click.command("list", short_help="What is archived, and where.")
-@click.option("--date", "day", metavar="D|D..D", help="Only these log dates.")
-@click.option(
-    "--source",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=sources,
-    help="Only this source.",
-)
-@click.option("--host", metavar="NAME", help="With --store: which of the hosts in it.")
+@date_option()
+@source_option()
+@host_option()
 @verb
 def list_archives(
     invocation: Invocation, day: str | None, names: tuple[str, ...], host: str | None
 ) -> Answer:
     """List the archives and the days recorded as empty, oldest first."""
     config = invocation.config_to_read(host)
-    first, last = days(day, config.host.zone, invocation.now) if day else (None, None)
+    first, last = days_or_all(day or None, config.host.zone, invocation.now)
     problems: list[ArchiverError] = []
     with catalogued(config, problems) as catalog:
-        sources = named(config, names)
+        sources = sources_named(config, names)
         found = archived(catalog, sources, first, last)
         receipts = {
             key: each for one in sources for key, each in catalog.copies.receipts(one.name).items()

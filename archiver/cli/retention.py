@@ -10,8 +10,8 @@ from datetime import date
 import click
 
 from archiver.cli.answer import Answer, Invocation, table, verb
-from archiver.cli.completion import sources
-from archiver.cli.dates import days
+from archiver.cli.dates import days_or_all
+from archiver.cli.options import date_option, host_option, source_option
 from archiver.cli.retention_expire import expire_, plan
 from archiver.config.toml_tables import DAY_SECONDS, duration_in_seconds
 from archiver.errors import ArchiverError, NotFoundError, UsageError, worst
@@ -35,15 +35,15 @@ retention.add_command(expire_)
 
 
 @retention.command(short_help="Which rules govern, which holds are in force, and a day's verdict.")
-@click.option("--date", "day", metavar="D|D..D", help="The verdict about these log dates, too.")
-@click.option("--host", metavar="NAME", help="With --store: which of the hosts in it.")
+@date_option("The verdict about these log dates, too.")
+@host_option()
 @verb
 def show(invocation: Invocation, day: str | None, host: str | None) -> Answer:
     """Show which rules govern each source now, the holds in force, and whether the clock is
     trusted; with --date also the verdict about each archive of those days, and its reason.
     """
     inventory, problems = _known(invocation, (), host)
-    first, last = _days(invocation, inventory, day)
+    first, last = days_or_all(day or None, inventory.zone, inventory.now)
     governing = inventory.policy.told(inventory.host, inventory.sources)
     holds = [each for each in inventory.holds if each.released is None]
     lines = [*governing]
@@ -72,16 +72,9 @@ COLUMNS = ("date", "source", "verdict", "reason", "expires_on", "must_go_by", "a
 @retention.command("list", short_help="Every archive: whether it is kept, and until when.")
 @click.option("--expiring", metavar="AGE", help="Only what expires within that time, such as 30d.")
 @click.option("--verdict", type=click.Choice(list(VERDICTS)), help="Only with this verdict.")
-@click.option("--date", "day", metavar="D|D..D", help="Only these log dates.")
-@click.option(
-    "--source",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=sources,
-    help="Only this source.",
-)
-@click.option("--host", metavar="NAME", help="With --store: which of the hosts in it.")
+@date_option()
+@source_option()
+@host_option()
 @verb
 def list_(
     invocation: Invocation,
@@ -95,7 +88,7 @@ def list_(
     be destroyed, and until when it may be there.
     """
     inventory, problems = _known(invocation, names, host)
-    rows = list(_verdicts(inventory, *_days(invocation, inventory, day)))
+    rows = list(_verdicts(inventory, *days_or_all(day or None, inventory.zone, inventory.now)))
     if verdict:
         rows = [row for row in rows if row[2] == VERDICTS[verdict].value]
     if expiring:
@@ -114,20 +107,13 @@ def list_(
 
 @retention.command(short_help="Answer what an auditor asks.")
 @click.argument("question", required=False)
-@click.option("--date", "day", metavar="D|D..D", help="About these log dates.")
-@click.option(
-    "--source",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=sources,
-    help="Only this source.",
-)
+@date_option("About these log dates.")
+@source_option()
 @click.option("--within", default="30d", show_default=True, help="With `expiring`: how far ahead.")
 @click.option("--all", "everything", is_flag=True, help="Also what is as it should be, or over.")
 @click.option("--certificate", type=int, metavar="N", help="With `deletions`: this one, whole.")
 @click.option("--csv", "as_csv", is_flag=True, help="The table as CSV (RFC 4180).")
-@click.option("--host", metavar="NAME", help="With --store: which of the hosts in it.")
+@host_option()
 @verb
 def ask(
     invocation: Invocation,
@@ -157,7 +143,7 @@ def ask(
         return _certificate(invocation, certificate, host)
     acts = QUESTIONS[question].of_acts
     inventory, problems = _known(invocation, names, host, acts=acts)
-    first, last = _days(invocation, inventory, day)
+    first, last = days_or_all(day or None, inventory.zone, inventory.now)
     asked = Asked(first, last, _within(within), everything)
     reply = QUESTIONS[question].answer(inventory, asked)
     return Answer(
@@ -214,12 +200,6 @@ def _known(
                 f"no source {name!r} here", hint="`archiver list` tells which there are"
             )
     return inventory, problems
-
-
-def _days(
-    invocation: Invocation, inventory: Inventory, day: str | None
-) -> tuple[date | None, date | None]:
-    return days(day, inventory.zone, invocation.now) if day else (None, None)
 
 
 def _within(text: str) -> int:

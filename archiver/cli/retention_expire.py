@@ -2,14 +2,13 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from datetime import date
 from typing import Any
 
 import click
 
 from archiver.cli.answer import Answer, Invocation, human_size, table, verb
-from archiver.cli.completion import sources
-from archiver.cli.dates import days
+from archiver.cli.dates import days_or_all
+from archiver.cli.options import date_option, refuse_unknown, source_option
 from archiver.cli.reporting import attended
 from archiver.cli.run import certificate, gone
 from archiver.errors import ArchiverError, ClockError, RefusedError, UsageError, worst
@@ -25,18 +24,8 @@ from archiver.stores.session import started
 
 def _which(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say which archives are meant."""
-    source = click.option(
-        "--source",
-        "names",
-        multiple=True,
-        metavar="NAME",
-        shell_complete=sources,
-        help="Only this source.",
-    )
-    day = click.option(
-        "--date", "day", metavar="D|D..D", help="These log dates, past their maximum or not."
-    )
-    return day(source(command))
+    dates = date_option("These log dates, past their maximum or not.")
+    return dates(source_option()(command))
 
 
 @click.command(short_help="What would be destroyed now, and what keeps the rest.")
@@ -97,7 +86,7 @@ def expire_(
             )
         session.ledger.note_copies()
         resume(session, done)
-        chosen = _chosen(inventory_now(session), names, *_days(invocation, day))
+        chosen = _chosen(inventory_now(session), names, day)
         going = [each for each in chosen if each.may_go and each.summary.key in agreed]
         if going:
             expire(session, going, "asked", done)
@@ -126,7 +115,7 @@ def _look(
     problems: list[ArchiverError] = []
     with catalogued(config, problems) as catalog:
         inventory = inventory_of(config, catalog, now=invocation.now)
-    return inventory, _chosen(inventory, names, *_days(invocation, day)), problems
+    return inventory, _chosen(inventory, names, day), problems
 
 
 def _planned(invocation: Invocation, day: str | None, names: tuple[str, ...]) -> Answer:
@@ -162,23 +151,12 @@ def _planned(invocation: Invocation, day: str | None, names: tuple[str, ...]) ->
     )
 
 
-def _chosen(
-    inventory: Inventory, names: Sequence[str], first: date | None, last: date | None
-) -> list[Chosen]:
-    for name in names:
-        if name not in inventory.sources:
-            raise UsageError(
-                f"no source {name!r}", hint=f"there are: {', '.join(inventory.sources)}"
-            )
+def _chosen(inventory: Inventory, names: Sequence[str], day: str | None) -> list[Chosen]:
+    first, last = days_or_all(day, inventory.zone, inventory.now)
+    refuse_unknown("source", names, inventory.sources)
     return [
         each for each in due(inventory, first, last) if not names or each.summary.source in names
     ]
-
-
-def _days(invocation: Invocation, day: str | None) -> tuple[date | None, date | None]:
-    if day is None:
-        return None, None
-    return days(day, invocation.config().host.zone, invocation.now)
 
 
 def _agree(going: Sequence[Chosen], *, yes: bool) -> None:

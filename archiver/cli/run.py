@@ -6,8 +6,7 @@ import click
 
 from archiver.archives.manifest import Manifest
 from archiver.cli.answer import Answer, Invocation, human_size, verb
-from archiver.cli.completion import sources
-from archiver.cli.options import named
+from archiver.cli.options import source_option, sources_named
 from archiver.cli.reporting import attended
 from archiver.nightly import NightReport
 from archiver.nightly import plan as plan_
@@ -22,14 +21,7 @@ from archiver.service.reporting import Attended
 @click.option("-n", "--dry-run", is_flag=True, help="Tell what would be done; touch nothing.")
 @click.option("--force", is_flag=True, help="Rotate now, whatever the time.")
 @click.option("--no-expiry", is_flag=True, help="Destroy nothing: `retention expire --auto` does.")
-@click.option(
-    "--source",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=sources,
-    help="Only this source.",
-)
+@source_option()
 @verb
 def run(
     invocation: Invocation, dry_run: bool, force: bool, no_expiry: bool, names: tuple[str, ...]
@@ -41,7 +33,7 @@ def run(
     watches.
     """
     config = invocation.config()
-    chosen = [source.name for source in named(config, names)]
+    chosen = [source.name for source in sources_named(config, names)]
     if dry_run:
         return _answer(
             plan_(config, chosen, now=invocation.now, force=force, root=invocation.root),

@@ -6,7 +6,8 @@ import click
 
 from archiver.cli.answer import Answer, Invocation, table, verb
 from archiver.cli.completion import targets
-from archiver.errors import ArchiverError, UsageError, explained, worst
+from archiver.cli.options import refuse_unknown
+from archiver.errors import ArchiverError, explained, worst
 from archiver.stores import probe_report
 from archiver.stores.probe import probe as probe_
 from archiver.stores.probe_report import ProbeReport
@@ -31,9 +32,7 @@ def probe(invocation: Invocation, names: tuple[str, ...], lock: bool) -> Answer:
     """
     config = invocation.config()
     known = {target.name: target for target in config.storage.targets}
-    for name in names:
-        if name not in known:
-            raise UsageError(f"no target {name!r}", hint=f"there are: {', '.join(known)}")
+    refuse_unknown("target", names, known)
     reports: list[ProbeReport] = []
     failures: list[ArchiverError] = []
     with explained("probing"):

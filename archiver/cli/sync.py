@@ -5,8 +5,8 @@ from collections.abc import Callable
 import click
 
 from archiver.cli.answer import Answer, Invocation, verb
-from archiver.cli.completion import sources, targets
-from archiver.cli.options import named
+from archiver.cli.completion import targets
+from archiver.cli.options import refuse_unknown, source_option, sources_named
 from archiver.cli.reporting import attended
 from archiver.config.settings import Source
 from archiver.config.toml_tables import share
@@ -19,14 +19,7 @@ from archiver.stores.sync import Sync
 
 
 @click.command(short_help="Bring every store what it lacks, and lock what is to be locked.")
-@click.option(
-    "--source",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=sources,
-    help="Only this source.",
-)
+@source_option()
 @click.option(
     "--refill",
     multiple=True,
@@ -47,21 +40,12 @@ def sync(invocation: Invocation, names: tuple[str, ...], refill: tuple[str, ...]
         syncing.protect(source)
 
     known = [target.name for target in invocation.config().storage.targets]
-    for name in refill:
-        if name not in known:
-            raise UsageError(f"--refill: no target {name!r}", hint=f"there are: {', '.join(known)}")
+    refuse_unknown("target", refill, known)
     return _attended(invocation, "sync", names, fill_and_protect, LedgerWriter.protect, refill)
 
 
 @click.command(short_help="Read every copy back, and replace those that are damaged.")
-@click.option(
-    "--source",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=sources,
-    help="Only this source.",
-)
+@source_option()
 @click.option(
     "--sample", default="100%", metavar="SHARE", help="So many of the copies, such as 5%."
 )
@@ -94,7 +78,7 @@ def _attended(
     ledger: Callable[[LedgerWriter], None],
     refill: tuple[str, ...] = (),
 ) -> Answer:
-    named(invocation.config(), names)
+    sources_named(invocation.config(), names)
 
     def each(_around: Attended) -> Answer:
         return _each(invocation, names, work, ledger, refill)
@@ -115,7 +99,7 @@ def _each(
         if session.unchained:
             raise session.unchained
         syncing = session.sync()
-        for source in named(config, names):
+        for source in sources_named(config, names):
             work(syncing, source)
             merge_indexes(session, source)
         ledger(session.ledger)
