@@ -40,7 +40,7 @@ class Output:
         self._refuse_own(path)
         with explained(f"writing {name}"):
             if path.exists() and not path.is_file():
-                # Such as /dev/null: written to, not replaced.
+                # Such as /dev/null: it is written to, not replaced.
                 with open(path, "wb") as device:
                     yield device
                 return
@@ -56,7 +56,7 @@ class Output:
                 remove(partial)
 
     def _refuse_own(self, path: Path) -> None:
-        """Lines are never written over a log, nor among what they come from."""
+        """Never write over a log, nor into the directories that the lines come from."""
         host, storage = self._config.host, self._config.storage
         logs = [os.path.realpath(source.path) for source in self._config.sources]
         stores = [target.path for target in storage.targets if isinstance(target, LocalTarget)]
@@ -65,6 +65,6 @@ class Output:
             path.is_relative_to(os.path.realpath(directory)) for directory in own
         ):
             raise UsageError(
-                f"{path} is a log, or lies in the spool, the state or a store",
-                hint="write to another place",
+                f"-o {path}: this is a log, or inside the spool, the state directory or a store",
+                hint="name a file or a directory somewhere else",
             )

@@ -1,4 +1,4 @@
-"""What one `archiver fetch` is asked for: read from its options, and checked, in one place."""
+"""What one `archiver fetch` is asked for: its options, read and checked in one place."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -88,16 +88,21 @@ def request_of(
     has_time = bool(day or start or end)
     if (day and (start or end)) or not (has_time or wanted):
         raise UsageError(
-            "say which days: --date, or --from and --to; or what to find",
-            hint="--date yesterday, --message-id ID",
+            "name days or something to find: --date, or --from and --to, or a key or a text",
+            hint="--date yesterday, or --message-id ID",
         )
     if count and form != "text":
-        raise UsageError("--count gives a number, not lines", hint="leave out --format")
+        raise UsageError(
+            "--count prints a number, so --format has no meaning", hint="leave out --format"
+        )
     form = "count" if count else form
     beside = _context(before, after, context)
     is_search = bool(wanted or beside or form != "text" or explain)
     if raw and is_search:
-        raise UsageError("--raw gives whole archives, not what is found in them", hint="drop one")
+        raise UsageError(
+            "--raw gives whole archives, not what is found in them",
+            hint="leave out --raw; or give only days with it",
+        )
     if invocation.json and output == "-" and not count:
         raise UsageError(
             "lines and the JSON document cannot both go to stdout", hint="add -o FILE or -o DIR"
@@ -130,7 +135,10 @@ def _of_host(here: Config, name: str | None) -> Config:
     if name is None or name == here.host.name:
         return here
     if not NAME.fullmatch(name):
-        raise UsageError(f"--host: {name!r} is no host's name", hint="as `name` under [host] there")
+        raise UsageError(
+            f"--host: {name!r} cannot be a host's name",
+            hint="copy `name` under [host] of that host",
+        )
     return replace(here, host=replace(here.host, name=name))
 
 
@@ -141,7 +149,7 @@ def _context(before: int | None, after: int | None, around: int | None) -> Conte
 
 def _is_directory(output: str) -> bool:
     if not output:
-        raise UsageError("-o needs a name", hint="-o FILE, -o DIR/ or -o - for stdout")
+        raise UsageError("-o needs a name", hint="-o FILE, -o DIR/, or -o - for stdout")
     if output.endswith("/"):
         with explained(f"making {output}"):
             os.makedirs(output, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Carry a request of `archiver fetch` out: what is read, and under which names it is written."""
+"""Carry out what `archiver fetch` was asked for: read it, and name the files it goes to."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ from archiver.find.search import FoundLine, Search
 from archiver.find.snapshot import Window, lines, looked_through, snapshot, sound_copy
 from archiver.stores import Store, open_stores
 
-# How long what was restored stays readable: long enough to come back for it after a weekend.
+# Restored archives stay readable for so many days: enough to come back after a weekend.
 RESTORE_DAYS = 7
 
 
@@ -56,7 +56,7 @@ class Fetch:
         return bool(self.matching if self.request.is_search else self.output.bytes)
 
     def data(self) -> dict[str, Any]:
-        """Return what the JSON document tells of it."""
+        """Return `data` of the JSON document."""
         output, cost = self.output, self.search.cost
         data = {"bytes": output.bytes, "files": output.files, "archives": self.opened}
         return data | (
@@ -146,7 +146,7 @@ class Fetch:
                 yield os.path.basename(key), _stored(store, key)
 
     def sound_archives(self) -> Iterator[tuple[Archived, Store]]:
-        """Yield the archives that hold lines of the window, each verified, with a sound copy."""
+        """Yield the archives with lines of the window, each with a store that has a sound copy."""
         window = self.request.window
         for source in self.request.sources:
             for archive in self.catalog.between(source.name, window.start, window.end):
@@ -161,7 +161,7 @@ class Fetch:
                     yield archive, store
 
     def restore(self) -> list[ArchiverError]:
-        """Ask the stores for what was found to be cold; return what went wrong with that."""
+        """Ask the stores to restore what was found to be cold; return what went wrong."""
         wrong: list[ArchiverError] = []
         cold = {(p.store, p.key) for p in self.problems if isinstance(p, ColdError)}
         stores = {store.name: store for store in self.stores}

@@ -10,10 +10,12 @@ from archiver.config.settings import Config, Source
 from archiver.errors import UsageError
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
-WHICH_HOST = "With --store: which of the hosts in it."
+WHICH_HOST = "With --store: which of its hosts."
 
 
-def source_option(text: str = "Only this source.", *, multiple: bool = True) -> Option:
+def source_option(
+    text: str = "Only this source; may be repeated.", *, multiple: bool = True
+) -> Option:
     """Return `--source`: as `names`, a tuple; if not multiple, as `name`."""
     return click.option(
         "--source",
@@ -61,4 +63,4 @@ def refuse_unknown(
     """Raises: UsageError: one of the names is not among those that are known."""
     for name in names:
         if name not in known:
-            raise UsageError(f"no {kind} {name!r}{where}", hint=f"there are: {', '.join(known)}")
+            raise UsageError(f"no {kind} {name!r}{where}", hint=f"one of: {', '.join(known)}")
