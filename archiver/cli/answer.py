@@ -63,7 +63,7 @@ class Invocation:
         if self.store is not None:
             raise UsageError(
                 f"`archiver {self.command}` needs a configuration: --store is only for reading",
-                hint="name one with -c FILE; --store is for `fetch`, `list` and the like",
+                hint="leave out --store, which is for `fetch`, `list` and the like",
             )
         text = self.config_text
         config = load(self.config_path) if text is None else parse(text, self.config_path)

@@ -24,7 +24,10 @@ def days(text: str, zone: ZoneInfo, now: int) -> tuple[date, date]:
 def days_or_all(
     text: str | None, zone: ZoneInfo, now: int
 ) -> tuple[date, date] | tuple[None, None]:
-    """Read `--date` where it may be left out: (None, None) then. Raises: UsageError."""
+    """Read `--date` where it may be left out: None, which gives (None, None).
+
+    Raises: UsageError: also for an empty text, so that no empty variable destroys everything.
+    """
     return (None, None) if text is None else days(text, zone, now)
 
 

@@ -57,6 +57,6 @@ def doctor(invocation: Invocation, as_service: bool, as_nagios: bool) -> Answer:
     rows.append(f"{well} well, {count(warnings, 'warning')}, {critical} critical")
     failures = []
     if critical:
-        hint = "what stands after `try:` under each"
+        hint = "the remedy that stands under each"
         failures.append(WorkKeptError(count(critical, "critical finding"), hint=hint))
     return Answer(data=data, text="\n".join(rows), failures=failures)

@@ -15,10 +15,10 @@ KEYS = (
     ("message_id", "ID", "A Message-ID, with or without <>."),
     ("queue_id", "ID", "A queue id of any program, or qmail's message number."),
     ("qp", "PID", "The process that queued a message (qmail's qp)."),
-    ("session", "ID", "A session: Dovecot's, OpenSMTPD's, Amavis's; tcpserver's process."),
+    ("session", "ID", "A session of Dovecot, OpenSMTPD or Amavis, or tcpserver's process."),
     ("address", "ADDR", "A sender or recipient; <> is the empty sender."),
-    ("domain", "NAME", "Any address or user of a domain."),
-    ("user", "NAME", "Who logged in."),
+    ("domain", "NAME", "Any address or user of exactly this domain."),
+    ("user", "NAME", "Who logged in, or tried to."),
     ("ip", "IP", "A client or relay, IPv4 or IPv6."),
     ("helo", "NAME", "What a client called itself."),
 )

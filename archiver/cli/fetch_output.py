@@ -65,6 +65,6 @@ class Output:
             path.is_relative_to(os.path.realpath(directory)) for directory in own
         ):
             raise UsageError(
-                f"-o {path}: this is a log, or inside the spool, the state directory or a store",
+                f"{path} is a log, or inside the spool, the state directory or a store",
                 hint="name a file or a directory somewhere else",
             )

@@ -109,9 +109,8 @@ class LazyGroup(click.Group):
 @click.option("-v", "--verbose", count=True, help="Print more; after a bug, also the traceback.")
 @click.option("--no-color", is_flag=True, help="No colours (as with NO_COLOR set).")
 @click.option("--no-progress", is_flag=True, help="No progress bars.")
-@click.option(
-    "--config-on-stdin", is_flag=True, hidden=True
-)  # for jobs of the service: see service/child.py
+# Used by the jobs of the service: see service/child.py.
+@click.option("--config-on-stdin", is_flag=True, hidden=True)
 @click.version_option(__version__, prog_name="archiver")
 @click.pass_context
 def cli(

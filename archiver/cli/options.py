@@ -60,7 +60,10 @@ def sources_named(config: Config, names: Sequence[str]) -> list[Source]:
 def refuse_unknown(
     kind: str, names: Sequence[str], known: Collection[str], where: str = ""
 ) -> None:
-    """Raises: UsageError: one of the names is not among those that are known."""
+    """Refuse names that are not known. where: after the name, such as " in FILE".
+
+    Raises: UsageError.
+    """
     for name in names:
         if name not in known:
             raise UsageError(f"no {kind} {name!r}{where}", hint=f"one of: {', '.join(known)}")

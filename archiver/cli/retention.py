@@ -211,7 +211,7 @@ def _inventory(
     for name in names:
         if name not in inventory.sources:
             raise UsageError(
-                f"nothing of a source {name!r} was ever archived",
+                f"no source {name!r} is configured or archived here",
                 hint="`archiver list` shows the sources",
             )
     return inventory, problems

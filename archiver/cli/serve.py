@@ -1,7 +1,7 @@
 """`archiver serve`: the process around the service.
 
     main thread     waits for signals, by the monotonic clock
-    APScheduler     ticks, in UTC; ticks that were missed are made up for by one
+    APScheduler     ticks, in UTC; all ticks that were missed are made up for by one, however late
     children        do the jobs
 
 APScheduler goes by the wall clock: after that was set back, it would wait until the clock shows the

@@ -318,8 +318,8 @@ def test_the_list_of_verbs_says_what_each_verb_says(verb: str) -> None:
 
 def test_one_is_not_some() -> None:
     """A number is written with the noun that goes with it."""
-    assert ["0 archives", "1 archive", "2 archives"] == [count(n, "archive") for n in range(3)]
-    assert ["1 log is", "2 logs are"] == [count(n, "log is", "logs are") for n in (1, 2)]
+    assert [count(n, "archive") for n in range(3)] == ["0 archives", "1 archive", "2 archives"]
+    assert [count(n, "log is", "logs are") for n in (1, 2)] == ["1 log is", "2 logs are"]
 
 
 def test_version() -> None:
