@@ -1,8 +1,8 @@
-"""`archiver status --all-hosts`."""
+"""`archiver status --all-hosts`: how far each host has come that archives into the stores."""
 
 from typing import Any
 
-from archiver.cli.answer import Answer, Invocation, human_size, table
+from archiver.cli.answer import Answer, Invocation, count, human_size, table
 from archiver.errors import ArchiverError, worst
 from archiver.find.address import target_of
 from archiver.service.hosts import LATEST, HostLog, Hosts
@@ -11,9 +11,11 @@ from archiver.stores import open_store
 HEADER = ("STORE", "HOST", "SOURCE", "FIRST", "LAST", "MISSING", "ARCHIVES", "STORED")
 
 
-def of_all_hosts(invocation: Invocation, max_age: float | None, *, as_nagios: bool) -> Answer:
-    """List every store of the configuration, or the one of --store; one's failure is told of,
-    and leaves the others.
+def status_of_all_hosts(
+    invocation: Invocation, max_age: float | None, *, as_nagios: bool
+) -> Answer:
+    """List every store of the configuration, or the one of --store. A store that fails is
+    reported, and the others are listed all the same.
     """
     found, failures = [], list[ArchiverError]()
     try:
@@ -33,13 +35,14 @@ def of_all_hosts(invocation: Invocation, max_age: float | None, *, as_nagios: bo
     failures += [problem for hosts in found for problem in hosts.problems]
     data = {"hosts": [_data(hosts.target, log) for hosts in found for log in hosts.logs]}
     if as_nagios:
-        told = "; ".join(failure.message for failure in failures)
-        line = f"CRITICAL: {told}" if failures else f"OK: {len(data['hosts'])} logs are archived"
+        messages = "; ".join(failure.message for failure in failures)
+        ok = f"OK: {count(len(data['hosts']), 'log is', 'logs are')} archived"
+        line = f"CRITICAL: {messages}" if failures else ok
         return Answer(data=data, text=line, exit_status=2 if failures else 0)
     rows = [_row(hosts.target, log) for hosts in found for log in hosts.logs]
     return Answer(
         data=data,
-        text=table(HEADER, rows) if rows else "no host has archived anything there",
+        text=table(HEADER, rows) if rows else "these stores have no archive of any host",
         failures=failures,
         exit_status=worst(failures),
     )

@@ -1,6 +1,6 @@
-"""What every verb gets and gives: one invocation in, one answer out.
+"""What every verb gets and returns: an Invocation in, an Answer out.
 
-The answer becomes text for people, or one JSON document on stdout, on failure too:
+The answer is printed as text, or as one JSON document on stdout, after a failure too:
 
     {"schema", "command", "ok", "exit_code", "host", "started_at", "finished_at",
      "data", "warnings": [{code, message, hint}], "error": null | {code, message, hint, retryable}}
@@ -29,17 +29,17 @@ from archiver.system.streams import Advance
 from archiver.system.zone import rfc3339
 
 SCHEMA = 1
-# What a shell reports of a program that SIGPIPE ended: `archiver fetch … | head` is no failure.
+# The exit status of a program that SIGPIPE ended: `archiver fetch … | head` is not a failure.
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
 @dataclass
 class Invocation:
-    """How the command was called. The clock is read once, here, for everything beneath.
+    """How the command was called. The clock is read once, here, for the whole command.
 
-    root: where the system's own configurations lie.
-    config_text: the configuration, if it is not what the file holds now. stopping: SIGTERM came,
-    and the step that is being made is to be the last.
+    root: the directory below which the configurations of other rotators are looked for.
+    config_text: the configuration, if not what its file holds now (for jobs of the service).
+    stopping: SIGTERM has come; the step at work is the last one.
     """
 
     config_path: Path
@@ -62,8 +62,8 @@ class Invocation:
     def config(self) -> Config:
         if self.store is not None:
             raise UsageError(
-                f"`{self.command}` needs a configuration; --store is for reading",
-                hint="`archiver --store … fetch` and `archiver --store … list`",
+                f"`archiver {self.command}` needs a configuration: --store is only for reading",
+                hint="leave out --store, which is for `fetch`, `list` and the like",
             )
         text = self.config_text
         config = load(self.config_path) if text is None else parse(text, self.config_path)
@@ -71,10 +71,10 @@ class Invocation:
         return config
 
     def config_to_read(self, host: str | None = None) -> Config:
-        """Return the configuration, or one made of --store. host: of several in that store."""
+        """Return the configuration, or one made from --store. host: which host of that store."""
         if self.store is None:
             return self.config()
-        from archiver.find.address import config_of  # noqa: PLC0415 (`--help` needs no stores)
+        from archiver.find.address import config_of  # noqa: PLC0415 (`--help` must be quick)
 
         config = config_of(self.store, host)
         self.host = config.host.name
@@ -82,7 +82,7 @@ class Invocation:
 
     @contextmanager
     def meter(self, label: str, total: int) -> Iterator[Advance]:
-        """Show a bar on a terminal, and nothing elsewhere: cron mails whatever is printed."""
+        """Show a progress bar, but only on a terminal: cron mails whatever is printed."""
         if not self.progress or self.quiet or self.json or not sys.stderr.isatty():
             yield lambda _bytes: None
             return
@@ -92,9 +92,9 @@ class Invocation:
 
 @dataclass
 class Answer:
-    """data: for the document. text: for people. failures: told on stderr, worst first.
+    """data: for the JSON document. text: for people. failures: for stderr, the worst first.
 
-    exit_status: None takes the first failure's. chatty: the text is left out where nobody
+    exit_status: None takes the first failure's. chatty: the text is left out where no terminal
     watches, as under cron.
     """
 
@@ -112,7 +112,7 @@ class Answer:
 
 
 def verb(function: Callable[..., Answer]) -> Callable[..., None]:
-    """Make a function of (Invocation, options) that returns an Answer a click callback."""
+    """Make a click callback of a function of (Invocation, options) that returns an Answer."""
 
     @functools.wraps(function)
     def callback(context: click.Context, /, as_json: bool, **options: Any) -> None:  # noqa: ANN401
@@ -121,20 +121,22 @@ def verb(function: Callable[..., Answer]) -> Callable[..., None]:
         invocation.command = context.command_path.split(" ", 1)[-1]
         try:
             answer = function(invocation, **options)
-            give(invocation, answer)
+            print_answer(invocation, answer)
             sys.stdout.flush()
         except BrokenPipeError:
-            # Nobody reads any more: let nothing be flushed at exit either.
+            # Nobody reads any more: nothing may be flushed at exit either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(BROKEN_PIPE)
         context.exit(answer.status)
 
-    option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
+    option = click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON document instead of text."
+    )
     return option(click.pass_context(callback))
 
 
-def give(invocation: Invocation, answer: Answer) -> None:
-    """Print an answer, as text or as the document."""
+def print_answer(invocation: Invocation, answer: Answer) -> None:
+    """Print an answer, as text or as the JSON document."""
     if invocation.json:
         click.echo(json.dumps(document(invocation, answer), indent=1))
         return
@@ -142,19 +144,20 @@ def give(invocation: Invocation, answer: Answer) -> None:
     if answer.text and not invocation.quiet and (watched or not answer.chatty):
         click.echo(answer.text)
     for failure in answer.failures:
-        tell(failure, color=invocation.color)
+        print_failure(failure, color=invocation.color)
 
 
-def tell(failure: ArchiverError, *, color: bool) -> None:
-    """Say on stderr what went wrong and what to try."""
+def print_failure(failure: ArchiverError, *, color: bool) -> None:
+    """Print on stderr what went wrong, and what to try."""
     name = click.style("archiver: ", fg="red")
-    # None: click looks whether stderr is a terminal.
+    # With None, click checks whether stderr is a terminal.
     click.echo(name + failure.message, err=True, color=None if color else False)
     if failure.hint:
         click.echo(f"  try: {failure.hint}", err=True)
 
 
 def document(invocation: Invocation, answer: Answer) -> dict[str, Any]:
+    """Return the JSON document of an answer, as described at the head of this module."""
     error = answer.failures[0] if answer.failures and answer.status else None
     warnings = [failure for failure in answer.failures if failure is not error]
     return {
@@ -166,17 +169,17 @@ def document(invocation: Invocation, answer: Answer) -> dict[str, Any]:
         "started_at": rfc3339(invocation.now),
         "finished_at": rfc3339(int(time.time())),
         "data": answer.data,
-        "warnings": [_said(warning) for warning in warnings],
-        "error": {**_said(error), "retryable": error.retryable} if error else None,
+        "warnings": [_failure_data(warning) for warning in warnings],
+        "error": {**_failure_data(error), "retryable": error.retryable} if error else None,
     }
 
 
-def _said(failure: ArchiverError) -> dict[str, str]:
+def _failure_data(failure: ArchiverError) -> dict[str, str]:
     return {"code": failure.code, "message": failure.message, "hint": failure.hint}
 
 
 def human_size(size: int) -> str:
-    """Write a number of bytes as people read it: 1.5 MB."""
+    """Write a number of bytes for people: 1.5 MB (units of 1000)."""
     amount = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 1000:
@@ -185,11 +188,16 @@ def human_size(size: int) -> str:
     return f"{amount:.1f} TB"
 
 
+def count(number: int, one: str, many: str = "") -> str:
+    """Write a number with its noun: 1 archive, 2 archives. many: if it is not `one` and an s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out rows under a header, numbers and all, as wide as they need."""
-    every = [list(header), *map(list, rows)]
-    widths = [max(len(row[column]) for row in every) for column in range(len(header))]
+    """Lay out rows under a header, each column as wide as it needs."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(len(row[column]) for row in lines) for column in range(len(header))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in every
+        for row in lines
     )

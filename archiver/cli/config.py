@@ -19,28 +19,28 @@ from archiver.system.files import create_whole, make_directory
 
 @click.group(short_help="Write, check and show the configuration.")
 def config() -> None:
-    """The configuration file is named by `archiver -c FILE`."""
+    """These work on the file that `archiver -c FILE` names."""
 
 
 @config.command(short_help="Write a commented configuration that fits this system.")
-@click.option("--plain", is_flag=True, help="Look at nothing: write the default one.")
+@click.option("--plain", is_flag=True, help="Write the default, without looking at this system.")
 @click.option(
     "--root",
     type=click.Path(path_type=Path),
     default="/",
-    help="Look at the system that lies below this directory. Default: /",
+    help="Look at the system below this directory, such as a jail. Default: /",
 )
 @verb
 def init(invocation: Invocation, *, plain: bool, root: Path) -> Answer:
     """Write a commented configuration to the file of -c, which must not exist yet.
 
-    Where mail is logged, and how its writer is told to reopen its log, is read from the
+    Where mail is logged, and how the log's writer is made to reopen it, is read from the
     configuration of rsyslog or syslogd.
     """
     path = invocation.config_path
     text = importlib.resources.files("archiver.config").joinpath("default.toml").read_text("utf-8")
     if not root.is_dir():
-        raise NotFoundError(f"{root} is no directory", hint="name the root of a system")
+        raise NotFoundError(f"{root} is not a directory", hint="--root DIR, the root of a system")
     reading = None if plain else look(root)
     found = () if reading is None else doubts(reading, ())
     if reading is not None:
@@ -51,17 +51,17 @@ def init(invocation: Invocation, *, plain: bool, root: Path) -> Answer:
             create_whole(path, text.encode(), 0o644)
         except FileExistsError as error:
             raise UsageError(
-                f"{path} exists already", hint="name another file with -c, or edit that one"
+                f"{path} exists already", hint="edit it, or name another file with -c"
             ) from error
     return Answer(
-        data={"path": str(path), **(_told(reading) if reading else {})},
-        text=f"wrote {path}; edit it, then: archiver -c {path} config validate",
-        failures=[SyslogDoubtError(each.sentence, hint=each.remedy) for each in found],
+        data={"path": str(path), **(_reading_data(reading) if reading else {})},
+        text=f"wrote {path}; edit it, then run: archiver -c {path} config validate",
+        failures=[SyslogDoubtError(doubt.sentence, hint=doubt.remedy) for doubt in found],
         exit_status=0,
     )
 
 
-def _told(reading: SyslogConfig) -> dict[str, Any]:
+def _reading_data(reading: SyslogConfig) -> dict[str, Any]:
     return {
         "syslogd": reading.daemon or None,
         "read": list(reading.files),
@@ -70,35 +70,34 @@ def _told(reading: SyslogConfig) -> dict[str, Any]:
     }
 
 
-@config.command(short_help="Check the configuration; name every problem.")
+@config.command(short_help="Check the configuration, and list every problem.")
 @verb
 def validate(invocation: Invocation) -> Answer:
-    """Check the file of -c. Every problem is named at once, with file and line."""
+    """Check the file of -c. All problems are listed at once, each with its line."""
     loaded = invocation.config()
     sources = [source.name for source in loaded.sources]
-    told = loaded.retention.told(loaded.host.name, sources)
+    rules = loaded.retention.told(loaded.host.name, sources)
     return Answer(
-        data={"path": str(loaded.path), "sources": sources, "retention": list(told)},
-        text=("\n" if loaded.retention.rules else "; ").join((f"{loaded.path}: ok", *told)),
+        data={"path": str(loaded.path), "sources": sources, "retention": list(rules)},
+        text=("\n" if loaded.retention.rules else "; ").join((f"{loaded.path}: ok", *rules)),
     )
 
 
-@config.command(short_help="Show what is in force, defaults included.")
+@config.command(short_help="Show every setting in force, defaults included.")
 @verb
 def show(invocation: Invocation) -> Answer:
     """Show every setting in force, defaults and absolute paths included."""
-    loaded = invocation.config()
-    settings = _plain(loaded)
+    settings = _as_json(invocation.config())
     return Answer(data=settings, text="\n".join(_lines("", settings)))
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 (whatever a configuration holds)
+def _as_json(value: Any) -> Any:  # noqa: ANN401 (whatever a configuration holds)
     if isinstance(value, (Path, Period, date, time)):
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: _as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [_as_json(item) for item in value]
     return value.key if isinstance(value, ZoneInfo) else value
 
 

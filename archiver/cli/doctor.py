@@ -2,7 +2,7 @@
 
 import click
 
-from archiver.cli.answer import Answer, Invocation, verb
+from archiver.cli.answer import Answer, Invocation, count, verb
 from archiver.errors import ArchiverError, WorkKeptError
 from archiver.setup.checks import CRITICAL, OK, WARNING, Patient
 from archiver.setup.checks.system import service_user
@@ -10,15 +10,17 @@ from archiver.setup.doctor import examine, examine_as
 from archiver.setup.doctor import nagios as nagios_
 
 
-@click.command(short_help="What would go wrong tonight, and what to do about it.")
-@click.option("--as-service", is_flag=True, help="Look as the service's user would.")
+@click.command(short_help="Check what would go wrong tonight, and what to do about it.")
+@click.option(
+    "--as-service", is_flag=True, help="Look as the user of the service would; only root can."
+)
 @click.option("--nagios", "as_nagios", is_flag=True, help="One line, and exit status 0 to 3.")
 @verb
 def doctor(invocation: Invocation, as_service: bool, as_nagios: bool) -> Answer:
     """Examine this host: other rotators, paths and modes, room, the log's writer, the clock,
     stores, secrets, missing days, and what starts the archiver. Changes nothing.
 
-    Exit status 3: something is critical. With -v, what is well is told, too.
+    Exit status 3: something is critical. With -v, what is well is listed, too.
     """
     try:
         config = invocation.config()
@@ -33,27 +35,28 @@ def doctor(invocation: Invocation, as_service: bool, as_nagios: bool) -> Answer:
         "as_user": user,
         "findings": [
             {
-                "check": each.check,
-                "level": each.level,
-                "what": each.what,
-                "remedy": each.remedy or None,
+                "check": finding.check,
+                "level": finding.level,
+                "what": finding.what,
+                "remedy": finding.remedy or None,
             }
-            for each in found
+            for finding in found
         ],
     }
     if as_nagios:
         status, line = nagios_(found)
         return Answer(data=data, text=line, exit_status=status)
     rows = []
-    for each in found:
-        if each.level != OK or invocation.verbose:
-            rows.append(f"{each.level:8}  {each.check}: {each.what}")
-            rows += [f"          try: {each.remedy}"] if each.remedy else []
-    count = {level: sum(each.level == level for each in found) for level in (OK, WARNING, CRITICAL)}
-    rows.append(f"{count[OK]} well, {count[WARNING]} warnings, {count[CRITICAL]} critical")
-    failures = (
-        [WorkKeptError(f"{count[CRITICAL]} critical findings", hint="each names its remedy")]
-        if count[CRITICAL]
-        else []
+    for finding in found:
+        if finding.level != OK or invocation.verbose:
+            rows.append(f"{finding.level:8}  {finding.check}: {finding.what}")
+            rows += [f"          try: {finding.remedy}"] if finding.remedy else []
+    well, warnings, critical = (
+        sum(finding.level == level for finding in found) for level in (OK, WARNING, CRITICAL)
     )
+    rows.append(f"{well} well, {count(warnings, 'warning')}, {critical} critical")
+    failures = []
+    if critical:
+        hint = "the remedy that stands under each"
+        failures.append(WorkKeptError(count(critical, "critical finding"), hint=hint))
     return Answer(data=data, text="\n".join(rows), failures=failures)

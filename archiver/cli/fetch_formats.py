@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from archiver.cli.answer import human_size
+from archiver.cli.answer import count, human_size
 from archiver.find.lookup import Cost
 from archiver.find.search import FoundLine
 from archiver.maillog.lines import facts
@@ -18,8 +18,11 @@ COLUMNS = ("time", "source", "archive", "matches", "host", "program", "pid", "ev
 
 
 def written(lines: Iterable[FoundLine], form: str) -> Iterator[bytes]:
-    """Yield lines in a form; text: the bytes as logged."""
-    if form == "text":
+    """Yield lines in a form. "text": the bytes as logged. "count": nothing, but finds all lines."""
+    if form == "count":
+        for _ in lines:
+            pass
+    elif form == "text":
         yield from (line.data for line in lines)
     elif form == "csv":
         yield _csv(COLUMNS)
@@ -36,19 +39,19 @@ def written(lines: Iterable[FoundLine], form: str) -> Iterator[bytes]:
 
 
 def _records(lines: Iterable[FoundLine]) -> Iterator[dict[str, Any]]:
-    """What is known of each line. facts: what it says, as far as it is understood."""
+    """Yield what is known about each line. facts: what it says, as far as it is understood."""
     for line in lines:
-        told = facts(line.data)
-        first = told[0].record if told else None
+        found = facts(line.data)
+        header = found[0].record if found else None
         yield {
             "time": None if line.time is None else rfc3339(line.time),
             "source": line.source,
             "archive": line.archive,
             "matches": line.matches,
-            "host": _text(first.host) if first else None,
-            "program": _text(first.program) if first else None,
-            "pid": int(first.pid) if first and re.fullmatch(rb"\d{1,10}", first.pid) else None,
-            "event": f"{told[0].family}: {told[0].event.name}" if told else None,
+            "host": _text(header.host) if header else None,
+            "program": _text(header.program) if header else None,
+            "pid": _pid(header.pid) if header else None,
+            "event": f"{found[0].family}: {found[0].event.name}" if found else None,
             "facts": [
                 {
                     "family": fact.family,
@@ -56,14 +59,18 @@ def _records(lines: Iterable[FoundLine]) -> Iterator[dict[str, Any]]:
                     "times": fact.times,
                     "fields": {name: _text(value) for name, value in fact.event.fields},
                 }
-                for fact in told
+                for fact in found
             ],
             "line": _text(line.data.removesuffix(b"\n")),
         }
 
 
+def _pid(digits: bytes) -> int | None:
+    return int(digits) if re.fullmatch(rb"\d{1,10}", digits) else None
+
+
 def _text(data: bytes) -> str:
-    """What is no UTF-8 is written as its bytes in hexadecimal, behind a backslash."""
+    """Write bytes that are not UTF-8 in hexadecimal, behind a backslash."""
     return data.decode(errors="backslashreplace")
 
 
@@ -77,11 +84,12 @@ def _csv(row: Iterable[str]) -> bytes:
     return out.getvalue().encode()
 
 
-def cost_said(cost: Cost) -> str:
-    """What `--explain` says of a search."""
-    by = ", ".join(f"{count} {what}" for what, count in cost.answered.items()) or "no index asked"
+def cost_text(cost: Cost) -> str:
+    """Return what `--explain` prints about a search."""
+    by = ", ".join(f"{number} {what}" for what, number in cost.answered.items()) or "no index asked"
     return (
-        f"{cost.considered} archives considered, {cost.opened} opened\n"
-        f"{cost.reads} range reads, {human_size(cost.bytes)}, {cost.waves} round trips\n"
+        f"{count(cost.considered, 'archive')} considered, {cost.opened} opened\n"
+        f"{count(cost.reads, 'range read')}, {human_size(cost.bytes)}, "
+        f"{count(cost.waves, 'round trip')}\n"
         f"answered by: {by}"
     )

@@ -1,4 +1,4 @@
-"""What `archiver fetch` looks for: options, and what they ask for."""
+"""The options that say which lines `archiver fetch` looks for, and their meaning."""
 
 import ipaddress
 import re
@@ -15,51 +15,48 @@ KEYS = (
     ("message_id", "ID", "A Message-ID, with or without <>."),
     ("queue_id", "ID", "A queue id of any program, or qmail's message number."),
     ("qp", "PID", "The process that queued a message (qmail's qp)."),
-    ("session", "ID", "A session: Dovecot's, OpenSMTPD's, Amavis's; tcpserver's process."),
+    ("session", "ID", "A session of Dovecot, OpenSMTPD or Amavis, or tcpserver's process."),
     ("address", "ADDR", "A sender or recipient; <> is the empty sender."),
-    ("domain", "NAME", "Any address or user of a domain."),
-    ("user", "NAME", "Who logged in."),
+    ("domain", "NAME", "Any address or user of exactly this domain."),
+    ("user", "NAME", "Who logged in, or tried to."),
     ("ip", "IP", "A client or relay, IPv4 or IPv6."),
     ("helo", "NAME", "What a client called itself."),
 )
 
 
-def wanted_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say which lines are wanted."""
+def looked_for_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which lines are looked for to a command."""
     options = [
         click.option(f"--{kind.replace('_', '-')}", kind, multiple=True, metavar=metavar, help=text)
         for kind, metavar, text in KEYS
     ]
     options += [
-        click.option(
-            "--grep", metavar="RE", help="Lines in which this regular expression is found."
-        ),
-        click.option("--text", metavar="TEXT", help="Lines in which this text stands."),
+        click.option("--grep", metavar="RE", help="Lines that match this regular expression."),
+        click.option("--text", metavar="TEXT", help="Lines that contain this text."),
     ]
     for option in reversed(options):
         function = option(function)
     return function
 
 
-def wanted(given: dict[str, Any]) -> tuple[Wanted, str]:
-    """Return what the options ask for, and that in words; those it knows are taken out of `given`.
+def wanted_by(*, grep: str | None, text: str | None, **keys: tuple[str, ...]) -> tuple[Wanted, str]:
+    """Return what these options ask for, and the same in words. keys: by kind, the values given.
 
-    Raises: UsageError: a key or a pattern that cannot be one.
+    Raises: UsageError: a value that cannot be such a key, or a pattern that is none.
     """
-    keys, words = [], []
+    wanted, words = [], []
     for kind, _, _ in KEYS:
-        if values := given.pop(kind):
-            keys.append((kind, frozenset(_keys(kind, values))))
+        if values := keys[kind]:
+            wanted.append((kind, frozenset(_keys(kind, values))))
             words.append(f"{kind} {' or '.join(values)}")
-    grep, text = given.pop("grep"), given.pop("text")
     if grep and text:
-        raise UsageError("--grep and --text both say what to find", hint="put it all in --grep")
+        raise UsageError("--grep and --text cannot be combined", hint="put both into one --grep")
     if grep == "" or text == "":
-        raise UsageError("--grep and --text need something to find", hint="--text 'disk full'")
+        raise UsageError("--grep and --text need something to look for", hint="--text 'disk full'")
     if grep or text:
         words.append(f"{grep or text!r} in it")
     pattern = grep or (text and re.escape(text))
-    return Wanted(tuple(keys), _compiled(pattern) if pattern else None), " and ".join(words)
+    return Wanted(tuple(wanted), _compiled(pattern) if pattern else None), " and ".join(words)
 
 
 def _keys(kind: str, values: Iterable[str]) -> Iterable[bytes]:
@@ -67,10 +64,13 @@ def _keys(kind: str, values: Iterable[str]) -> Iterable[bytes]:
         key = normal(kind, _bytes(value)) if value.strip() else None
         if key is None or b"\n" in key or (kind == "ip" and not _is_ip(key)):
             option = f"--{kind.replace('_', '-')}"
-            hint = {"ip": "192.0.2.1 or 2001:db8::1", "address": "'<>' is the empty sender"}
+            hint = {
+                "ip": "such as 192.0.2.1 or 2001:db8::1",
+                "address": "for the empty sender: '<>'",
+            }
             raise UsageError(
-                f"{option}: {value!r} can be none",
-                hint=hint.get(kind, "copy it from a line of log"),
+                f"{option}: {value!r} is not a valid value",
+                hint=hint.get(kind, "copy it from a line of the log"),
             )
         yield key
 
@@ -88,10 +88,10 @@ def _compiled(pattern: str) -> re.Pattern[bytes]:
         return re.compile(_bytes(pattern), re.MULTILINE)
     except (re.error, OverflowError, RecursionError) as error:
         raise UsageError(
-            f"--grep: {error}: {pattern!r}", hint="use --text for what is no pattern"
+            f"--grep: {error}: {pattern!r}", hint="use --text to look for plain text"
         ) from error
 
 
 def _bytes(text: str) -> bytes:
-    """Text as it was typed: a log may hold bytes that are no UTF-8."""
+    """Return the bytes that were typed: a log may hold some that are not UTF-8."""
     return text.encode(errors="surrogateescape")

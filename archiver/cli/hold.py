@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from archiver.cli.answer import Answer, Invocation, table, verb
-from archiver.cli.completion import cases, sources
+from archiver.cli.completion import cases
 from archiver.cli.dates import days
+from archiver.cli.options import from_option, host_option, refuse_unknown, source_option, to_option
 from archiver.config.settings import Config
 from archiver.errors import ArchiverError, NotFoundError, UsageError, worst
 from archiver.find.snapshot import catalogued
@@ -21,43 +22,38 @@ from archiver.stores.session import Session, started
 from archiver.system.zone import rfc3339
 
 
-@click.group(short_help="Keep archives for a case, whatever the retention rules say.")
+@click.group(short_help="Keep archives for a case, whatever the rules say.")
 def hold() -> None:
-    """A hold outranks every rule: what it covers is not destroyed until its case is released."""
+    """A hold outranks every rule: what it covers is not destroyed before its case is released."""
 
 
 @hold.command(short_help="Hold archives for a case.")
 @click.argument("case", shell_complete=cases)
-@click.option("--from", "first", metavar="D", help="The first log date; without it, from ever.")
-@click.option("--to", "last", metavar="D", help="The last log date; without it, for ever.")
+@from_option("The first log date. Default: from the beginning.", "D")
+@to_option("The last log date. Default: without end.", "D")
+@source_option()
+@host_option("Only this host's own name is accepted.")
 @click.option(
-    "--source",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=sources,
-    help="Only this source.",
+    "--reason", required=True, metavar="TEXT", help="The reason; an auditor will read it."
 )
-@click.option("--host", metavar="NAME", help="This host: anything else is refused.")
-@click.option("--reason", required=True, metavar="TEXT", help="Why; an auditor will read it.")
 @verb
 def add(
     invocation: Invocation,
     case: str,
-    first: str | None,
-    last: str | None,
+    start: str | None,
+    end: str | None,
     names: tuple[str, ...],
     host: str | None,
     reason: str,
 ) -> Answer:
-    """Hold what is archived of these log dates, and what will be, until CASE is released.
+    """Hold all archives of these log dates, present and future, until CASE is released.
 
-    It is written to the ledger on every store. Stores with Object Lock put a legal hold on each
-    object besides, so that nobody else can destroy it there either. A case may have many holds.
+    The hold is written to the ledger on every store. Stores with Object Lock also put a legal hold
+    on each object, so that nobody can destroy it there either. A case may have several holds.
     """
     config = invocation.config()
-    _refuse_another(config, host)
-    dates = _day(invocation, first), _day(invocation, last)
+    _refuse_other_host(config, host)
+    dates = _day(invocation, start), _day(invocation, end)
     scope = Scope(names or Scope.sources, (config.host.name,), *dates)
     try:
         Hold(case, scope, reason, "?", invocation.now)
@@ -65,43 +61,45 @@ def add(
         raise UsageError(f"{error}", hint="archiver hold add --help") from error
     with started(config, now=invocation.now, meter=invocation.meter) as session:
         sources = inventory_of(config, session.catalog, now=session.now).sources
-        for name in names:
-            if name not in sources:
-                raise UsageError(f"no source {name!r}", hint=f"there are: {', '.join(sources)}")
-        return _recorded(session, HoldAdded(case, scope, reason), case)
+        refuse_unknown("source", names, sources)
+        return _record(session, HoldAdded(case, scope, reason), case)
 
 
 @hold.command(short_help="Release all holds of a case.")
 @click.argument("case", shell_complete=cases)
-@click.option("--reason", required=True, metavar="TEXT", help="Why; an auditor will read it.")
+@click.option(
+    "--reason", required=True, metavar="TEXT", help="The reason; an auditor will read it."
+)
 @verb
 def release(invocation: Invocation, case: str, reason: str) -> Answer:
-    """End all holds of CASE. What no other case holds is again kept by the retention rules only:
+    """End all holds of CASE. What no other case holds is then kept by the retention rules alone:
     the next `run` may destroy what is past its maximum.
     """
     config = invocation.config()
     if not reason.strip():
-        raise UsageError("--reason: it is empty", hint="say why: an auditor will read it")
+        raise UsageError("--reason is empty", hint="give the reason: an auditor will read it")
     with started(config, now=invocation.now, meter=invocation.meter) as session:
         inventory = inventory_of(config, session.catalog, now=session.now)
-        if not any(each.case == case and each.released is None for each in inventory.holds):
-            cases = sorted({each.case for each in inventory.holds if each.released is None})
+        if not any(hold.case == case and hold.released is None for hold in inventory.holds):
+            cases = sorted({hold.case for hold in inventory.holds if hold.released is None})
             raise NotFoundError(
                 f"no hold of case {case!r} is in force",
-                hint=f"there are: {', '.join(cases)}" if cases else "there is no hold at all",
+                hint=f"the cases with one are: {', '.join(cases)}"
+                if cases
+                else "`archiver hold list --all` shows those that were released",
             )
-        return _recorded(session, HoldReleased(case, reason), case)
+        return _record(session, HoldReleased(case, reason), case)
 
 
-def _recorded(session: Session, body: HoldAdded | HoldReleased, case: str) -> Answer:
-    """Write it down, bring the stores level with it, and say what is held now."""
+def _record(session: Session, body: HoldAdded | HoldReleased, case: str) -> Answer:
+    """Write to the ledger, apply the holds on the stores, and answer with the holds of the case."""
     if session.unchained:
         raise session.unchained
     session.ledger.append(body)
     try:
         session.ledger.demand()
     except ArchiverError as problem:
-        # It is in force all the same; the next run brings it to the stores.
+        # It is in force all the same; the next run copies it to the stores.
         if problem.message not in [each.message for each in session.problems]:
             session.problems.append(problem)
     apply(session)
@@ -111,9 +109,9 @@ def _recorded(session: Session, body: HoldAdded | HoldReleased, case: str) -> An
     return _answer(inventory, done, session.problems)
 
 
-@hold.command("list", short_help="Which holds are in force.")
-@click.option("--all", "also_released", is_flag=True, help="Those that were released, too.")
-@click.option("--host", metavar="NAME", help="With --store: which of the hosts in it.")
+@hold.command("list", short_help="List the holds in force.")
+@click.option("--all", "also_released", is_flag=True, help="Also those that were released.")
+@host_option()
 @verb
 def list_holds(invocation: Invocation, also_released: bool, host: str | None) -> Answer:
     """List the holds: case, log dates, sources, how many archives, since when, by whom, and why."""
@@ -137,48 +135,51 @@ def _answer(inventory: Inventory, holds: Sequence[Hold], problems: list[Archiver
     )
 
 
-def _row(inventory: Inventory, each: Hold) -> tuple[str, ...]:
-    scope, released = each.scope, ""
-    if each.released is not None:
-        released = f"{rfc3339(each.released)} by {each.released_by}: {each.released_for}"
+def _row(inventory: Inventory, hold: Hold) -> tuple[str, ...]:
+    scope, released = hold.scope, ""
+    if hold.released is not None:
+        released = f"{rfc3339(hold.released)} by {hold.released_by}: {hold.released_for}"
     return (
-        each.case,
-        str(scope.first or "ever"),
-        str(scope.last or "ever"),
+        hold.case,
+        str(scope.first or "beginning"),
+        str(scope.last or "no end"),
         " ".join(scope.sources),
-        str(_covered(inventory, each)),
-        rfc3339(each.since),
-        each.by,
-        each.reason,
+        str(_covered(inventory, hold)),
+        rfc3339(hold.since),
+        hold.by,
+        hold.reason,
         released,
     )
 
 
-def _data(inventory: Inventory, each: Hold) -> dict[str, Any]:
-    scope = each.scope
+def _data(inventory: Inventory, hold: Hold) -> dict[str, Any]:
+    scope = hold.scope
     return {
-        "case": each.case,
+        "case": hold.case,
         "from": scope.first and scope.first.isoformat(),
         "to": scope.last and scope.last.isoformat(),
         "sources": list(scope.sources),
-        "archives": _covered(inventory, each),
-        "since": rfc3339(each.since),
-        "by": each.by,
-        "reason": each.reason,
-        "released": each.released and rfc3339(each.released),
-        "released_by": each.released_by,
-        "released_for": each.released_for,
+        "archives": _covered(inventory, hold),
+        "since": rfc3339(hold.since),
+        "by": hold.by,
+        "reason": hold.reason,
+        "released": hold.released and rfc3339(hold.released),
+        "released_by": hold.released_by,
+        "released_for": hold.released_for,
     }
 
 
-def _covered(inventory: Inventory, each: Hold) -> int:
-    return sum(each.scope.covers(inventory.host, one.source, one.date) for one in inventory.there)
+def _covered(inventory: Inventory, hold: Hold) -> int:
+    return sum(
+        hold.scope.covers(inventory.host, archive.source, archive.date)
+        for archive in inventory.there
+    )
 
 
-def _refuse_another(config: Config, host: str | None) -> None:
+def _refuse_other_host(config: Config, host: str | None) -> None:
     if host and host != config.host.name:
         raise UsageError(
-            f"--host {host}: this is {config.host.name}, and holds its own archives only",
+            f"--host {host}: this host is {config.host.name}, and can hold only its own archives",
             hint=f"run `archiver hold add` on {host}",
         )
 

@@ -6,34 +6,33 @@ from typing import Any
 import click
 
 from archiver.cli.answer import Answer, Invocation, verb
-from archiver.cli.completion import sources
-from archiver.cli.options import named
-from archiver.cli.run import line, summary
+from archiver.cli.options import source_option, sources_named
+from archiver.cli.run import archive_data, archive_line
 from archiver.errors import ArchiverError, UsageError, worst
 from archiver.index.merge import merge_indexes
 from archiver.rotation.importing import Adopted, adopt, oldest_first
 from archiver.stores.session import started
 
 
-@click.command("import", short_help="Adopt logs that others rotated.")
+@click.command("import", short_help="Archive logs that another program rotated.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--source", "name", metavar="NAME", shell_complete=sources, help="The source they belong to."
-)
-@click.option("--remove", is_flag=True, help="Delete each file once its copies were verified.")
+@source_option("The source that the files belong to.", multiple=False)
+@click.option("--remove", is_flag=True, help="Delete each file once its copies have been verified.")
 @verb
 def import_files(
     invocation: Invocation, files: tuple[Path, ...], name: str | None, remove: bool
 ) -> Answer:
     """Archive FILES that newsyslog or logrotate left: plain, .gz, .bz2, .xz or .zst.
 
-    Each is cut into its log dates. Lines that are archived already, as a whole file, are not
+    Each is cut into its log dates. A file whose lines are archived already, as a whole file, is not
     stored again. The files are left as they are unless --remove is given.
     """
     config = invocation.config()
-    sources = named(config, [name] if name else [])
+    sources = sources_named(config, [name] if name else [])
     if len(sources) != 1:
-        raise UsageError("there are several sources", hint=f"say which: --source {sources[0].name}")
+        raise UsageError(
+            f"{config.path} has several sources", hint=f"name one: --source {sources[0].name}"
+        )
     adopted: list[Adopted] = []
     failures: list[ArchiverError] = []
     with started(config, now=invocation.now, meter=invocation.meter) as session:
@@ -52,18 +51,20 @@ def import_files(
     )
 
 
-def _data(each: Adopted) -> dict[str, Any]:
+def _data(file: Adopted) -> dict[str, Any]:
     return {
-        "path": str(each.path),
-        "already_archived": each.known,
-        "removed": each.removed,
-        "archived": [] if each.known else [summary(manifest) for manifest in each.manifests],
+        "path": str(file.path),
+        "already_archived": file.known,
+        "removed": file.removed,
+        "archived": [] if file.known else [archive_data(manifest) for manifest in file.manifests],
     }
 
 
-def _text(each: Adopted) -> str:
-    if each.known:
-        return f"{each.path}: archived before, stored once"
-    if not each.manifests:
-        return f"{each.path}: empty, nothing to archive"
-    return "\n".join([f"{each.path}:", *(f"  {line(manifest)}" for manifest in each.manifests)])
+def _text(file: Adopted) -> str:
+    if file.known:
+        return f"{file.path}: was archived before, not stored again"
+    if not file.manifests:
+        return f"{file.path}: empty, nothing to archive"
+    return "\n".join(
+        [f"{file.path}:", *(f"  {archive_line(manifest)}" for manifest in file.manifests)]
+    )

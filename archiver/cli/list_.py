@@ -1,4 +1,4 @@
-"""`archiver list` and `archiver status`."""
+"""`archiver list`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,10 +7,9 @@ import click
 
 from archiver.archives.receipts import Receipt
 from archiver.cli.answer import Answer, Invocation, human_size, table, verb
-from archiver.cli.completion import sources
-from archiver.cli.dates import days
-from archiver.cli.options import named
-from archiver.cli.run import summary
+from archiver.cli.dates import days_or_all
+from archiver.cli.options import date_option, host_option, source_option, sources_named
+from archiver.cli.run import archive_data
 from archiver.errors import ArchiverError, worst
 from archiver.find.snapshot import catalogued
 from archiver.policy.inventory import Summary
@@ -18,73 +17,68 @@ from archiver.service.status import archived
 from archiver.system.zone import rfc3339
 
 
-@click.command("list", short_help="What is archived, and where.")
-@click.option("--date", "day", metavar="D|D..D", help="Only these log dates.")
-@click.option(
-    "--source",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=sources,
-    help="Only this source.",
-)
-@click.option("--host", metavar="NAME", help="With --store: which of the hosts in it.")
+@click.command("list", short_help="List what is archived, and where.")
+@date_option()
+@source_option()
+@host_option()
 @verb
 def list_archives(
     invocation: Invocation, day: str | None, names: tuple[str, ...], host: str | None
 ) -> Answer:
     """List the archives and the days recorded as empty, oldest first."""
     config = invocation.config_to_read(host)
-    first, last = days(day, config.host.zone, invocation.now) if day else (None, None)
+    first, last = days_or_all(day or None, config.host.zone, invocation.now)
     problems: list[ArchiverError] = []
     with catalogued(config, problems) as catalog:
-        sources = named(config, names)
+        sources = sources_named(config, names)
         found = archived(catalog, sources, first, last)
         receipts = {
-            key: each for one in sources for key, each in catalog.copies.receipts(one.name).items()
+            key: receipt
+            for source in sources
+            for key, receipt in catalog.copies.receipts(source.name).items()
         }
     rows = [
         (
-            str(each.date),
-            each.source,
-            str(each.lines),
-            human_size(each.raw_size),
-            human_size(each.size),
-            " ".join(each.copies) or "none",
-            _what(each),
+            str(archive.date),
+            archive.source,
+            str(archive.lines),
+            human_size(archive.raw_size),
+            human_size(archive.size),
+            " ".join(archive.copies) or "none",
+            _archive_cell(archive),
         )
-        for each in found
+        for archive in found
     ]
     header = ("DATE", "SOURCE", "LINES", "RAW", "STORED", "COPIES", "ARCHIVE")
     return Answer(
         data={"archives": [_data(each, receipts) for each in found]},
-        text=table(header, rows) if rows else "nothing is archived of those days",
+        text=table(header, rows) if rows else "no archives of these dates and sources",
         failures=problems,
         exit_status=worst(problems),
     )
 
 
-def _what(each: Summary) -> str:
-    if each.is_empty_day:
+def _archive_cell(archive: Summary) -> str:
+    if archive.is_empty_day:
         return "(a day without lines)"
-    if each.destroyed:
-        return f"(destroyed: certificate {each.destroyed})"
-    if each.ordered:
-        return f"(to be destroyed: order {each.ordered})"
-    return each.archive_key.rsplit("/", 1)[1]
+    if archive.destroyed:
+        return f"(destroyed: certificate {archive.destroyed})"
+    if archive.ordered:
+        return f"(to be destroyed: order {archive.ordered})"
+    return archive.archive_key.rsplit("/", 1)[1]
 
 
-def _data(each: Summary, receipts: Mapping[tuple[str, str], Receipt]) -> dict[str, Any]:
-    key = each.key if each.is_empty_day else each.archive_key
+def _data(archive: Summary, receipts: Mapping[tuple[str, str], Receipt]) -> dict[str, Any]:
+    key = archive.key if archive.is_empty_day else archive.archive_key
     return {
-        **summary(each),
-        "source": each.source,
-        "kind": "empty-day" if each.is_empty_day else "archive",
-        "earliest": rfc3339(each.earliest),
-        "latest": rfc3339(each.latest),
-        "copies": list(each.copies),
-        "order": each.ordered,
-        "certificate": each.destroyed,
+        **archive_data(archive),
+        "source": archive.source,
+        "kind": "empty-day" if archive.is_empty_day else "archive",
+        "earliest": rfc3339(archive.earliest),
+        "latest": rfc3339(archive.latest),
+        "copies": list(archive.copies),
+        "order": archive.ordered,
+        "certificate": archive.destroyed,
         "receipts": [
             {
                 "target": receipt.target,
@@ -97,7 +91,7 @@ def _data(each: Summary, receipts: Mapping[tuple[str, str], Receipt]) -> dict[st
                 else None,
                 "legal_hold": receipt.protection.hold,
             }
-            for target in each.copies
+            for target in archive.copies
             if (receipt := receipts.get((key, target)))
         ],
     }

@@ -18,32 +18,44 @@ import click
 from click.shell_completion import CompletionItem
 
 from archiver import __version__
-from archiver.cli.answer import Answer, Invocation, give
+from archiver.cli.answer import Answer, Invocation, print_answer
 from archiver.errors import ArchiverError, InterruptedRunError, UsageError, from_os_error
 
 VERBS = {
     "run": ("archiver.cli.run:run", "Rotate, archive and copy what is due."),
-    "serve": ("archiver.cli.serve:serve", "Be the service that runs each night by itself."),
-    "fetch": ("archiver.cli.fetch:fetch", "Give back lines: by date, by a key, by their text."),
-    "list": ("archiver.cli.list_:list_archives", "What is archived, and where."),
-    "status": ("archiver.cli.status:status", "Whether all is well, for people and monitoring."),
-    "import": ("archiver.cli.import_:import_files", "Adopt logs that others rotated."),
-    "sync": ("archiver.cli.sync:sync", "Bring every store what it lacks."),
-    "repair": ("archiver.cli.sync:repair", "Read every copy back; replace what is damaged."),
-    "retention": ("archiver.cli.retention:retention", "How long archives are kept, and why."),
+    "serve": (
+        "archiver.cli.serve:serve",
+        "Run as a service that does each night's work by itself.",
+    ),
+    "fetch": ("archiver.cli.fetch:fetch", "Get lines back: by date, by key or by text."),
+    "list": ("archiver.cli.list_:list_archives", "List what is archived, and where."),
+    "status": (
+        "archiver.cli.status:status",
+        "Show whether all is well, for people and monitoring.",
+    ),
+    "import": ("archiver.cli.import_:import_files", "Archive logs that another program rotated."),
+    "sync": ("archiver.cli.sync:sync", "Copy to every store what it is missing, and update locks."),
+    "repair": ("archiver.cli.sync:repair", "Read every copy back, and replace damaged ones."),
+    "retention": (
+        "archiver.cli.retention:retention",
+        "Show and apply the rules on how long archives are kept.",
+    ),
     "hold": ("archiver.cli.hold:hold", "Keep archives for a case, whatever the rules say."),
     "store": ("archiver.cli.store:store", "Check what a store really enforces."),
     "doctor": (
         "archiver.cli.doctor:doctor",
-        "What would go wrong tonight, and what to do about it.",
+        "Check what would go wrong tonight, and what to do about it.",
     ),
     "catalog": ("archiver.cli.catalog:catalog", "Rebuild the catalog from the stores."),
-    "notify": ("archiver.cli.notify:notify_", "Try whether anybody would be told."),
+    "notify": ("archiver.cli.notify:notify_", "Send a test notification."),
     "config": ("archiver.cli.config:config", "Write, check and show the configuration."),
-    "service": ("archiver.cli.service:service", "Let the system run it: systemd, timer, rc.d."),
+    "service": (
+        "archiver.cli.service:service",
+        "Install it as a service (systemd, rc.d), or remove it.",
+    ),
     "completion": (
         "archiver.cli.completion:completion",
-        "Let a shell complete verbs, options and names.",
+        "Print shell completion for bash, zsh or fish.",
     ),
     "demo": ("archiver.cli.demo:demo", "See it work: 30 days, a live log, a flipped byte."),
 }
@@ -55,7 +67,7 @@ DEFAULT_CONFIG = (
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are found by name, and imported when called."""
+    """A group whose commands are found by name, and imported only when called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(VERBS)
@@ -68,7 +80,7 @@ class LazyGroup(click.Group):
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
-        """The verbs, none of which is imported for it, and the options."""
+        """Return the verbs, none of which is imported for this, and the options."""
         verbs = [
             CompletionItem(name, help=help_)
             for name, (_, help_) in VERBS.items()
@@ -91,13 +103,14 @@ class LazyGroup(click.Group):
     show_default=True,
     help="The configuration file.",
 )
-@click.option("--store", metavar="URL|DIR", help="Read this store, without a configuration.")
-@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but failures.")
-@click.option("-v", "--verbose", count=True, help="Say more; a failure of ours with its traceback.")
+@click.option("--store", metavar="URL|DIR", help="Read this store alone, without a configuration.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but failures.")
+@click.option("-v", "--verbose", count=True, help="Print more; after a bug, also the traceback.")
 @click.option("--no-color", is_flag=True, help="No colours (as with NO_COLOR set).")
 @click.option("--no-progress", is_flag=True, help="No progress bars.")
-@click.option("--config-on-stdin", is_flag=True, hidden=True)  # a job of the service: `child.py`
+# Used by the jobs of the service: see service/child.py.
+@click.option("--config-on-stdin", is_flag=True, hidden=True)
 @click.version_option(__version__, prog_name="archiver")
 @click.pass_context
 def cli(
@@ -125,34 +138,35 @@ def cli(
 
 
 def main() -> None:
-    """Run the command line, and end the process with the exit status of what happened."""
-    # An answer is made of many small things that live to its end: to look through them for cycles
-    # each time there are 700 more takes a tenth of the time.
+    """Run the command line, and end the process with its exit status."""
+    # An answer is made of many small objects that live to its end. To look for cycles among them
+    # after each 700 new ones takes a tenth of the time.
     gc.set_threshold(100_000)
     open_closed_streams()
     invocation = Invocation(Path(DEFAULT_CONFIG))
     if asked := os.environ.get("_ARCHIVER_COMPLETE"):
-        from archiver.cli.completion import complete  # noqa: PLC0415 (a shell asks for it alone)
+        from archiver.cli.completion import complete  # noqa: PLC0415 (only a shell asks for it)
 
         complete(cli, invocation, asked)
         sys.exit(0)
     signal.signal(signal.SIGTERM, partial(_terminate, invocation))
-    # Options after `--` are names; and a usage error comes before click has parsed --json.
+    # --json is looked for here, too: a usage error comes before click has parsed it. What follows
+    # `--` is a name, not an option.
     words = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
     try:
         status = cli.main(prog_name="archiver", standalone_mode=False, obj=invocation)
-    except Exception as error:  # noqa: BLE001 (the last resort: a traceback is a bug)
+    except Exception as error:  # noqa: BLE001 (the last resort)
         if invocation.verbose:
             traceback.print_exc()
         invocation.json = invocation.json or "--json" in words
-        failure = explain(error)
-        status = say(invocation, failure)
+        failure = failure_of(error)
+        status = report(invocation, failure)
     except KeyboardInterrupt:
         failure = InterruptedRunError(
-            "interrupted", hint="nothing is lost; the next run goes on from here"
+            "interrupted", hint="nothing is lost; run it again: it goes on from here"
         )
-        status = say(invocation, failure)
-    # What could not be written is told above; at exit it must not be tried again.
+        status = report(invocation, failure)
+    # A failure to write was reported above; the interpreter must not try again at exit.
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -161,27 +175,27 @@ def main() -> None:
     sys.exit(status)
 
 
-def say(invocation: Invocation, failure: ArchiverError) -> int:
-    """Tell of a failure, if there is still somewhere to tell it, and return its exit status."""
+def report(invocation: Invocation, failure: ArchiverError) -> int:
+    """Print a failure, if stdout or stderr can still be written to; return its exit status."""
     with suppress(OSError):
-        give(invocation, Answer(failures=[failure]))
+        print_answer(invocation, Answer(failures=[failure]))
     return failure.exit_status
 
 
 def open_closed_streams() -> None:
-    """A daemon's child may have none (`>&-`); then what is said goes nowhere."""
+    """Open /dev/null where stdout or stderr is missing: a daemon's child may have none (`>&-`)."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
-def explain(error: Exception) -> ArchiverError:
-    """Return the error of ours that says what an exception means to an operator."""
+def failure_of(error: Exception) -> ArchiverError:
+    """Return the ArchiverError that says what an exception means to an operator."""
     if isinstance(error, ArchiverError):
         return error
     if isinstance(error, click.Abort):
-        return InterruptedRunError("interrupted", hint="nothing is lost; run again to go on")
+        return InterruptedRunError("interrupted", hint="nothing is lost; run it again to go on")
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "archiver"
@@ -190,13 +204,13 @@ def explain(error: Exception) -> ArchiverError:
         return from_os_error(error, "working")
     return ArchiverError(
         f"unexpected: {type(error).__name__}: {error}",
-        hint="this is a mistake in archiver; nothing was deleted. Please report it with what "
-        "`archiver -v` prints for the same command",
+        hint="this is a bug in archiver; nothing was deleted. Please report it, with what the same "
+        "command prints after `archiver -v`",
     )
 
 
 def _terminate(invocation: Invocation, _signal: int, _frame: FrameType | None) -> None:
-    """End; a job of the service after the step that it is making, unless it is told twice."""
+    """End at once; a job of the service after the step at work, or at once if asked twice."""
     if invocation.config_text is None or invocation.stopping:
         raise KeyboardInterrupt
     invocation.stopping = True

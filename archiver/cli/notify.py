@@ -7,40 +7,40 @@ from archiver.errors import UsageError
 from archiver.service import metrics, notify
 
 
-@click.group("notify", short_help="Try whether anybody would be told.")
+@click.group("notify", short_help="Send a test notification.")
 def notify_() -> None:
-    """Who is told how runs go is set in `[notify]` and `[metrics]`."""
+    """Who is notified of how runs end is configured in `[notify]` and `[metrics]`."""
 
 
-@notify_.command(short_help="Send a test in each way that is configured.")
+@notify_.command(short_help="Send a test notification in every way that is configured.")
 @verb
 def test(invocation: Invocation) -> Answer:
-    """Send a mail, call the webhook, ask for `ping_url/log`, and write the metrics' textfile; each
-    as far as it is configured. Exit status 3: one of them did not work.
+    """Send a mail, call the webhook, request `ping_url/log`, and write the metrics' textfile, each
+    if it is configured. Exit status 3: one of them failed.
     """
     config = invocation.config()
     settings = config.notify
     event = notify.Notice(notify.TEST, config.host.name, "notify test", invocation.now)
     ways = notify.ways(settings, event)
     if settings.ping_url:
-        # healthchecks notes that, and does not take it for a run that began or ended.
+        # healthchecks records that without taking it for a run that began or ended.
         ways["ping"] = lambda: notify.ask(settings, "log")
-    told = {way: notify.attempted(way, act, settings) for way, act in ways.items()}
+    results = {way: notify.attempted(way, act, settings) for way, act in ways.items()}
     if config.metrics.textfile:
-        told["textfile"] = next(iter(metrics.written(config, invocation.now)), None)
-    if not told:
+        results["textfile"] = next(iter(metrics.written(config, invocation.now)), None)
+    if not results:
         raise UsageError(
-            f"{config.path} names nobody who is to be told",
+            f"{config.path} configures no notification",
             hint="set mail_to, ping_url or webhook_url in [notify], or textfile in [metrics]",
         )
-    rows = [(way, "failed" if problem else "delivered") for way, problem in told.items()]
+    rows = [(way, "failed" if problem else "delivered") for way, problem in results.items()]
     return Answer(
         data={
             "ways": [
                 {"way": way, "ok": not problem, "message": problem.message if problem else None}
-                for way, problem in told.items()
+                for way, problem in results.items()
             ]
         },
         text=table(("WAY", "RESULT"), rows),
-        failures=[problem for problem in told.values() if problem],
+        failures=[problem for problem in results.values() if problem],
     )

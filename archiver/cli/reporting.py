@@ -1,4 +1,4 @@
-"""Let a verb be attended: what `[notify]`, `[hooks]` and `[metrics]` ask for, around its work."""
+"""Do a verb's work with what `[notify]`, `[hooks]` and `[metrics]` ask for around it."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,32 +13,32 @@ def attended(
     sources: Sequence[str],
     work: Callable[[Attended], Answer],
 ) -> Answer:
-    """Return the answer of `work`, with what went wrong around it as warnings: its exit status
-    stays its own. sources: those that are named; none: all.
+    """Return the answer of `work`, and as warnings what went wrong around it, which does not
+    change the exit status. sources: the names given; none: all.
     """
     config = invocation.config()
-    every = [source.name for source in config.sources]
+    configured = [source.name for source in config.sources]
     around = Attended(
         config,
         verb,
-        [name for name in every if not sources or name in sources],
+        [name for name in configured if not sources or name in sources],
         invocation.now,
-        whole=not sources or set(sources) == set(every),
+        whole=not sources or set(sources) == set(configured),
         asked_to_stop=invocation.asked_to_stop,
     )
     around.begin()
     try:
         answer = work(around)
-    except ArchiverError as known:
-        answer = Answer(failures=[known])
+    except ArchiverError as failure:
+        answer = Answer(failures=[failure])
     except KeyboardInterrupt:
         around.end(InterruptedRunError.exit_status, ())
         raise
     except Exception as error:
-        from archiver.cli.main import explain  # noqa: PLC0415 (it imports the verbs)
+        from archiver.cli.main import failure_of  # noqa: PLC0415 (it imports the verbs)
 
-        failure = explain(error)
-        around.end(failure.exit_status, [failure])
+        unexpected = failure_of(error)
+        around.end(unexpected.exit_status, [unexpected])
         raise
     status = answer.status
     around.end(status, answer.failures)

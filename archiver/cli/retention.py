@@ -10,8 +10,8 @@ from datetime import date
 import click
 
 from archiver.cli.answer import Answer, Invocation, table, verb
-from archiver.cli.completion import sources
-from archiver.cli.dates import days
+from archiver.cli.dates import days_or_all
+from archiver.cli.options import date_option, host_option, source_option
 from archiver.cli.retention_expire import expire_, plan
 from archiver.config.toml_tables import DAY_SECONDS, duration_in_seconds
 from archiver.errors import ArchiverError, NotFoundError, UsageError, worst
@@ -25,29 +25,29 @@ from archiver.retention.gather import inventory_of
 VERDICTS = {"keep": Verdict.KEEP, "may": Verdict.MAY, "must": Verdict.MUST}
 
 
-@click.group(short_help="How long archives are kept, and why.")
+@click.group(short_help="Show and apply the rules on how long archives are kept.")
 def retention() -> None:
-    """What the retention rules say of each archive, and what was done by them."""
+    """What the retention rules say about each archive, and what was done because of them."""
 
 
 retention.add_command(plan)
 retention.add_command(expire_)
 
 
-@retention.command(short_help="Which rules govern, which holds are in force, and a day's verdict.")
-@click.option("--date", "day", metavar="D|D..D", help="The verdict about these log dates, too.")
-@click.option("--host", metavar="NAME", help="With --store: which of the hosts in it.")
+@retention.command(short_help="Show the rules and holds in force, and the verdict about a day.")
+@date_option("Also show the verdict about these log dates.")
+@host_option()
 @verb
 def show(invocation: Invocation, day: str | None, host: str | None) -> Answer:
     """Show which rules govern each source now, the holds in force, and whether the clock is
     trusted; with --date also the verdict about each archive of those days, and its reason.
     """
-    inventory, problems = _known(invocation, (), host)
-    first, last = _days(invocation, inventory, day)
+    inventory, problems = _inventory(invocation, (), host)
+    first, last = days_or_all(day or None, inventory.zone, inventory.now)
     governing = inventory.policy.told(inventory.host, inventory.sources)
-    holds = [each for each in inventory.holds if each.released is None]
+    holds = [hold for hold in inventory.holds if hold.released is None]
     lines = [*governing]
-    lines += [f"held by case {each.case}: {each.reason}" for each in holds]
+    lines += [f"held by case {hold.case}: {hold.reason}" for hold in holds]
     lines += [f"nothing is destroyed now: {inventory.doubt}"] if inventory.doubt else []
     rows = [row for row in _verdicts(inventory, first, last) if day]
     if rows:
@@ -55,7 +55,7 @@ def show(invocation: Invocation, day: str | None, host: str | None) -> Answer:
     return Answer(
         data={
             "governing": list(governing),
-            "holds": [each.case for each in holds],
+            "holds": [hold.case for hold in holds],
             "doubt": inventory.doubt,
             "archives": [dict(zip(COLUMNS, row, strict=True)) for row in rows],
         },
@@ -69,19 +69,16 @@ Row = tuple[str, str, str, str, str | None, str | None, str]
 COLUMNS = ("date", "source", "verdict", "reason", "expires_on", "must_go_by", "archive")
 
 
-@retention.command("list", short_help="Every archive: whether it is kept, and until when.")
-@click.option("--expiring", metavar="AGE", help="Only what expires within that time, such as 30d.")
-@click.option("--verdict", type=click.Choice(list(VERDICTS)), help="Only with this verdict.")
-@click.option("--date", "day", metavar="D|D..D", help="Only these log dates.")
+@retention.command("list", short_help="List every archive: whether it is kept, and until when.")
 @click.option(
-    "--source",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=sources,
-    help="Only this source.",
+    "--expiring", metavar="AGE", help="Only what may be destroyed within this time, such as 30d."
 )
-@click.option("--host", metavar="NAME", help="With --store: which of the hosts in it.")
+@click.option(
+    "--verdict", type=click.Choice(list(VERDICTS)), help="Only archives with this verdict."
+)
+@date_option()
+@source_option()
+@host_option()
 @verb
 def list_(
     invocation: Invocation,
@@ -91,11 +88,11 @@ def list_(
     names: tuple[str, ...],
     host: str | None,
 ) -> Answer:
-    """List every archive with its verdict: kept, may expire, must expire; why; from when on it may
-    be destroyed, and until when it may be there.
+    """List every archive with its verdict (keep, may expire, must expire) and the reason; the first
+    day on which it may be destroyed, and the last on which it may still exist.
     """
-    inventory, problems = _known(invocation, names, host)
-    rows = list(_verdicts(inventory, *_days(invocation, inventory, day)))
+    inventory, problems = _inventory(invocation, names, host)
+    rows = list(_verdicts(inventory, *days_or_all(day or None, inventory.zone, inventory.now)))
     if verdict:
         rows = [row for row in rows if row[2] == VERDICTS[verdict].value]
     if expiring:
@@ -106,28 +103,30 @@ def list_(
         data={"archives": [dict(zip(COLUMNS, row, strict=True)) for row in rows]},
         text=table(header, [[cell or "" for cell in row[:6]] for row in rows])
         if rows
-        else "nothing of that kind is archived",
+        else "no such archives",
         failures=problems,
         exit_status=worst(problems),
     )
 
 
-@retention.command(short_help="Answer what an auditor asks.")
+@retention.command(short_help="Answer an auditor's question.")
 @click.argument("question", required=False)
-@click.option("--date", "day", metavar="D|D..D", help="About these log dates.")
+@date_option("Only about these log dates.")
+@source_option()
 @click.option(
-    "--source",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=sources,
-    help="Only this source.",
+    "--within", default="30d", show_default=True, help="With `expiring`: how far ahead to look."
 )
-@click.option("--within", default="30d", show_default=True, help="With `expiring`: how far ahead.")
-@click.option("--all", "everything", is_flag=True, help="Also what is as it should be, or over.")
-@click.option("--certificate", type=int, metavar="N", help="With `deletions`: this one, whole.")
-@click.option("--csv", "as_csv", is_flag=True, help="The table as CSV (RFC 4180).")
-@click.option("--host", metavar="NAME", help="With --store: which of the hosts in it.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Also list what is in order, and what is over."
+)
+@click.option(
+    "--certificate",
+    type=int,
+    metavar="N",
+    help="With `deletions`: print this certificate, as stored.",
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print the table as CSV (RFC 4180).")
+@host_option()
 @verb
 def ask(
     invocation: Invocation,
@@ -140,10 +139,11 @@ def ask(
     as_csv: bool,
     host: str | None,
 ) -> Answer:
-    """Answer QUESTION, one of fifteen; without one, list them. An answer is a sentence and a table.
+    """Answer QUESTION; without one, list the fifteen there are. An answer is a sentence and a
+    table.
 
-    It comes from what is known here, as of the last run: no store is asked. A question that is
-    answered ends with 0, whatever the answer is; the JSON document's `well` tells.
+    It comes from the catalog, as of the last run: no store is asked. The exit status is 0 whatever
+    the answer is; `well` in the JSON document says whether all is well.
     """
     if question is None:
         return _questions()
@@ -151,13 +151,13 @@ def ask(
         near = difflib.get_close_matches(question, QUESTIONS, n=1)
         raise UsageError(
             f"no question {question!r}",
-            hint=f"did you mean {near[0]}?" if near else f"there are: {', '.join(QUESTIONS)}",
+            hint=f"did you mean {near[0]}?" if near else f"one of: {', '.join(QUESTIONS)}",
         )
     if certificate is not None:
         return _certificate(invocation, certificate, host)
     acts = QUESTIONS[question].of_acts
-    inventory, problems = _known(invocation, names, host, acts=acts)
-    first, last = _days(invocation, inventory, day)
+    inventory, problems = _inventory(invocation, names, host, acts=acts)
+    first, last = days_or_all(day or None, inventory.zone, inventory.now)
     asked = Asked(first, last, _within(within), everything)
     reply = QUESTIONS[question].answer(inventory, asked)
     return Answer(
@@ -184,13 +184,13 @@ def _questions() -> Answer:
 
 
 def _certificate(invocation: Invocation, number: int, host: str | None) -> Answer:
-    """Give the document as it is stored: its digest stands in the record after it."""
+    """Answer with the document as it is stored: the record after it holds its digest."""
     problems: list[ArchiverError] = []
     with catalogued(invocation.config_to_read(host), problems) as catalog:
         document = catalog.records.document(number)
     if document is None or not isinstance(decode(document).body, Tombstone):
         raise NotFoundError(
-            f"record {number} of the ledger is no certificate",
+            f"record {number} of the ledger is not a certificate",
             hint="`archiver retention ask deletions` lists them",
         )
     return Answer(
@@ -201,7 +201,7 @@ def _certificate(invocation: Invocation, number: int, host: str | None) -> Answe
     )
 
 
-def _known(
+def _inventory(
     invocation: Invocation, names: tuple[str, ...], host: str | None, *, acts: bool = False
 ) -> tuple[Inventory, list[ArchiverError]]:
     config = invocation.config_to_read(host)
@@ -211,33 +211,28 @@ def _known(
     for name in names:
         if name not in inventory.sources:
             raise UsageError(
-                f"no source {name!r} here", hint="`archiver list` tells which there are"
+                f"no source {name!r} is configured or archived here",
+                hint="`archiver list` shows the sources",
             )
     return inventory, problems
-
-
-def _days(
-    invocation: Invocation, inventory: Inventory, day: str | None
-) -> tuple[date | None, date | None]:
-    return days(day, inventory.zone, invocation.now) if day else (None, None)
 
 
 def _within(text: str) -> int:
     try:
         return int(duration_in_seconds(text) // DAY_SECONDS)
     except ValueError as error:
-        raise UsageError(f"{text!r}: {error}", hint="30d") from error
+        raise UsageError(f"{text!r}: {error}", hint="such as 30d") from error
 
 
 def _verdicts(inventory: Inventory, first: date | None, last: date | None) -> Iterator[Row]:
-    for each in inventory.there:
-        if (first or date.min) <= each.date <= (last or date.max):
-            decision = inventory.decision(each)
+    for archive in inventory.there:
+        if (first or date.min) <= archive.date <= (last or date.max):
+            decision = inventory.decision(archive)
             ends = (decision.expires_on, decision.must_go_by)
             may, must = (str(end) if end else None for end in ends)
             verdict = decision.verdict.value
-            day, key = str(each.date), each.archive_key
-            yield day, each.source, verdict, decision.reason, may, must, key
+            day, key = str(archive.date), archive.archive_key
+            yield day, archive.source, verdict, decision.reason, may, must, key
 
 
 def _text(reply: Reply) -> str:

@@ -5,9 +5,8 @@ from typing import Any
 import click
 
 from archiver.archives.manifest import Manifest
-from archiver.cli.answer import Answer, Invocation, human_size, verb
-from archiver.cli.completion import sources
-from archiver.cli.options import named
+from archiver.cli.answer import Answer, Invocation, count, human_size, verb
+from archiver.cli.options import source_option, sources_named
 from archiver.cli.reporting import attended
 from archiver.nightly import NightReport
 from archiver.nightly import plan as plan_
@@ -19,29 +18,24 @@ from archiver.service.reporting import Attended
 
 
 @click.command(short_help="Rotate, archive and copy what is due.")
-@click.option("-n", "--dry-run", is_flag=True, help="Tell what would be done; touch nothing.")
-@click.option("--force", is_flag=True, help="Rotate now, whatever the time.")
-@click.option("--no-expiry", is_flag=True, help="Destroy nothing: `retention expire --auto` does.")
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would be done; touch nothing.")
+@click.option("--force", is_flag=True, help="Rotate now, whether it is due or not.")
 @click.option(
-    "--source",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=sources,
-    help="Only this source.",
+    "--no-expiry", is_flag=True, help="Destroy nothing: `retention expire --auto` does that."
 )
+@source_option()
 @verb
 def run(
     invocation: Invocation, dry_run: bool, force: bool, no_expiry: bool, names: tuple[str, ...]
 ) -> Answer:
-    """Rotate what is due, make its writer let go, archive, verify, copy and catalogue it.
+    """Rotate each log that is due, make its writer let go of it, archive, verify, copy and
+    catalogue it.
 
-    First finishes what an earlier run left. Running it again does nothing twice, so it can
-    stand in cron, nightly or hourly. Says nothing unless something fails or a terminal
-    watches.
+    First finishes what an earlier run left. Running it again does nothing twice, so cron may start
+    it nightly or hourly. Prints nothing unless something fails or stdout is a terminal.
     """
     config = invocation.config()
-    chosen = [source.name for source in named(config, names)]
+    chosen = [source.name for source in sources_named(config, names)]
     if dry_run:
         return _answer(
             plan_(config, chosen, now=invocation.now, force=force, root=invocation.root),
@@ -59,7 +53,7 @@ def run(
             asked_to_stop=invocation.asked_to_stop,
             root=invocation.root,
         )
-        made = [manifest for each in report.sources for manifest in each.archived]
+        made = [manifest for source in report.sources for manifest in source.archived]
         around.archives = [each.archive_key for each in made if not each.is_empty_day]
         return _answer(report, dry_run=False)
 
@@ -72,10 +66,13 @@ def _answer(report: NightReport, *, dry_run: bool) -> Answer:
         data={
             "dry_run": dry_run,
             "sources": [_data(each) for each in report.sources],
-            "destroyed": [certificate(each) for each in destroyed],
+            "destroyed": [certificate_data(each) for each in destroyed],
         },
         text="\n".join(
-            [*(_text(each, dry=dry_run) for each in report.sources), *map(gone, destroyed)]
+            [
+                *(_text(each, dry=dry_run) for each in report.sources),
+                *map(destroyed_line, destroyed),
+            ]
         ),
         failures=report.failures,
         exit_status=report.exit_status,
@@ -83,20 +80,20 @@ def _answer(report: NightReport, *, dry_run: bool) -> Answer:
     )
 
 
-def _data(each: SourceReport) -> dict[str, Any]:
+def _data(report: SourceReport) -> dict[str, Any]:
     return {
-        "source": each.source,
-        "rotated": each.rotated,
-        "reason": each.reason,
-        "pending": each.pending,
-        "waiting": each.waiting,
-        "archived": [summary(manifest) for manifest in each.archived],
-        "failed": [failure.code for failure in each.failures],
+        "source": report.source,
+        "rotated": report.rotated,
+        "reason": report.reason,
+        "pending": report.pending,
+        "waiting": report.waiting,
+        "archived": [archive_data(manifest) for manifest in report.archived],
+        "failed": [failure.code for failure in report.failures],
     }
 
 
-def summary(manifest: Manifest | Summary) -> dict[str, Any]:
-    """Return what JSON documents tell of an archive."""
+def archive_data(manifest: Manifest | Summary) -> dict[str, Any]:
+    """Return what JSON documents say about an archive."""
     return {
         "key": None if manifest.is_empty_day else manifest.archive_key,
         "date": manifest.date.isoformat(),
@@ -108,45 +105,42 @@ def summary(manifest: Manifest | Summary) -> dict[str, Any]:
     }
 
 
-def certificate(each: Certificate) -> dict[str, Any]:
-    """Return what JSON documents tell of an archive that was destroyed."""
-    stone = each.stone
+def certificate_data(certificate: Certificate) -> dict[str, Any]:
+    """Return what JSON documents say about an archive that was destroyed."""
+    tombstone = certificate.stone
     return {
-        "certificate": each.number,
-        "record": each.key,
-        "key": stone.archive,
-        "date": stone.date.isoformat(),
-        "sha256": stone.sha256,
-        "reason": stone.reason,
+        "certificate": certificate.number,
+        "record": certificate.key,
+        "key": tombstone.archive,
+        "date": tombstone.date.isoformat(),
+        "sha256": tombstone.sha256,
+        "reason": tombstone.reason,
     }
 
 
-def gone(each: Certificate) -> str:
-    """Say in one line what was destroyed."""
-    stone = each.stone
-    name = stone.archive.rpartition("/")[2]
-    where = ", ".join(reply.target for reply in stone.stores)
-    return f"{stone.date}  destroyed: {name} in {where} (certificate {each.number})"
+def destroyed_line(certificate: Certificate) -> str:
+    """Return the line for people about an archive that was destroyed."""
+    tombstone = certificate.stone
+    name = tombstone.archive.rpartition("/")[2]
+    where = ", ".join(reply.target for reply in tombstone.stores)
+    return f"{tombstone.date}  destroyed: {name} in {where} (certificate {certificate.number})"
 
 
-def _text(each: SourceReport, *, dry: bool) -> str:
+def _text(report: SourceReport, *, dry: bool) -> str:
     would = "would be " if dry else ""
-    lines = [f"{each.source}: {would}{'rotated' if each.rotated else 'left alone'}"]
-    if each.reason:
-        lines[0] += f" ({each.reason})"
-    lines += [f"  would be finished: {name}" for name in each.pending]
-    lines += [f"  {line(manifest)}" for manifest in each.archived]
-    lines += [f"  left for the next run: {what}" for what in each.waiting]
+    lines = [f"{report.source}: {would}{'rotated' if report.rotated else 'left alone'}"]
+    if report.reason:
+        lines[0] += f" ({report.reason})"
+    lines += [f"  would be finished: {name}" for name in report.pending]
+    lines += [f"  {archive_line(manifest)}" for manifest in report.archived]
+    lines += [f"  left for the next run: {what}" for what in report.waiting]
     return "\n".join(lines)
 
 
-def line(manifest: Manifest) -> str:
-    """Say in one line what an archive holds."""
+def archive_line(manifest: Manifest) -> str:
+    """Return the line for people about what an archive holds."""
     if manifest.is_empty_day:
         return f"{manifest.date}  a day without lines, recorded"
     saved = f"{human_size(manifest.raw_size)} in {human_size(manifest.size)}"
     name = manifest.archive_key.rpartition("/")[2]
-    return f"{manifest.date}  {manifest.lines} lines, {saved}  {name}"
-
-
-__all__ = ["NightReport", "certificate", "gone", "line", "run", "summary"]
+    return f"{manifest.date}  {count(manifest.lines, 'line')}, {saved}  {name}"

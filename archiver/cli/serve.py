@@ -1,11 +1,11 @@
 """`archiver serve`: the process around the service.
 
     main thread     waits for signals, by the monotonic clock
-    APScheduler     in UTC, ticks; a tick that came late is made up for once, however late
+    APScheduler     ticks, in UTC; all ticks that were missed are made up for by one, however late
     children        do the jobs
 
-APScheduler reckons by the clock on the wall: after one that was set back it would wait for the
-hour it had reckoned with. So whoever waits for signals has it reckon anew when no tick came.
+APScheduler goes by the wall clock: after that was set back, it would wait until the clock shows the
+time of the next tick. So the main thread makes it tick at once when no tick has come for a while.
 """
 
 import logging
@@ -35,11 +35,11 @@ log = logging.getLogger("archiver.serve")
 TICK = 5.0
 
 
-@click.command(short_help="Be the service that runs each night by itself.")
+@click.command(short_help="Run as a service that does each night's work by itself.")
 @verb
 def serve(invocation: Invocation) -> Answer:
-    """Run each night when it is due, make up for missed ones, let archives expire, and read
-    copies back; until SIGTERM. SIGHUP reads the configuration again.
+    """Do the nightly run when it is due, make up for missed nights, let archives expire, and read
+    copies back, until SIGTERM comes. SIGHUP makes it read the configuration again.
 
     Stays in the foreground: systemd, daemon(8) or another supervisor keeps it running.
     """
@@ -56,24 +56,24 @@ def serve(invocation: Invocation) -> Answer:
 
 
 class Attendant:
-    """Keeps a service ticking, hands it the signals that come, and tells what goes wrong."""
+    """Keeps a service ticking, passes signals on to it, and reports what goes wrong."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
         watchdog = sdnotify.watchdog_seconds()
         self.seconds = min(TICK, watchdog / 3) if watchdog else TICK
         self.last_tick = service.monotonic()
-        # One at a time, and beside the ticks: a mail that nobody takes does not let a job wait.
-        self.telling = Threads(1, "telling")
+        # One at a time, beside the ticks: no job waits for a mail that cannot be delivered.
+        self.alarms = Threads(1, "alarms")
         service.alarm = self.alarm
         self.metrics: MetricsPort | None = None
 
     def alarm(self, job: Job, failures: tuple[ArchiverError, ...]) -> None:
         config = self.service.accepted.config
-        self.telling.submit(_told, config, job, failures, self.service.now())
+        self.alarms.submit(_send_alarm, config, job, failures, self.service.now())
 
     def listen(self) -> None:
-        """Answer where the configuration says. If that cannot be, the service goes on without."""
+        """Serve the metrics where the configuration says; if that fails, go on without."""
         if self.metrics:
             self.metrics.close()
             self.metrics = None
@@ -83,7 +83,7 @@ class Attendant:
         try:
             self.metrics = MetricsPort(settings.address, self.scraped).begin()
         except OSError as error:
-            log.error("no metrics at %s: %s", settings.listen, error.strerror or error)
+            log.error("cannot serve metrics at %s: %s", settings.listen, error.strerror or error)
         else:
             log.info("metrics at http://%s/metrics", settings.listen)
 
@@ -91,13 +91,13 @@ class Attendant:
         return metrics.text(self.service.accepted.config, int(time.time()))
 
     def tick(self) -> None:
-        """One look, and a sign of life. A mistake of ours gives none, and systemd restarts us."""
+        """Start what is due, and give a sign of life: none after a bug, so systemd restarts us."""
         try:
             self.service.tick()
         except ArchiverError as failure:
             log.error("%s (try: %s)", failure.message, failure.hint)
         except OSError as error:
-            log.error("%s", from_os_error(error, "looking what is due").message)
+            log.error("%s", from_os_error(error, "finding out what is due").message)
         self.last_tick = self.service.monotonic()
         sdnotify.alive(self.service.status)
 
@@ -119,7 +119,7 @@ class Attendant:
         self.service.stop()
 
     def serve(self) -> None:
-        """Until a signal has stopped it, and the last job has ended."""
+        """Serve until a signal has stopped the service and its last job has ended."""
         # Imported here: it takes a tenth of a second, and only a service needs it.
         from apscheduler.executors import pool  # noqa: PLC0415
         from apscheduler.schedulers.background import BackgroundScheduler  # noqa: PLC0415
@@ -140,46 +140,49 @@ class Attendant:
             sdnotify.ready(self.service.status)
             try:
                 while not self.service.finished:
-                    self.heed(arrived(self.seconds))
+                    self.handle(arrived(self.seconds))
                     if self.service.monotonic() - self.last_tick > 3 * self.seconds:
                         scheduler.modify_job("tick", next_run_time=datetime.now(UTC))
             finally:
                 scheduler.shutdown()
-                self.telling.shutdown()
+                self.alarms.shutdown()
                 if self.metrics:
                     self.metrics.close()
         log.info("stopped")
 
-    def heed(self, arrived: bytes) -> None:
+    def handle(self, arrived: bytes) -> None:
+        """Do what these signals ask for."""
         for number in arrived:
             if number == signal.SIGHUP:
                 self.reload()
             elif number in {signal.SIGTERM, signal.SIGINT}:
                 self.stop()
-        # A child has ended, or a minute of it: no need to wait for the next tick.
+        # Perhaps a child has ended: do not wait for the next tick.
         if arrived:
             self.tick()
 
 
-def _told(config: Config, job: Job, failures: tuple[ArchiverError, ...], now: int) -> None:
+def _send_alarm(config: Config, job: Job, failures: tuple[ArchiverError, ...], now: int) -> None:
     try:
         reporting.alarm(config, job, failures, now)
-    except Exception as error:  # noqa: BLE001 (a thread has nobody to raise it to)
-        log.error("nobody was told of %s: %s: %s", job.value, type(error).__name__, error)
+    except Exception as error:  # noqa: BLE001 (nothing catches it in a thread)
+        log.error(
+            "could not notify anybody about %s: %s: %s", job.value, type(error).__name__, error
+        )
 
 
 @contextmanager
 def signals() -> Iterator[Callable[[float], bytes]]:
-    """Return what waits for signals, so many seconds at most, and returns their numbers."""
+    """Give a function that waits for signals, at most so many seconds; it returns their numbers."""
     reader, writer = socket.socketpair()
     reader.setblocking(False)
     writer.setblocking(False)
 
-    def noted(_number: int, _frame: FrameType | None) -> None:
-        """What is to be done is done where it was waited for: see signal.set_wakeup_fd."""
+    def ignored(_number: int, _frame: FrameType | None) -> None:
+        """Nothing here: the number reaches `arrived` through signal.set_wakeup_fd."""
 
     wanted = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-    before = {number: signal.signal(number, noted) for number in wanted}
+    before = {number: signal.signal(number, ignored) for number in wanted}
     fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
 
     def arrived(seconds: float) -> bytes:

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from archiver.cli.all_hosts import of_all_hosts
-from archiver.cli.answer import Answer, Invocation, human_size, verb
+from archiver.cli.all_hosts import status_of_all_hosts
+from archiver.cli.answer import Answer, Invocation, count, human_size, verb
 from archiver.config.toml_tables import duration_in_seconds
 from archiver.errors import ArchiverError, UsageError, worst
 from archiver.find.snapshot import catalogued
@@ -15,22 +15,25 @@ from archiver.service.status import status as status_
 from archiver.system.zone import rfc3339
 
 
-@click.command(short_help="Whether all is well, for people and monitoring.")
-@click.option("--max-age", metavar="AGE", help="Complain if no run succeeded for this long: 26h.")
+@click.command(short_help="Show whether all is well, for people and monitoring.")
+@click.option(
+    "--max-age", metavar="AGE", help="Report if no run succeeded for this long, such as 26h."
+)
 @click.option("--nagios", "as_nagios", is_flag=True, help="One line, and exit status 0 to 3.")
-@click.option("--all-hosts", is_flag=True, help="Of each host that archives into the stores.")
+@click.option("--all-hosts", is_flag=True, help="Show every host that archives into these stores.")
 @verb
 def status(invocation: Invocation, max_age: str | None, as_nagios: bool, all_hosts: bool) -> Answer:
-    """Tell what waits, what is archived and how the last run ended. Exit status 3: look at it.
+    """Show what waits, what is archived and how the last run ended. Exit status 3: something needs
+    attention.
 
-    With --all-hosts: how far each host in the stores has come, by their lists alone.
+    With --all-hosts: how far each host has come, by what the stores list.
     """
     try:
         age = duration_in_seconds(max_age) if max_age else None
     except ValueError as error:
-        raise UsageError(f"--max-age: {error}", hint="--max-age 26h") from error
+        raise UsageError(f"--max-age: {error}", hint="such as --max-age 26h") from error
     if all_hosts:
-        return of_all_hosts(invocation, age, as_nagios=as_nagios)
+        return status_of_all_hosts(invocation, age, as_nagios=as_nagios)
     problems: list[ArchiverError] = []
     try:
         config = invocation.config()
@@ -65,9 +68,9 @@ def _status_data(found: Status, retention: Sequence[str]) -> dict[str, Any]:
         },
         "sources": [
             {
-                "source": each.source,
-                "path": each.path,
-                "live_size": each.live_size,
+                "source": source.source,
+                "path": source.path,
+                "live_size": source.live_size,
                 "waiting": [
                     {
                         "name": waiting.name,
@@ -75,38 +78,39 @@ def _status_data(found: Status, retention: Sequence[str]) -> dict[str, Any]:
                         "size": waiting.size,
                         "written": rfc3339(waiting.written),
                     }
-                    for waiting in each.waiting
+                    for waiting in source.waiting
                 ],
-                "archives": each.archives,
-                "empty_days": each.empty_days,
-                "lines": each.lines,
-                "raw_size": each.raw_size,
-                "size": each.size,
-                "first_day": each.first_day and each.first_day.isoformat(),
-                "last_day": each.last_day and each.last_day.isoformat(),
-                "lacking": each.lacking,
-                "destroyed": each.destroyed,
+                "archives": source.archives,
+                "empty_days": source.empty_days,
+                "lines": source.lines,
+                "raw_size": source.raw_size,
+                "size": source.size,
+                "first_day": source.first_day and source.first_day.isoformat(),
+                "last_day": source.last_day and source.last_day.isoformat(),
+                "lacking": source.lacking,
+                "destroyed": source.destroyed,
             }
-            for each in found.sources
+            for source in found.sources
         ],
     }
 
 
 def _status_text(found: Status, retention: Sequence[str]) -> str:
     lines = []
-    for each in found.sources:
-        live = "missing" if each.live_size is None else human_size(each.live_size)
-        lines.append(f"{each.source}  {each.path} ({live})")
-        span = f"{each.first_day} to {each.last_day}" if each.first_day else "nothing yet"
+    for source in found.sources:
+        live = "missing" if source.live_size is None else human_size(source.live_size)
+        lines.append(f"{source.source}  {source.path} ({live})")
+        span = f"{source.first_day} to {source.last_day}" if source.first_day else "nothing yet"
         lines.append(
-            f"  archived: {span}: {each.archives} archives, {each.lines} lines, "
-            f"{human_size(each.raw_size)} in {human_size(each.size)}, "
-            f"{each.empty_days} days without lines"
-            + (f", {each.destroyed} destroyed" if each.destroyed else "")
+            f"  archived: {span}: {count(source.archives, 'archive')}, "
+            f"{count(source.lines, 'line')}, "
+            f"{human_size(source.raw_size)} in {human_size(source.size)}, "
+            f"{count(source.empty_days, 'day')} without lines"
+            + (f", {source.destroyed} destroyed" if source.destroyed else "")
         )
         lines += [
             f"  waiting:  {waiting.name} ({waiting.stage}, {human_size(waiting.size)})"
-            for waiting in each.waiting
+            for waiting in source.waiting
         ]
     last = found.last
     if last.started:

@@ -6,7 +6,8 @@ import click
 
 from archiver.cli.answer import Answer, Invocation, table, verb
 from archiver.cli.completion import targets
-from archiver.errors import ArchiverError, UsageError, explained, worst
+from archiver.cli.options import refuse_unknown
+from archiver.errors import ArchiverError, explained, worst
 from archiver.stores import probe_report
 from archiver.stores.probe import probe as probe_
 from archiver.stores.probe_report import ProbeReport
@@ -16,24 +17,23 @@ from archiver.system.zone import rfc3339
 
 @click.group(short_help="Check what a store really enforces.")
 def store() -> None:
-    """Stores are what [storage.target.NAME] names."""
+    """Stores are configured as [storage.target.NAME]."""
 
 
-@store.command(short_help="Try, live, what stores enforce: locks, deletion, checksums and more.")
+@store.command(short_help="Test what stores really enforce: locks, deletion, checksums and more.")
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=targets)
-@click.option("--lock", is_flag=True, help="Try locks too where the configuration asks for none.")
+@click.option("--lock", is_flag=True, help="Test locks even where the configuration asks for none.")
 @verb
 def probe(invocation: Invocation, names: tuple[str, ...], lock: bool) -> Answer:
-    """Try on each store, or on those named, what it is relied upon for, and what it lets these
-    credentials do; with small objects of its own below `probe/`, locked for two minutes at most.
+    """Test, on each store or on those named, whether it does what it is relied upon for, and what
+    it lets these credentials do; with small objects of its own below `probe/`, locked for two
+    minutes at most.
 
-    A store that is to lock gets archives only after it passed; `run` probes it by itself, once.
+    A store with locks gets archives only after it has passed; `run` probes it by itself, once.
     """
     config = invocation.config()
     known = {target.name: target for target in config.storage.targets}
-    for name in names:
-        if name not in known:
-            raise UsageError(f"no target {name!r}", hint=f"there are: {', '.join(known)}")
+    refuse_unknown("target", names, known)
     reports: list[ProbeReport] = []
     failures: list[ArchiverError] = []
     with explained("probing"):
@@ -84,7 +84,7 @@ def _text(report: ProbeReport) -> str:
     else:
         lines.append(f"{report.target}: relied upon, but {probe_report.sentence(report.failed)}")
     if report.findings:
-        lines.append(f"to know besides: {probe_report.sentence(report.findings)}")
+        lines.append(f"also note: {probe_report.sentence(report.findings)}")
     if report.left:
         lines.append(f"objects left below probe/, locked or not removable: {report.left}")
     return "\n".join(lines)

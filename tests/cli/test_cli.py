@@ -8,9 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from archiver.cli.main import VERBS
+from archiver.cli.answer import count
+from archiver.cli.main import VERBS, cli
 from archiver.config.settings import load
 from tests.world.host import MONDAY, Host, Said, after, command, flip, lines
 
@@ -304,6 +306,20 @@ def test_help(place: Path, words: tuple[str, ...], option: str) -> None:
     if not words:
         for verb, (_, short) in VERBS.items():
             assert re.search(rf"^  {verb} +{re.escape(short)}$", said.out.decode(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_list_of_verbs_says_what_each_verb_says(verb: str) -> None:
+    """The list is made without importing the verbs, so it has their short help once more."""
+    command_ = cli.get_command(click.Context(cli), verb)
+    assert command_ is not None
+    assert VERBS[verb][1] == command_.short_help
+
+
+def test_one_is_not_some() -> None:
+    """A number is written with the noun that goes with it."""
+    assert [count(n, "archive") for n in range(3)] == ["0 archives", "1 archive", "2 archives"]
+    assert [count(n, "log is", "logs are") for n in (1, 2)] == ["1 log is", "2 logs are"]
 
 
 def test_version() -> None:

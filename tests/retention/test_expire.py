@@ -165,7 +165,7 @@ def test_what_was_destroyed_is_told_not_missed(host: Host) -> None:
         0,
         b"".join(lines(each, "10:00:00") for each in days(2, 3)),
     )
-    assert "of 2026-05-04 to 2026-05-05, 2 archives whose retention was over" in said.err
+    assert "2 archives of 2026-05-04 to 2026-05-05 had to be destroyed" in said.err
     assert b"destroyed: certificate" in host.archiver("list", now=host.at(TODAY)).out
 
 

@@ -121,7 +121,7 @@ def test_a_store_that_is_away_leaves_the_others(
     assert said.status == 0
     assert said.out.split()[8:13] == b"store mx1 maillog 2026-05-04 2026-05-04".split()
     said = command("--store", place, "status", "--all-hosts", now=now)
-    assert (said.status, said.out) == (0, b"no host has archived anything there\n")
+    assert (said.status, said.out) == (0, b"these stores have no archive of any host\n")
     said = command("--store", place, "status", now=now)
     assert said.status == 2
     for words in (["--store", "ftp://x"], ["-c", str(place / "none.toml")]):

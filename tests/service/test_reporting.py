@@ -241,7 +241,7 @@ def test_it_listens_where_the_configuration_says_now(host: Host, served: Served,
         other = taken.getsockname()[1]
         host.toml.write_text(text.replace(f":{port}", f":{other}"))
         served.signal(signal.SIGHUP)
-        served.logs(f"no metrics at 127.0.0.1:{other}")
+        served.logs(f"cannot serve metrics at 127.0.0.1:{other}")
     with pytest.raises(OSError):
         got(port)
     host.toml.write_text(text)

@@ -119,7 +119,7 @@ def test_a_program_that_the_service_could_not_see_is_refused(
     """As root, pipx installs below /root, which ProtectHome= hides."""
     monkeypatch.setattr(sys, "prefix", "/root/.local/share/pipx/venvs/maillog-archiver")
     said = service(tmp_path, "install", "--systemd")
-    assert (said.status, "may not look" in said.err) == (2, True)
+    assert (said.status, "the service cannot see" in said.err) == (2, True)
     assert service(tmp_path, "install", "--rcd").status == 0
 
 
