@@ -1,7 +1,7 @@
 """Examine a host: what would make the next nightly run fail, and what to do about it.
 
 Each check is a small function that yields findings. If a check itself fails, that is a finding,
-too, and the other checks run all the same. Nothing is changed, no lock is taken, nobody is signalled.
+too, and the other checks run all the same. Nothing is changed, locked or signalled.
 """
 
 import os

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from archiver.rotation.release import Proof
 from archiver.setup.checks import CRITICAL, OK, WARNING, Finding, Patient
 from archiver.setup.checks.system import synchronised
 from archiver.setup.doctor import CHECKS, examine, examine_as, nagios
@@ -171,7 +172,7 @@ def test_the_proof(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     assert of(host, "release") == []
     monkeypatch.setattr(
         "archiver.rotation.release.look",
-        lambda _: __import__("archiver.rotation.release", fromlist=["Finding"]).Finding(False),
+        lambda _: Proof(False),
     )
     assert [each.level for each in of(host, "release")] == [CRITICAL]
 
