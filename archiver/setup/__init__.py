@@ -6,5 +6,5 @@
     units, shipped    the texts of the service's files; pure, `cli.service` writes them
     demo              the demonstration: a directory of its own, its own processes, loopback
 
-The clock is read by `demo` alone; the others are told the instant.
+The clock is read by `demo` alone; the others are given the instant.
 """

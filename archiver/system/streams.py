@@ -14,7 +14,7 @@ def cut(stream: Readable, frame_size: int) -> Iterator[bytes]:
 
     A frame ends after a newline, unless a single line is longer than a frame: such a
     line goes on in the next one. So memory stays bounded by the frame, whatever the log
-    holds. Besides these, only the last frame may lack a newline: where the stream does.
+    holds. Besides these, only the last frame may end without a newline: where the stream does.
     """
     rest = b""  # what followed the last newline of the block before
     while True:

@@ -32,7 +32,8 @@ def reopen(patient: Patient) -> Iterator[Finding]:
         else:
             yield Finding(
                 OK,
-                f"{source.name}: told by {source.reopen.kind} {source.reopen.argument}",
+                f"{source.name}: its writer can be told by "
+                f"{source.reopen.kind} {source.reopen.argument}",
             )
 
 

@@ -165,9 +165,9 @@ def _qmail_result(s: _Server, sender: str, to: str, *, remote: bool) -> tuple[st
     """Return a delivery's outcome and text; a forwarded message starts a session of its own."""
     (mx, ip), chance = s.pick(s.peers), s.roll()
     if remote:
-        outcome, said = s.reply(to, mx)
+        outcome, reply = s.reply(to, mx)
         text = "accepted message." if outcome == "sent" else "does not like recipient."
-        return outcome, f"{ip} {text}/Remote host said: {said}".replace(" ", "_")
+        return outcome, f"{ip} {text}/Remote host said: {reply}".replace(" ", "_")
     if chance < 0.95 or sender == "#@[]":
         return "sent", "did_1+0+0"
     if chance < 0.97:
@@ -204,17 +204,17 @@ def _postfix_queue(s: _Server, queue_id: str, sender: str, to: str, *, remote: b
         yield qmgr, text, s.gap(600_000 if remote else 20_000)
         if remote:
             mx, ip = s.pick(s.peers)
-            agent, relay, (outcome, said) = "smtp", f"{mx}[{ip}]:25", s.reply(to, mx)
+            agent, relay, (outcome, reply) = "smtp", f"{mx}[{ip}]:25", s.reply(to, mx)
         else:
             lmtp, session = 2000 + s.number(60), s.token(22)
             text = f"lmtp({to})<{lmtp}><{session}>: msgid=<{message_id}>: saved mail to INBOX"
             yield "dovecot", text, s.gap(400)
             agent, relay, outcome = "lmtp", f"{s.name}[private/dovecot-lmtp]", "sent"
-            said = f"250 2.0.0 <{to}> {session} Saved"
+            reply = f"250 2.0.0 <{to}> {session} Saved"
         spent = (s.now - begin) / SECOND
         delays = f"{spent:.2f}, delays=0.02/{spent / 9:.2f}/0.01/{spent * 0.8:.2f}"
-        text = f"to=<{to}>, relay={relay}, delay={delays}, dsn={said[4:9]}, status={outcome}"
-        yield s.daemon(agent), f"{queue_id}: {text} ({said})", s.gap(900)
+        text = f"to=<{to}>, relay={relay}, delay={delays}, dsn={reply[4:9]}, status={outcome}"
+        yield s.daemon(agent), f"{queue_id}: {text} ({reply})", s.gap(900)
         yield "", "", 300 * SECOND if outcome == "deferred" else 0
     if outcome == "bounced" and sender:
         notice = s.queue_id()
