@@ -137,7 +137,7 @@ def last_run(patient: Patient) -> Iterator[Finding]:
     """Whether there was a run, and whether the last one succeeded."""
     last = patient.last
     if last.started is None:
-        yield Finding(WARNING, "there was no run yet", "archiver -v run")
+        yield Finding(WARNING, "no run has been made yet", "archiver -v run")
     elif last.exit_status:
         yield Finding(
             CRITICAL,
