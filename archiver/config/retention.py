@@ -1,7 +1,7 @@
-"""[[retention.rule]]: how long archives are kept, in rules of which the first that matches governs.
+"""[[retention.rule]]: how long archives are kept. The first rule that matches one governs it.
 
 Each rule is checked by itself first, then against the others and the rest of the configuration.
-What a key with a mistake in it would have been is not known, so nothing more is said of that.
+A key with a mistake in it has no known value, so no conflict with it is reported as well.
 """
 
 import re
@@ -21,9 +21,9 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 def read_policy(
     table: Table, *, host: str, sources: Sequence[str], named: bool, locks: Sequence[Lock]
 ) -> Policy:
-    """Take [retention]; what is wrong with it is noted there.
+    """Take [retention]; what is wrong with it is noted in its table.
 
-    named: whether host and sources, as they are called, are right. locks: of the targets.
+    named: whether the names of host and sources are free of mistakes. locks: those of the targets.
     """
     if "rule" not in table.rest:
         table.known.append("rule")
@@ -32,9 +32,10 @@ def read_policy(
     policy = Policy(tuple(_rule(each) for each in tables))
     named = named and not any("match" in each.faulty for each in tables)
     found = [
-        (tables[each.number], each.keys[0], each.reason)
-        for each in conflicts(policy, host=host, sources=sources, locks=locks)
-        if tables[each.number].faulty.isdisjoint(each.keys) and (named or "match" not in each.keys)
+        (tables[conflict.number], conflict.keys[0], conflict.reason)
+        for conflict in conflicts(policy, host=host, sources=sources, locks=locks)
+        if tables[conflict.number].faulty.isdisjoint(conflict.keys)
+        and (named or "match" not in conflict.keys)
     ]
     for rule, key, reason in found:
         rule.problem(key, reason)
@@ -75,7 +76,9 @@ def _match(rule: Table) -> Scope:
 def _patterns(value: object) -> tuple[str, ...]:
     patterns = value if isinstance(value, list) else [value]
     if not patterns or not all(isinstance(e, str) and PATTERN.fullmatch(e) for e in patterns):
-        raise ValueError(f"{value!r} is not a name such as maillog, a pattern (mail*), or some")
+        raise ValueError(
+            f"{value!r} is not a name such as maillog, a pattern such as mail*, or a list of these"
+        )
     return tuple(patterns)
 
 
@@ -92,7 +95,7 @@ def _day(value: object) -> date:
 
 
 def _basis(text: str) -> str:
-    """It is printed in reasons and certificates, in the midst of a line."""
+    """Take one line: it is printed inside the sentences of reasons and certificates."""
     if len(text) > 200 or not text.isprintable():
         raise ValueError("it must be one line of at most 200 characters")
     return text.strip()

@@ -1,4 +1,4 @@
-"""When the service runs its jobs: `[schedule]` as frozen dataclasses."""
+"""[schedule]: when the service runs its jobs."""
 
 from dataclasses import dataclass
 from datetime import time
@@ -14,9 +14,9 @@ class Every(StrEnum):
 
 @dataclass(frozen=True)
 class Schedule:
-    """at: the wall clock in the host's zone. jitter, hang_after: seconds. scrub_sample: a share.
+    """at: wall clock in the host's zone. jitter, hang_after: seconds. scrub_sample: above 0, to 1.
 
-    catch_up: a night that was missed while nothing ran is made up for at the start.
+    catch_up: whether a night that was missed while nothing ran is made up for at the start.
     """
 
     at: time = time(0, 0, 5)

@@ -1,7 +1,7 @@
-"""Secrets by reference: `cred:NAME`, `file:PATH` or `env:NAME` says where one is to be found.
+"""Secrets by reference: `cred:NAME`, `file:PATH` or `env:NAME` says where a secret is.
 
-A secret never stands in the configuration, and what stands there in its place by mistake is no
-part of any message.
+The secret itself never stands in the configuration. If somebody put one there by mistake, no
+message repeats it.
 """
 
 import os
@@ -15,18 +15,18 @@ REFERENCE = re.compile(
     r"(?:cred:(?!\.{1,2}\Z)[ -.0-9;-~]{1,255}|file:[^\0]+|env:[A-Za-z_][A-Za-z0-9_]*)?"
 )
 LONGEST = 65_536
-# What goes into a header. http.client prints a header that it refuses, and with it the secret.
+# A secret goes into a header. http.client prints a header that it refuses, secret and all.
 VISIBLE = re.compile(r"[!-~]+")
 
 
 def read_reference(table: Table, key: str) -> str:
-    """Take where a secret is; a path is relative to the configuration, as others are."""
+    """Take a reference, or ""; its path is relative to the configuration file, as all paths are."""
 
     def read(text: str) -> str:
         if not REFERENCE.fullmatch(text):
             raise ValueError(
-                "it must be cred:NAME, file:PATH or env:NAME, which say where the secret is; "
-                "a secret does not stand in this file"
+                "it must be cred:NAME, file:PATH or env:NAME: where the secret is, "
+                "never the secret itself"
             )
         return absolute(text, table.reader.base)
 
@@ -34,14 +34,15 @@ def read_reference(table: Table, key: str) -> str:
 
 
 def absolute(reference: str, base: Path) -> str:
+    """Make the path of a `file:` reference absolute; the others stay as they are."""
     kind, _, name = reference.partition(":")
     return f"file:{os.path.normpath(base / name)}" if kind == "file" else reference
 
 
 def resolved(reference: str) -> str:
-    """Return what a reference leads to: one word of visible ASCII.
+    """Return the secret that a reference leads to: one word of visible ASCII.
 
-    Raises: ValueError: why there is none.
+    Raises: ValueError: it cannot be read, or is not such a word; says why, never what it holds.
     """
     kind, _, name = reference.partition(":")
     try:
@@ -54,20 +55,20 @@ def resolved(reference: str) -> str:
         raise ValueError("it is not text") from None
     text = text.rstrip("\r\n")
     if not VISIBLE.fullmatch(text):
-        what = "it holds blanks, or several lines, or other than ASCII" if text else "it is empty"
-        raise ValueError(what)
+        reason = "it holds blanks, several lines, or more than ASCII" if text else "it is empty"
+        raise ValueError(reason)
     return text
 
 
 def remedy(reference: str) -> str:
-    """What to do where there is none."""
+    """Return what to do where `resolved` finds none."""
     if reference.startswith("cred:"):
         return "add LoadCredential= for it to the systemd unit, then `systemctl daemon-reload`"
-    return "give it to whoever runs the archiver, and to nobody else"
+    return "make it readable for the user who runs the archiver, and for nobody else"
 
 
 def _content(kind: str, name: str) -> str:
-    """Read a file; those of `cred:` lie where systemd puts them (systemd.exec(5), CREDENTIALS)."""
+    """Read a file; systemd says where those of `cred:` are (systemd.exec(5), CREDENTIALS)."""
     path = Path(os.environ["CREDENTIALS_DIRECTORY"], name) if kind == "cred" else Path(name)
     with open(path, encoding="ascii") as file:
         return file.read(LONGEST)

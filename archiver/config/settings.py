@@ -1,7 +1,7 @@
 """The configuration: TOML in, frozen dataclasses out, every problem at once.
 
 Relative paths are relative to the configuration file. Unknown keys are errors, because
-a misspelt `max_size` that is silently passed over is found when the disk is full.
+a misspelt `max_size` that is silently ignored is found only when the disk is full.
 """
 
 import difflib
@@ -60,13 +60,13 @@ class Host:
 
     @property
     def work_dir(self) -> Path:
-        """Where indexes are made that no archive is being sealed with."""
+        """Where indexes are made that are not made together with their archive."""
         return self.state_dir / "indexing"
 
 
 @dataclass(frozen=True)
 class Reopen:
-    """How the log's writer is told to let go of it: a kind and its argument."""
+    """How the log's writer is told to open its log anew: a kind of REOPEN_KINDS, its argument."""
 
     kind: str
     argument: str = ""
@@ -74,9 +74,10 @@ class Reopen:
 
 @dataclass(frozen=True)
 class Source:
-    """One log. mode, owner, group: None keeps what the log has. Sizes in bytes.
+    """One log. mode, owner, group: of the new log; None: as the old one. Sizes in bytes.
 
-    coexist: what to do where somebody else rotates it: "refuse", or "adopt" what that one leaves.
+    reopen_timeout: seconds. coexist: what to do if another rotator rotates it, too: "refuse", or
+    "adopt" the files that it leaves.
     """
 
     name: str
@@ -99,7 +100,7 @@ class Compress:
 
 @dataclass(frozen=True)
 class Index:
-    """What archives are indexed by; nothing: they are not. See `maillog.facts.KINDS`."""
+    """The kinds of keys that archives are indexed by; none: no index. See `maillog.kinds.KINDS`."""
 
     keys: tuple[str, ...] = ("message_id", "queue_id", "qp", "address", "domain", "user", "ip")
 
@@ -129,8 +130,8 @@ class Config:
 def load(path: Path) -> Config:
     """Read and check a configuration file.
 
-    Raises: ConfigError: it cannot be read, or has problems: its message names each
-    of them with file and line.
+    Raises: ConfigError: it cannot be read, or has problems: the message names each
+    with file and line.
     """
     return parse(text_of(path), path)
 
@@ -145,16 +146,19 @@ def text_of(path: Path) -> str:
             hint=f"write one with `archiver -c {path} config init`",
         ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}", hint="check the file") from error
+        raise ConfigError(
+            f"cannot read {path}: {error}",
+            hint="check that it is a file in UTF-8 that you may read",
+        ) from error
 
 
 def parse(text: str, path: Path) -> Config:
-    """Check a configuration that stands in `path`. Raises: ConfigError."""
+    """Check the text of a configuration file at `path`. Raises: ConfigError, as `load` does."""
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        said = str(error).partition("\n")[0]
-        raise ConfigError(f"{path}: not TOML: {said}", hint="mend that line") from error
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{path}: not TOML: {reason}", hint="mend that line") from error
     reader = _Document(lines_of_keys(text), path.absolute().parent)
     config = reader.config(document, path)
     if reader.problems or config is None:
@@ -178,7 +182,7 @@ class _Document(TomlReader):
         host = self.host(top.table("host"))
         sources = tuple(self.source(table) for table in top.tables("source"))
         if document.get("source") == []:
-            top.problem("source", "no [[source]]: there is nothing to rotate")
+            top.problem("source", "there is no [[source]]: nothing would be rotated")
         for key in ("name", "path"):
             values = [getattr(source, key) for source in sources]
             for number, value in enumerate(values):
@@ -219,7 +223,7 @@ class _Document(TomlReader):
         )
 
     def host(self, table: Table) -> Host:
-        # Asked only where it is needed: a name service that is down lets everything wait.
+        # Only if no name is configured: while the name service is down, this would wait for it.
         name = table.name("name", None if "name" in table.rest else socket.getfqdn())
         zone = table.checked("timezone", "system", zone_named)
         state_dir = table.path("state_dir")
@@ -246,22 +250,22 @@ class _Document(TomlReader):
         if source.mode is not None and not 0o200 <= source.mode <= 0o777:
             table.problem("mode", f"{source.mode:#o} is not a mode for a log, such as 0o640")
         if source.max_size and source.min_size > source.max_size:
-            table.problem("min_size", "min_size is greater than max_size: it would never rotate")
+            table.problem("min_size", "min_size must not be greater than max_size")
         table.finish()
         return source
 
     def reopen(self, text: str) -> Reopen:
         kind, _, argument = text.partition(":")
         if "\0" in text:
-            raise ValueError(f"{text!r} holds a NUL")
+            raise ValueError(f"{text!r} holds a NUL character")
         if kind not in REOPEN_KINDS or (kind == "none") != (argument == ""):
             raise ValueError(
-                f"{text!r} is none of pidfile:PATH, systemctl:UNIT, command:COMMAND, none"
+                f"{text!r} is not pidfile:PATH, systemctl:UNIT, command:COMMAND or none"
             )
         if kind == "pidfile":
             argument = str(self.base / argument)
         if kind == "command" and not shlex.split(argument):
-            raise ValueError("command: needs a command")
+            raise ValueError("after command: there must be a command")
         return Reopen(kind, argument)
 
     def compress(self, table: Table) -> Compress:
@@ -281,7 +285,7 @@ class _Document(TomlReader):
             if key not in KINDS:
                 near = difflib.get_close_matches(str(key), KINDS, n=1)
                 meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(KINDS)}"
-                table.problem("keys", f"`index.keys`: {key!r} is not known; {meant}")
+                table.problem("keys", f"`index.keys`: {key!r} is not a kind of key; {meant}")
         return Index(tuple(kind for kind in KINDS if kind in keys))
 
     def schedule(self, table: Table) -> Schedule:
@@ -310,7 +314,7 @@ class _Document(TomlReader):
         try:
             return Every(text)
         except ValueError as error:
-            raise ValueError(f"{text!r} is none of {', '.join(Every)}") from error
+            raise ValueError(f"{text!r} is not one of {', '.join(Every)}") from error
 
     def storage(self, table: Table) -> Storage:
         required = table.take("required", int, 1)
@@ -325,20 +329,20 @@ class _Document(TomlReader):
         if targets and required > len(lasting):
             table.problem(
                 "required",
-                f"required = {required}, but only {len(lasting)} targets keep archives for good: "
+                f"required = {required}, but only {len(lasting)} targets keep archives for good; "
                 "the others have a `keep`",
             )
         places = [target.place for target in targets]
         for number, target in enumerate(targets):
             if places[number] in places[:number]:
                 where = ("storage", "target", target.name, target.placed_by)
-                self.problem(where, "two targets in one place would be one copy, not two")
+                self.problem(where, "two targets in one place would hold one copy, not two")
         if not targets:
-            table.problem("target", "no [storage.target.NAME]: nothing could be stored")
+            table.problem("target", "there is no [storage.target.NAME]: nothing could be stored")
         return Storage(targets, required)
 
     def locks(self, storage: Storage) -> list[Lock]:
-        """Of the targets that lock."""
+        """Return the locks of the targets that have one."""
         buckets = [target for target in storage.targets if isinstance(target, S3Target)]
         return [
             Lock(target.name, target.object_lock, target.lock_for)

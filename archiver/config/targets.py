@@ -1,7 +1,6 @@
 """[storage.target.NAME]: where copies go, one dataclass for each type of store.
 
-A secret never stands in the configuration, only where it is to be found; and what stands there
-in its place by mistake is no part of any message.
+Secrets are references only (`secret_refs`); a wrong value that may be a secret is not repeated.
 """
 
 import os
@@ -13,7 +12,13 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from archiver.config.secret_refs import read_reference
-from archiver.config.toml_tables import NAME, Table, duration_in_seconds, size_in_bytes
+from archiver.config.toml_tables import (
+    NAME,
+    NAME_IN_WORDS,
+    Table,
+    duration_in_seconds,
+    size_in_bytes,
+)
 from archiver.policy.period import Period
 
 MIB = 2**20
@@ -42,8 +47,8 @@ SSE = ("", "AES256", "aws:kms")
 
 @dataclass(frozen=True)
 class LocalTarget:
-    """A directory. keep: how long archives stay here, if other stores have them; None: as long as
-    anywhere.
+    """A directory. keep: how long archives stay here while enough other stores have them; None:
+    as long as the retention rules say.
     """
 
     name: str
@@ -55,20 +60,20 @@ class LocalTarget:
 
     @property
     def place(self) -> str:
-        """What two targets must not share."""
+        """What no two targets may share: a directory, links resolved."""
         return os.path.realpath(self.path)
 
 
 @dataclass(frozen=True)
 class S3Target:
-    """A bucket, or what is below a prefix of one, that ends in a slash if it is not empty.
+    """A bucket, or the part of it below a prefix; a prefix that is not empty ends in a slash.
 
     access_key_id, secret_access_key, session_token: where each is to be found (`cred:NAME`,
-    `file:PATH`, `env:NAME`); empty: where AWS's own tools look. expirer_…: of other credentials,
-    for destroying and for lifting holds only; empty: the same ones. checksum: what a server is to
-    verify each upload by. object_lock: what mode every archive and manifest is locked in, until
-    lock_for seconds after its log date. max_bandwidth: bytes a second, 0: as fast as it goes.
-    Times in seconds.
+    `file:PATH`, `env:NAME`); empty: where AWS's own tools look. expirer_…: other credentials, used
+    only to destroy archives and to lift holds; empty: the same ones. checksum: by which the server
+    verifies each upload. object_lock: the mode in which every archive and manifest is locked until
+    lock_for seconds after its log date. max_bandwidth: bytes a second, 0: unlimited. part_size:
+    bytes. Timeouts in seconds.
     """
 
     name: str
@@ -102,7 +107,7 @@ class S3Target:
 
     @property
     def as_expirer(self) -> "S3Target":
-        """The same, with the credentials that may destroy."""
+        """The same target, with the credentials that may destroy."""
         return replace(
             self,
             access_key_id=self.expirer_access_key_id,
@@ -112,7 +117,7 @@ class S3Target:
 
     @property
     def place(self) -> str:
-        """What two targets must not share: one bucket may be reached by several addresses."""
+        """What no two targets may share: one bucket may be reached by several addresses."""
         url = urlsplit(self.endpoint_url)
         host = url.hostname or ""
         if AWS.fullmatch(host):
@@ -125,15 +130,13 @@ Target = LocalTarget | S3Target
 
 
 def read_target(table: Table, name: str) -> Target:
-    """Take a target's table; what is wrong with it is noted there."""
+    """Take a target's table; what is wrong with it is noted in the table."""
     if not NAME.fullmatch(name):
-        table.reader.problem(
-            table.place, f"target name {name!r} is not letters, digits, '.', '_', '-'"
-        )
+        table.reader.problem(table.place, f"target name {name!r} must be {NAME_IN_WORDS}")
     kind = table.take("type", str, None)
     if kind not in {None, "local", "s3"}:
         table.problem("type", f'type {kind!r} is not known; there are "local" and "s3"')
-    # If that is wrong, the rest is checked as what it looks like.
+    # If the type is wrong, the rest is checked as the type that it looks like.
     if kind == "s3" or (kind != "local" and "bucket" in table.rest):
         return _s3(table, name)
     target = LocalTarget(name, table.path("path"), table.optional("keep", Period.parse))
@@ -185,13 +188,13 @@ def _endpoint(text: str) -> str:
             return text.rstrip("/")
     except ValueError:
         pass
-    raise ValueError("it must be http://HOST:PORT or https://HOST and no more, or empty")
+    raise ValueError("it must be http://HOST:PORT or https://HOST, with no path, or empty")
 
 
 def _storage_class(text: str) -> str:
     if text.upper() in COLD:
         raise ValueError(
-            f"{text!r} cannot be read back at once, and so no copy there would ever count; "
+            f"{text!r} cannot be read back at once, so no copy in it would ever count; "
             "a lifecycle rule of the bucket may move archives there later"
         )
     if not CLASS.fullmatch(text):
@@ -209,7 +212,7 @@ def _bounded(
     *,
     or_none: bool = False,
 ) -> Any:  # noqa: ANN401 (what `read` returns)
-    """Take what lies within bounds. or_none: or 0."""
+    """Take an amount between `least` and `most`. or_none: 0 is allowed as well."""
 
     def bounded(value: object) -> Any:  # noqa: ANN401
         amount = read(value)
@@ -222,18 +225,18 @@ def _bounded(
 
 
 def _go_together(table: Table, target: S3Target) -> None:
-    """Note which keys lack another one."""
+    """Note the keys that need another one, which is missing."""
     for whose in ("", "expirer_"):
         key, secret = f"{whose}access_key_id", f"{whose}secret_access_key"
         token = f"{whose}session_token"
         if bool(getattr(target, key)) != bool(getattr(target, secret)):
-            table.clash((key, secret), f"{key} and {secret} go together")
+            table.clash((key, secret), f"{key} and {secret} must be set together")
         if getattr(target, token) and not getattr(target, key):
-            table.clash((token, key), f"{token} goes with an {key}")
+            table.clash((token, key), f"{token} needs {key} as well")
     if target.kms_key_id and target.sse != "aws:kms":
-        table.clash(("kms_key_id", "sse"), 'kms_key_id goes with sse = "aws:kms"')
+        table.clash(("kms_key_id", "sse"), 'kms_key_id needs sse = "aws:kms" as well')
     if (target.object_lock != "off") != bool(target.lock_for):
         table.clash(
             ("object_lock", "lock_for"),
-            "object_lock and lock_for go together: how, and for how long (such as 365d)",
+            "object_lock and lock_for must be set together: the mode, and how long (such as 365d)",
         )

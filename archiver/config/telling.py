@@ -1,6 +1,6 @@
-"""[notify], [hooks], [metrics] and [log]: whom the program tells how it goes, and how.
+"""[notify], [hooks], [metrics] and [log]: to whom the program reports, and how.
 
-One dataclass for each table; what is wrong with one is noted there.
+One dataclass for each table; what is wrong with one is noted in its table.
 """
 
 import ipaddress
@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 from archiver.config.secret_refs import REFERENCE, absolute
 from archiver.config.toml_tables import DAY_SECONDS, Table, duration_in_seconds
 
-# What goes into a header of a mail as it is (RFC 5322, 3.4.1, without quotes and comments). A local
-# name such as root is an address, too; none may look like an option of sendmail.
+# An address that may stand in a mail's header as it is (RFC 5322, 3.4.1, without quotes and
+# comments). A local name such as root is one, too; none may look like an option of sendmail.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOMAIN = r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:.]+\]|\[IPv6:[0-9A-Fa-f:.]+\]"
 ADDRESS = re.compile(rf"(?!-)(?=.{{1,254}}\Z){_ATOM}(?:\.{_ATOM})*(?:@(?:{_DOMAIN}))?")
 URL = re.compile(r"https?://[!-~]{1,2000}")
-# Facilities of syslog(3) that a program like this may log to: never mail, which it archives.
+# The facilities of syslog(3) that this program may log to: not mail, which it archives.
 FACILITIES = ("daemon", "cron", "user", *(f"local{number}" for number in range(8)))
 
 
@@ -27,9 +27,9 @@ FACILITIES = ("daemon", "cron", "user", *(f"local{number}" for number in range(8
 class Notify:
     """mail_to: whom to mail failures and recoveries; mail_from: "" is sendmail's own choice.
 
-    ping_url, webhook_url: an address, or where it is to be found (`secretref`), since whoever
-    knows it may speak in our name. timeout, remind: seconds; a failure that lasts is told of again
-    after so long.
+    ping_url, webhook_url: a URL, or a reference to one (`secret_refs`), since whoever knows it may
+    speak in our name. timeout: seconds for each. remind: seconds after which a failure that lasts
+    is reported again.
     """
 
     mail_to: tuple[str, ...] = ()
@@ -53,20 +53,21 @@ class Hooks:
 
 @dataclass(frozen=True)
 class Metrics:
-    """textfile: rewritten after each run. listen: where the service answers, host and port."""
+    """textfile: rewritten after each run. listen: host:port where the service answers, or ""."""
 
     textfile: Path | None = None
     listen: str = ""
 
     @property
     def address(self) -> tuple[str, int]:
+        """The host and the port of `listen`, which must not be empty."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
 
 
 @dataclass(frozen=True)
 class Log:
-    """Where the service tells what it does. facility: of syslog, if that is where."""
+    """Where the service logs to: "stderr" or "syslog", and then with which facility."""
 
     to: str = "stderr"
     format: str = "plain"
@@ -124,18 +125,18 @@ def read_log(table: Table) -> Log:
 
 
 def _texts(table: Table, key: str) -> tuple[str, ...]:
-    """Take a list of texts: a command with its arguments, or addresses."""
+    """Take a list of texts: a command with its arguments, or mail addresses."""
     found: list[Any] = table.take(key, list, [])
     if not all(isinstance(each, str) and "\0" not in each for each in found):
         table.problem(key, f"`{table.place[-1]}.{key}` must be a list of texts")
         return ()
     if found and not found[0]:
-        table.problem(key, f"`{table.place[-1]}.{key}` begins with an empty text")
+        table.problem(key, f"`{table.place[-1]}.{key}` must not begin with an empty text")
     return tuple(found)
 
 
 def _url(table: Table, key: str) -> str:
-    """Take an address, or where it is to be found. A wrong one may be a secret: not repeated."""
+    """Take a URL, or a reference to one. A wrong one may be a secret: it is not repeated."""
 
     def read(text: str) -> str:
         if REFERENCE.fullmatch(text):
@@ -146,10 +147,10 @@ def _url(table: Table, key: str) -> str:
 
 
 def demand_url(text: str) -> str:
-    """Return an address that can be asked. Raises: ValueError: it is none."""
+    """Return an http(s) URL that holds no password. Raises: ValueError: it is not one."""
     try:
         parts = urlsplit(text)
-        # With a password in it, a library would tell it in its own message.
+        # A library may print the URL in its own messages, and a password with it.
         plain = parts.hostname and parts.port != 0 and "@" not in parts.netloc
         if URL.fullmatch(text) and plain:
             return text
@@ -166,7 +167,7 @@ def _seconds(table: Table, key: str, default: str, least: float, most: float) ->
 
 
 def _loopback(text: str) -> str:
-    """What the service has to say is for this machine; a scraper elsewhere comes by a proxy."""
+    """Metrics are for this machine alone; a scraper elsewhere needs a proxy in front."""
     match = re.fullmatch(r"(?:([\d.]{7,15})|\[([\da-fA-F:]{2,39})\]):(\d{1,5})", text, re.ASCII)
     if text and not (
         match
@@ -179,7 +180,7 @@ def _loopback(text: str) -> str:
 
 def _facility(text: str) -> str:
     if text == "mail":
-        raise ValueError("'mail' is what is archived: the program's own words do not belong there")
+        raise ValueError("'mail' is what is archived: what this program logs must not go there")
     if text not in FACILITIES:
-        raise ValueError(f"{text!r} is none of {', '.join(FACILITIES)}")
+        raise ValueError(f"{text!r} is not one of {', '.join(FACILITIES)}")
     return text

@@ -1,13 +1,13 @@
-"""Tell in which line of a TOML document each key stands: tomllib keeps no lines.
+"""Find the line of each key in a TOML document: tomllib does not keep them.
 
-Pure. The document has been read by tomllib before, so nothing is checked here.
+Pure. tomllib has read the document before, so nothing is checked here.
 """
 
 import re
 import tomllib
 from collections.abc import Iterator
 
-# A key's way through the document: tables by name, and their number where they are many.
+# The path to a key: the names of its tables, and a number where a table is one of an array.
 Place = tuple[str | int, ...]
 
 WORD = re.compile(
@@ -27,7 +27,7 @@ WORD = re.compile(
 def lines_of_keys(text: str) -> dict[Place, int]:
     """Return the line, from 1, in which each table and each key of a table begins.
 
-    A key inside an inline table or a list is left out: it stands where that begins.
+    A key inside an inline table or a list is left out: its line is where that begins.
     """
     lines: dict[Place, int] = {}
     counts: dict[Place, int] = {}
@@ -36,7 +36,7 @@ def lines_of_keys(text: str) -> dict[Place, int]:
         if words[0] == "[":
             here = ()
             for part in _parts([word for word in words if word not in {"[", "]"}]):
-                # Of tables that are many, what is below the name is below the last one.
+                # A name that is an array of tables means its last one.
                 here = (*here, counts[here], part) if here in counts else (*here, part)
             if words[1] == "[":
                 lines.setdefault(here, number)
@@ -48,12 +48,12 @@ def lines_of_keys(text: str) -> dict[Place, int]:
         for length in range(1, len(place) + 1):
             lines.setdefault(place[:length], number)
         if words[0] == "[":
-            lines[place] = number  # not where a part of the table came before it
+            lines[place] = number  # its own header, even if [a.b] stood before [a]
     return lines
 
 
 def _statements(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the words of each header and of each key with its value, and where they begin."""
+    """Yield each header, and each key with its value: its first line and its words."""
     number, begun, depth = 1, 1, 0
     words: list[str] = []
     for word in WORD.findall(text + "\n"):
@@ -68,6 +68,6 @@ def _statements(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _parts(words: list[str]) -> Place:
-    """Read a dotted key: `a."b.c"` has two parts."""
+    """Split a dotted key: `a."b.c"` has two parts."""
     keys = [word for word in words if word != "."]
     return tuple(tomllib.loads(f"x = {key}")["x"] if key[0] in "\"'" else key for key in keys)

@@ -1,6 +1,6 @@
 """Walk a TOML document table by table, and note every problem with its line.
 
-Keys are taken out of a table; what is left over is unknown, and that is an error too.
+Keys are taken out of a table; a key that is left over is unknown, which is an error, too.
 """
 
 import difflib
@@ -31,7 +31,10 @@ UNITS = {
 DURATION = re.compile(r"(\d{1,40}(?:\.\d{1,40})?)\s*(ms|s|m|h|d)?", re.ASCII)
 SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 DAY_SECONDS = 86_400
-# What TOML has, in words; what is none of these is a date or a time.
+NAME_IN_WORDS = (
+    "letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 64 in all"
+)
+# The types of TOML in words; any other value is a date or a time.
 WORDS: dict[type, str] = {
     str: "text",
     bool: "true or false",
@@ -80,7 +83,10 @@ def share(text: object) -> float:
 
 
 class TomlReader:
-    """Walks the document, notes every problem, and never stops at the first."""
+    """Collects the problems of a whole document; it never stops at the first.
+
+    lines: of each key. base: the directory that relative paths are relative to.
+    """
 
     def __init__(self, lines: Mapping[Place, int], base: Path) -> None:
         self.lines = lines
@@ -88,14 +94,15 @@ class TomlReader:
         self.problems: list[Problem] = []
 
     def problem(self, place: Place, message: str) -> None:
-        known = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in self.lines), ())
-        self.problems.append(Problem(self.lines.get(known, 1), message))
+        """Note a problem at the line of its key, or else of the nearest table around that."""
+        found = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in self.lines), ())
+        self.problems.append(Problem(self.lines.get(found, 1), message))
 
 
 class Table:
-    """One table of the document: keys are taken out, what is left over is unknown.
+    """One table of the document, whose keys are taken out one by one.
 
-    faulty: keys that a problem was noted of.
+    rest: the keys not taken yet. known: the keys that may be there. faulty: those with a problem.
     """
 
     def __init__(self, reader: TomlReader, place: Place, rest: dict[str, Any]) -> None:
@@ -110,15 +117,16 @@ class Table:
         self.reader.problem((*self.place, key), message)
 
     def clash(self, keys: Sequence[str], message: str) -> None:
-        """Note that some keys do not go together, at the first one that is there.
+        """Note that some keys do not go together, at the first of them that is in the document.
 
-        Not if one of them is wrong by itself: what it would have been is not known then.
+        Not if one of them is wrong by itself: its value is not known then.
         """
         if not self.faulty.intersection(keys):
-            there = [key for key in keys if (*self.place, key) in self.reader.lines]
-            self.problem((there or keys)[0], message)
+            present = [key for key in keys if (*self.place, key) in self.reader.lines]
+            self.problem((present or keys)[0], message)
 
     def take(self, key: str, kind: type, default: Any, *, optional: bool = False) -> Any:
+        """Take a value of a type; without a default it has to be there, unless it is optional."""
         self.known.append(key)
         if key not in self.rest:
             if default is None and not optional:
@@ -133,7 +141,10 @@ class Table:
         return value
 
     def checked(self, key: str, default: Any, read: Callable[[Any], Any], also: type = str) -> Any:
-        """Take a text, or what it may be besides, and return what `read` makes of it."""
+        """Take a text, or a value of the type `also`, and return what `read` makes of it.
+
+        read: raises ValueError if it is wrong; that is noted, and None returned.
+        """
         value = self.rest.get(key, default)
         if type(value) is also:
             self.known.append(key)
@@ -149,7 +160,7 @@ class Table:
             return None
 
     def like(self, key: str, pattern: re.Pattern[str], what: str, default: str | None = "") -> str:
-        """Take a text that a pattern matches whole. what: it has to be, for people."""
+        """Take a text that a pattern matches whole. what: what it has to be, in words."""
 
         def read(text: str) -> str:
             if not pattern.fullmatch(text):
@@ -163,32 +174,34 @@ class Table:
 
         def read(text: str) -> str:
             if text not in known:
-                raise ValueError(f"{text!r} is none of {', '.join(map(repr, known))}")
+                raise ValueError(f"{text!r} is not one of {', '.join(map(repr, known))}")
             return text
 
         return self.checked(key, known[0], read) or known[0]
 
     def name(self, key: str, default: str | None) -> str:
+        """Take a name: a part of file names and of keys in stores."""
         value = self.take(key, str, default)
         if value is not None and not NAME.fullmatch(value):
-            self.problem(key, f"{value!r} must be letters, digits, '.', '_', '-', at most 64")
+            self.problem(key, f"`{self._full(key)}`: {value!r} must be {NAME_IN_WORDS}")
         return str(value)
 
     def path(self, key: str) -> Path:
+        """Take a path, relative to the configuration file; return it absolute and normal."""
         value = self.take(key, str, None)
         if value is not None and (not value or "\0" in value):
             self.problem(key, f"`{self._full(key)}` is not a path")
         return Path(os.path.normpath(self.reader.base / (value or "").replace("\0", "")))
 
     def optional(self, key: str, read: Callable[[Any], Any], also: type = str) -> Any:
-        """Take what need not be there, and return what `read` makes of it: None then."""
+        """Return what `read` makes of a value; None if the key is not there."""
         if key in self.rest:
             return self.checked(key, None, read, also)
         self.known.append(key)
         return None
 
     def optional_path(self, key: str) -> Path | None:
-        """Take a path; None if it is empty, or not there."""
+        """Take a path; None if it is empty or not there."""
         if self.rest.get(key, "") == "":
             self.take(key, str, "")
             return None
@@ -207,14 +220,14 @@ class Table:
         return [Table(self.reader, (*self.place, key, n), item) for n, item in enumerate(items)]
 
     def finish(self) -> None:
-        """Note what is left over, with the known key it looks most like."""
+        """Note each key that is left over, with the known one that it looks most like."""
         for key in self.rest:
             if key in self.known:
                 continue
             near = difflib.get_close_matches(key, self.known, n=1)
             self.faulty.update(near)
-            meant = f"; did you mean `{near[0]}`?" if near else ""
-            self.problem(key, f"unknown key `{self._full(key)}`{meant}")
+            suggestion = f"; did you mean `{near[0]}`?" if near else ""
+            self.problem(key, f"unknown key `{self._full(key)}`{suggestion}")
 
     def _full(self, key: str) -> str:
         return ".".join(str(part) for part in (*self.place, key) if not isinstance(part, int))

@@ -1,7 +1,7 @@
-"""Examine a host: what would keep the next night from going well, and what to do about it.
+"""Examine a host: what would make the next nightly run fail, and what to do about it.
 
-Each check is a small function that yields findings. One that fails by itself is a finding, too, and
-keeps no other from its turn. Nothing is changed, no lock is taken, nobody is signalled.
+Each check is a small function that yields findings. If a check itself fails, that is a finding,
+too, and the other checks run all the same. Nothing is changed, locked or signalled.
 """
 
 import os
@@ -13,6 +13,7 @@ from dataclasses import replace
 from archiver.errors import ArchiverError, from_os_error
 from archiver.setup.checks import (
     CRITICAL,
+    OK,
     WARNING,
     Finding,
     Patient,
@@ -23,7 +24,7 @@ from archiver.setup.checks import (
 )
 
 Check = Callable[[Patient], Iterable[Finding]]
-# What `archiver doctor` looks at, in this order. A new question is a new row.
+# The checks of `archiver doctor`, in this order. A new check is a new row.
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("rotator", places.second_rotator),
     ("log", places.log),
@@ -45,41 +46,42 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 
 
 def examine(patient: Patient, checks: Sequence[tuple[str, Check]] = CHECKS) -> list[Finding]:
-    """Return what all checks find."""
-    return [each for name, check in checks for each in _looked(name, check, patient)]
+    """Return the findings of all checks, in their order. Never raises for what it finds."""
+    return [finding for name, check in checks for finding in _findings(name, check, patient)]
 
 
-def _looked(name: str, check: Check, patient: Patient) -> list[Finding]:
+def _findings(name: str, check: Check, patient: Patient) -> list[Finding]:
     found: list[Finding] = []
     try:
-        for each in check(patient):
-            found.append(replace(each, check=name))  # noqa: PERF401 (what came before a failure counts)
+        for finding in check(patient):
+            found.append(replace(finding, check=name))  # noqa: PERF401 (a failure keeps these)
     except ArchiverError as error:
         found.append(Finding(CRITICAL, error.message, error.hint, name))
     except OSError as error:
-        failure = from_os_error(error, "looking")
+        failure = from_os_error(error, "reading")
         found.append(Finding(CRITICAL, failure.message, failure.hint, name))
     except Exception as error:  # noqa: BLE001 (a check that fails must not hide the others)
-        what = f"could not be looked at: {type(error).__name__}: {error}"
-        found.append(
-            Finding(WARNING, what, "this is a mistake in archiver: please report it", name)
-        )
+        what = f"this check itself failed: {type(error).__name__}: {error}"
+        found.append(Finding(WARNING, what, "this is a bug in archiver: please report it", name))
     return found
 
 
 def examine_as(
     user: str, patient: Patient, checks: Sequence[tuple[str, Check]] = CHECKS
 ) -> list[Finding]:
-    """Examine as another user, in a child: with that one's groups, and no capabilities."""
+    """Examine in a child process that becomes another user: with its groups, no capabilities."""
     try:
-        known = pwd.getpwnam(user)
+        account = pwd.getpwnam(user)
     except KeyError:
         return [
             Finding(
-                CRITICAL, f"the service's user {user} does not exist", "systemd-sysusers", "user"
+                CRITICAL,
+                f"the service's user {user} does not exist",
+                "create it: systemd-sysusers archiver.conf",
+                "user",
             )
         ]
-    if os.geteuid() not in {0, known.pw_uid}:
+    if os.geteuid() not in {0, account.pw_uid}:
         return [
             Finding(WARNING, f"cannot act as {user}", "run `archiver doctor` as root", "user"),
             *examine(patient, checks),
@@ -91,12 +93,12 @@ def examine_as(
         try:
             os.close(reader)
             if os.geteuid() == 0:
-                os.initgroups(user, known.pw_gid)
-                os.setgid(known.pw_gid)
-                os.setuid(known.pw_uid)
-            told = examine(replace(patient, away=True), checks)
+                os.initgroups(user, account.pw_gid)
+                os.setgid(account.pw_gid)
+                os.setuid(account.pw_uid)
+            findings = examine(replace(patient, away=True), checks)
             with open(writer_, "wb") as pipe:
-                pickle.dump(told, pipe)
+                pickle.dump(findings, pipe)
             status = 0
         finally:
             os._exit(status)
@@ -105,18 +107,19 @@ def examine_as(
         answer = pipe.read()
     os.waitpid(child, 0)
     if not answer:
-        return [Finding(CRITICAL, f"could not be examined as {user}", "try without", "user")]
+        what = f"the examination as {user} ended without an answer"
+        return [Finding(CRITICAL, what, "run `archiver doctor` without --as-service", "user")]
     found: list[Finding] = pickle.loads(answer)  # noqa: S301 (our own child wrote it)
-    said = f"examined as {user}, without the capabilities that its unit may give it"
-    return [Finding("ok", said, "", "user"), *found]
+    what = f"examined as {user}, without the capabilities that its unit may give it"
+    return [Finding(OK, what, "", "user"), *found]
 
 
 def nagios(found: Sequence[Finding]) -> tuple[int, str]:
-    """Return the plugin's status (0-3) and its line, as monitoring-plugins.org wants them."""
+    """Return a monitoring plugin's status (0 to 2) and its line (monitoring-plugins.org)."""
     critical = [each for each in found if each.level == CRITICAL]
     warnings = [each for each in found if each.level == WARNING]
     text = "; ".join(" ".join(each.what.split()) for each in [*critical, *warnings])
-    text = text.replace("|", "/")  # what follows one would be performance data
+    text = text.replace("|", "/")  # after a "|", a monitor expects performance data
     if critical:
         return 2, f"CRITICAL: {text}"
     if warnings:

@@ -1,10 +1,10 @@
-"""The files that make the service part of a system, as they are installed.
+"""The files that install the archiver as a service.
 
-Each is a text in `archiver/setup/shipped`, in which the program and the configuration take the
-place of the usual ones. Its last line is a digest of all before it: so an installed file that
-somebody has edited is told from one of ours, of whatever version.
+Each is made from a text in `archiver/setup/shipped`, with the paths of this program and of its
+configuration put in place of the usual ones. The last line is a digest of all lines before it: it
+shows whether somebody has edited an installed file, whatever version it is from.
 
-Pure: nothing here writes. `cli.service` does.
+Nothing here writes: `cli.service` does.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ DIGEST = "# archiver service install: sha256 "
 
 @dataclass(frozen=True)
 class Shipped:
-    """One file. name: in `archiver/setup/shipped`. path: where it goes, below --root."""
+    """One file. name: in `archiver/setup/shipped`. path: where it is installed, below --root."""
 
     name: str
     path: str
@@ -28,9 +28,10 @@ class Shipped:
 
 @dataclass(frozen=True)
 class Kind:
-    """One way to be run. files: the last is what the others are for.
+    """One way to run the archiver. files: the last one starts it, the others prepare for that.
 
-    config: what stands in the texts. begin, end: what an administrator types afterwards.
+    config: the configuration's path in the shipped texts. begin, end: the commands that an
+    administrator types after installing the files, and after removing them.
     """
 
     name: str
@@ -40,19 +41,22 @@ class Kind:
     end: tuple[str, ...]
 
     def texts(self, program: str, config: str) -> list[tuple[Shipped, str]]:
-        """Return each file with its text, digest and all."""
-        return [(each, signed(self._text(each, program, config))) for each in self.files]
+        """Return each file with its text, digest line included.
+
+        program, config: the paths to put in.
+        """
+        return [(file, signed(self._text(file, program, config))) for file in self.files]
 
     def _text(self, shipped: Shipped, program: str, config: str) -> str:
         source = importlib.resources.files("archiver.setup").joinpath("shipped", shipped.name)
         usual = {PROGRAM: program, self.config: config}
-        # All at once: the one may stand in the other.
+        # In one pass: what replaces one of them may contain the other.
         either = re.compile("|".join(map(re.escape, usual)))
         return either.sub(lambda found: usual[found[0]], source.read_text("utf-8"))
 
 
 ETC = "/etc/systemd/system"
-BESIDES = (
+SYSTEMD_COMMON = (
     Shipped("sysusers.conf", "/etc/sysusers.d/archiver.conf"),
     Shipped("tmpfiles.conf", "/etc/tmpfiles.d/archiver.conf"),
 )
@@ -65,7 +69,7 @@ KINDS = {
         Kind(
             "systemd",
             LINUX,
-            (*BESIDES, Shipped("archiver.service", f"{ETC}/archiver.service")),
+            (*SYSTEMD_COMMON, Shipped("archiver.service", f"{ETC}/archiver.service")),
             (*PREPARE, RELOAD, "systemctl enable --now archiver.service"),
             (RELOAD,),
         ),
@@ -73,7 +77,7 @@ KINDS = {
             "timer",
             LINUX,
             (
-                *BESIDES,
+                *SYSTEMD_COMMON,
                 Shipped("archiver-run.service", f"{ETC}/archiver-run.service"),
                 Shipped("archiver-run.timer", f"{ETC}/archiver-run.timer"),
             ),
@@ -102,15 +106,16 @@ KINDS = {
 
 
 def signed(text: str) -> str:
-    """Add the line that tells whether somebody has edited the text."""
+    """Add the line that shows whether somebody has edited the text since."""
     return f"{text}{DIGEST}{hashlib.sha256(text.encode()).hexdigest()}\n"
 
 
 def is_ours(content: bytes) -> bool:
-    """Whether a file is as `signed` made it, in this version or another."""
+    """Whether a file is unchanged since `signed` made it, in this version or another."""
     text, found, digest = content.rpartition(DIGEST.encode())
     return bool(found) and digest == f"{hashlib.sha256(text).hexdigest()}\n".encode()
 
 
 def place(root: Path, shipped: Shipped) -> Path:
+    """Return where a file is installed below `root`."""
     return root / shipped.path.lstrip("/")

@@ -1,8 +1,8 @@
-"""File operations that hold after a crash.
+"""File operations whose result survives a crash.
 
-POSIX promises that link(2), rename(2) and open(O_EXCL) happen wholly or not at all; it
-does not promise that they survive a power cut before the file *and the directory that
-names it* have been fsynced. Everything here does both, data before name.
+POSIX promises that link(2), rename(2) and open(O_EXCL) happen wholly or not at all. It does
+not promise that they survive a power cut, unless the file *and the directory that names it*
+were fsynced. What writes here does both, data before name.
 """
 
 import errno
@@ -21,7 +21,7 @@ TEMPORARY = ".tmp"
 
 
 def fsync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
+    """Make sure that the names in a directory survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -30,7 +30,7 @@ def fsync_directory(path: Path) -> None:
 
 
 def make_directory(path: Path, mode: int = 0o750) -> None:
-    """Create a directory and its missing parents, each durably named by its parent."""
+    """Create a directory and its missing parents, and fsync the parent of each one created."""
     if path.is_dir():
         return
     make_directory(path.parent, mode)
@@ -57,7 +57,7 @@ def write_whole(path: Path, data: bytes, mode: int = 0o640) -> None:
 def create_whole(path: Path, data: bytes, mode: int = 0o640) -> None:
     """Make a new file that holds `data`, whole or not at all.
 
-    Raises: FileExistsError: there is one, which is left alone.
+    Raises: FileExistsError: `path` exists; it is left as it is.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
@@ -70,24 +70,26 @@ def create_whole(path: Path, data: bytes, mode: int = 0o640) -> None:
 
 
 def remove(path: Path) -> None:
-    """Unlink a file if it is there. The caller makes it durable where that matters."""
+    """Unlink a file if it exists. If that must survive a power cut, the caller fsyncs."""
     with suppress(FileNotFoundError):
         path.unlink()
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory that only this program writes to, if it is there."""
+    """Remove a directory that only this program writes to, if it exists."""
     with suppress(FileNotFoundError):
         shutil.rmtree(path)
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file, or raise LockHeldError at once.
+    """Hold the lock file while the context lasts.
 
     flock(2) ends with its holder, however that dies, so there is no stale lock to clear.
-    The file lies in a directory of our own: elsewhere others could hold it for ever
+    The file lies in a directory of our own: elsewhere, other users could hold it for ever
     (CVE-2022-1348).
+
+    Raises: LockHeldError: at once, without waiting, if another process holds it.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -100,7 +102,7 @@ def exclusive(path: Path) -> Iterator[None]:
             raise LockHeldError(
                 f"another archiver is at work (process "
                 f"{holder[1].decode() if holder else 'unknown'}, lock {path})",
-                hint="let it finish; if it hangs, look at what that process waits for",
+                hint="let it finish; if it hangs, find out what that process is waiting for",
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -111,7 +113,7 @@ def exclusive(path: Path) -> Iterator[None]:
 
 @contextmanager
 def emptied(directory: Path) -> Iterator[None]:
-    """Have an empty directory to work in, whatever is left there, and leave none."""
+    """Provide an empty directory to work in, whatever was left there, and remove it at the end."""
     remove_tree(directory)
     make_directory(directory)
     try:

@@ -1,7 +1,7 @@
-"""Call another program with a limit of time; past it, all that it started is killed with it.
+"""Call another program with a time limit; past it, the program and all that it started are killed.
 
-Without a shell, and in a session of its own, so that there is a group to kill. What is given to
-it and what it says go by files: a pipe stays open as long as anything that it left behind does.
+There is no shell, and the program gets a session of its own, so that there is a process group to
+kill. Its input and output are files: a pipe would stay open as long as any process it left behind.
 """
 
 import os
@@ -13,20 +13,20 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
-# How long a program still has once this one was asked to stop. Seconds; `child.GRACE` is longer.
+# Seconds that a program still has once this one was asked to stop; `child.GRACE` is longer.
 STOPPING = 30.0
-LOOK = 0.25
+LOOK = 0.25  # seconds between two questions whether this one was asked to stop
 
 
 class TooLongError(Exception):
-    """It was killed. seconds: what it had had."""
+    """The program was killed. seconds: how long it had been given."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"longer than {seconds:g} s: killed")
 
 
 def never() -> bool:
-    """Nobody asks to stop."""
+    """Say that nobody asks to stop."""
     return False
 
 
@@ -39,15 +39,17 @@ def run_program(
     environment: Mapping[str, str] | None = None,
     asked_to_stop: Callable[[], bool] = never,
 ) -> int:
-    """Return its exit status; less than 0: the signal that ended it.
+    """Run a program to its end. Return its exit status; below 0: minus the signal that ended it.
 
-    given: its standard input. says: where both its outputs go. environment: besides ours.
-    Raises: TooLongError. OSError, ValueError: it cannot be called.
+    words: the program and its arguments. timeout: seconds. given: its standard input.
+    says: where its standard output and error go. environment: added to that of this process.
+    asked_to_stop: once it is true, the program has STOPPING seconds more, at most.
+    Raises: TooLongError: it was killed. OSError, ValueError: it could not be started.
     """
     with tempfile.TemporaryFile() as stdin:
         stdin.write(given)
         stdin.seek(0)
-        called = subprocess.Popen(
+        process = subprocess.Popen(
             words,
             env={**os.environ, **(environment or {})},
             stdin=stdin,
@@ -56,16 +58,15 @@ def run_program(
             start_new_session=True,
         )
     try:
-        return _waited(called, timeout, asked_to_stop)
-    except BaseException:
-        # Interrupted ourselves, too.
+        return _wait(process, timeout, asked_to_stop)
+    except BaseException:  # also if this process itself is interrupted
         with suppress(ProcessLookupError):
-            os.killpg(called.pid, signal.SIGKILL)
-        called.wait()
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         raise
 
 
-def _waited(called: "subprocess.Popen[bytes]", timeout: float, stop: Callable[[], bool]) -> int:
+def _wait(process: "subprocess.Popen[bytes]", timeout: float, stop: Callable[[], bool]) -> int:
     since = time.monotonic()
     until, stopping = since + timeout, False
     while (now := time.monotonic()) < until:
@@ -73,5 +74,5 @@ def _waited(called: "subprocess.Popen[bytes]", timeout: float, stop: Callable[[]
             stopping = True
             until = min(until, now + STOPPING)
         with suppress(subprocess.TimeoutExpired):
-            return called.wait(max(min(LOOK, until - now), 0))
+            return process.wait(max(min(LOOK, until - now), 0))
     raise TooLongError(until - since)

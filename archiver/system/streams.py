@@ -1,4 +1,4 @@
-"""Cut a stream of log bytes into frames that end where lines end."""
+"""Cut a stream of log bytes into frames that end where lines end, and meter how it is read."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,12 +12,11 @@ class Readable(Protocol):
 def cut(stream: Readable, frame_size: int) -> Iterator[bytes]:
     """Yield the stream's bytes in frames of at most `frame_size` bytes, none empty.
 
-    A frame ends after a newline, unless a single line is longer than a frame:
-    such a line runs on in the next one. So memory stays bounded by the frame,
-    whatever the log holds. Only the last frame may end without a newline for
-    another reason: the stream did.
+    A frame ends after a newline, unless a single line is longer than a frame: such a
+    line goes on in the next one. So memory stays bounded by the frame, whatever the log
+    holds. Besides these, only the last frame may end without a newline: where the stream does.
     """
-    rest = b""  # of the last block, behind its last newline
+    rest = b""  # what followed the last newline of the block before
     while True:
         wanted = frame_size - len(rest)
         block = _read(stream, wanted)
@@ -26,13 +25,13 @@ def cut(stream: Readable, frame_size: int) -> Iterator[bytes]:
                 yield rest + block
             return
         end = block.rfind(b"\n") + 1 or len(block)
-        # A view: frames are large, and this is the only copy that is made of them.
+        # A view, so that joining makes the only copy: frames are large.
         yield b"".join((rest, memoryview(block)[:end]))
         rest = block[end:]
 
 
 def _read(stream: Readable, size: int) -> bytes:
-    """Read `size` bytes, or fewer at the end only: decompressors return what they have."""
+    """Read `size` bytes, fewer only at the end. One read may return less: decompressors do."""
     block = stream.read(size)
     if len(block) == size or not block:
         return block
@@ -45,7 +44,7 @@ def _read(stream: Readable, size: int) -> bytes:
 
 
 Advance = Callable[[int], None]
-# A label and a total in bytes; within the context, each advance adds to what is done.
+# Given a label and a total in bytes; in the context, each call of `Advance` adds bytes done.
 Meter = Callable[[str, int], AbstractContextManager[Advance]]
 
 
@@ -56,7 +55,10 @@ def unwatched(_label: str, _total: int) -> Iterator[Advance]:
 
 
 class Metered:
-    """A stream that tells how far the file beneath it has been read."""
+    """A stream that reports how far the file beneath it has been read.
+
+    stream: what is read, such as a decompressor of `file`. advance: gets the bytes read of `file`.
+    """
 
     def __init__(self, stream: Readable, file: BinaryIO, advance: Advance) -> None:
         self._stream = stream

@@ -1,10 +1,10 @@
-"""An object that lives in a process of its own: what Python does there costs this one no time.
+"""An object that lives in a process of its own: its Python code takes no time from this process.
 
-    worker = Elsewhere(Hashes, host, kinds)               made there, of the same arguments
-    worker.call("hashes", before, frame, after, False)    its method, called there; errors come back
+    worker = Worker(Hashes, host, kinds)                  makes Hashes(host, kinds) there
+    worker.call("hashes", before, frame, after, False)    calls its method there; errors come back
 
-The other process lives no longer than this one: when this one ends, however it ends, the
-connection does, and that is what the other waits on.
+The other process lives no longer than this one. It waits on the connection to this process, and
+the connection ends with this process, however that ends.
 """
 
 import signal
@@ -23,7 +23,7 @@ from archiver.errors import ArchiverError
 
 
 class Worker:
-    """make: what makes the object there; it and its arguments must be picklable."""
+    """make: returns the object, when called there; it and its arguments must be picklable."""
 
     def __init__(self, make: Callable[..., object], *arguments: object) -> None:
         self._connection, theirs = Pipe()
@@ -33,7 +33,7 @@ class Worker:
         self._send(make, arguments)
 
     def call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401 (whatever it returns)
-        """Return what the method returns, or raise what it raises."""
+        """Return what the method returns, or raise what it raises, as an ArchiverError."""
         self._send(method, arguments)
         try:
             fine, answer = self._connection.recv()
@@ -48,7 +48,7 @@ class Worker:
         return self._process.poll() is not None
 
     def end(self) -> None:
-        """End the other process at once, even one that is stopped; it has nothing to lose."""
+        """Kill the other process at once, even if it is stopped; nothing is lost with it."""
         self._process.kill()
         self._process.wait()
 
@@ -65,48 +65,50 @@ class Worker:
 
 def _ended(error: Exception) -> ArchiverError:
     return ArchiverError(
-        f"a process of this command has ended: {error or 'killed'}", hint="was there memory enough?"
+        f"a worker process of this command has ended: {str(error) or 'killed'}",
+        hint="look in the system log whether memory ran out (dmesg), then run the command again",
     )
 
 
 class Workers:
-    """Several objects that can do the same: whoever is free does what is asked next.
+    """Several equal objects; the next call goes to one that is free.
 
     count: how many, each in a process of its own; 0: one, in this process.
     """
 
     def __init__(self, count: int, make: Callable[..., object], *arguments: object) -> None:
         self._made = make, arguments
-        self._there: list[Worker] = []
-        self._free: SimpleQueue[Worker | _Here] = SimpleQueue()
+        self._processes: list[Worker] = []
+        self._free: SimpleQueue[Worker | _InProcess] = SimpleQueue()
         for _ in range(max(count, 1)):
-            self._free.put(self._another(there=count > 0))
+            self._free.put(self._another(elsewhere=count > 0))
         self._pool = ThreadPoolExecutor(max(count, 1), "crew")
 
-    def _another(self, *, there: bool) -> "Worker | _Here":
+    def _another(self, *, elsewhere: bool) -> "Worker | _InProcess":
         make, arguments = self._made
-        with suppress(OSError, ArchiverError):  # no room for one more process: it is done here
-            if there:
-                self._there.append(Worker(make, *arguments))
-                return self._there[-1]
-        return _Here(make(*arguments))
+        with suppress(OSError, ArchiverError):  # no room for another process: work in this one
+            if elsewhere:
+                self._processes.append(Worker(make, *arguments))
+                return self._processes[-1]
+        return _InProcess(make(*arguments))
 
     @property
     def is_elsewhere(self) -> bool:
-        return bool(self._there)
+        """Whether at least one object is in another process."""
+        return bool(self._processes)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in self._there:
-            each.end()  # whoever waits for its answer, waits no longer
+        for process in self._processes:
+            process.end()  # now no call waits for its answer any longer
         self._pool.shutdown(cancel_futures=True)
-        for each in self._there:
-            each.close()
+        for process in self._processes:
+            process.close()
 
     def ask(self, method: str, *arguments: object) -> Future[Any]:
-        """Have a method called, and what it returns, or raises, in a future."""
+        """Have a method called; the future holds what it returns or raises."""
         return self._pool.submit(self._call, method, *arguments)
 
     def _call(self, method: str, *arguments: object) -> object:
@@ -115,13 +117,13 @@ class Workers:
             return worker.call(method, *arguments)
         finally:
             if isinstance(worker, Worker) and worker.has_ended:
-                worker = self._another(there=True)
+                worker = self._another(elsewhere=True)
             self._free.put(worker)
 
 
 @dataclass(frozen=True)
-class _Here:
-    """The same, without another process."""
+class _InProcess:
+    """Like a Worker, but with the object in this process."""
 
     served: object
 
@@ -130,7 +132,10 @@ class _Here:
 
 
 def serve(connection: Connection) -> None:
-    """Make what is asked for, and call its methods, until nobody is there any more."""
+    """Make the object and call its methods as asked.
+
+    Raises: EOFError, OSError: the other side has ended.
+    """
     make, arguments = connection.recv()
     served = make(*arguments)
     while True:
@@ -139,13 +144,13 @@ def serve(connection: Connection) -> None:
             answer = True, getattr(served, method)(*arguments)
         except ArchiverError as error:
             answer = False, error
-        except Exception as error:  # noqa: BLE001 (it is told where it was asked for)
+        except Exception as error:  # noqa: BLE001 (it is raised again on the other side)
             answer = False, repr(error)
         connection.send(answer)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a keyboard tells both; the other one hangs up
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the other side hangs up
     try:
         with Connection(int(sys.argv[1])) as to_the_other:
             serve(to_the_other)

@@ -1,7 +1,7 @@
 """Dates, instants and the host's zone.
 
-Pure, but for `zone_named`, which reads the system's zone files.
-An instant is an int: whole seconds since 1970-01-01T00:00:00Z. A log names no finer time.
+Pure, except `zone_named`, which reads the system's zone files.
+An instant is an int: whole seconds since 1970-01-01T00:00:00Z. No finer time is needed for logs.
 """
 
 import os
@@ -17,12 +17,12 @@ def zone_named(name: str) -> ZoneInfo:
     """Return the zone of an IANA name, or the machine's own for "system".
 
     Raises: ValueError: there is no such zone, or the machine's own has no name
-    that a manifest could carry.
+    that could stand in a manifest.
     """
     wanted = _system_zone() if name == "system" else name
-    # Names of this machine only, or of clocks that count leap seconds; a manifest keeps its zone.
+    # These mean something on this machine only, or count leap seconds; a manifest outlives both.
     if re.match(r"(localtime|posixrules)$|(right|posix)/", wanted):
-        raise ValueError(f"{wanted!r} is no IANA name, such as Europe/Rome")
+        raise ValueError(f"{wanted!r} is not an IANA time zone name such as Europe/Rome")
     try:
         return ZoneInfo(wanted)
     except (OSError, ValueError, ZoneInfoNotFoundError) as error:
@@ -30,8 +30,8 @@ def zone_named(name: str) -> ZoneInfo:
 
 
 def _system_zone() -> str:
-    """The name behind /etc/localtime: FreeBSD writes it to /var/db/zoneinfo, Debian to
-    /etc/timezone, and elsewhere the link itself tells (localtime(5)).
+    """Return the zone name behind /etc/localtime: where that is a link, its target holds the name
+    (localtime(5)); else FreeBSD writes it to /var/db/zoneinfo, Debian to /etc/timezone.
     """
     link = os.path.realpath("/etc/localtime")
     if (at := link.find("/zoneinfo/")) >= 0:
@@ -42,14 +42,16 @@ def _system_zone() -> str:
                 return file.read().strip()
     if not os.path.exists("/etc/localtime"):
         return "UTC"
-    raise ValueError("the machine's zone has no name: give one, such as Europe/Rome")
+    raise ValueError(
+        "the name of this machine's time zone is not known: set one, such as Europe/Rome"
+    )
 
 
 def day_start(day: date, zone: ZoneInfo) -> int:
     """Return the instant at which `day` begins in `zone`.
 
-    Where a change of clocks leaves out midnight, the day begins with the change;
-    where it repeats midnight, with the first one (PEP 495, fold=0).
+    Where a clock change skips midnight, the day begins with the change; where it
+    repeats midnight, with the first one (PEP 495, fold=0).
     """
     return int(datetime.combine(day, time.min, tzinfo=zone).timestamp())
 
@@ -61,6 +63,7 @@ def day_end(day: date, zone: ZoneInfo) -> int:
 
 @lru_cache(maxsize=4096)  # the lines of one second come together
 def local_date(instant: int, zone: ZoneInfo) -> date:
+    """Return the date of an instant in `zone`."""
     return datetime.fromtimestamp(instant, zone).date()
 
 
@@ -72,7 +75,7 @@ def rfc3339(instant: int) -> str:
 def parse_rfc3339(text: str) -> int:
     """Read what `rfc3339` wrote, and no other form. Raises: ValueError."""
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text, re.ASCII):
-        raise ValueError(f"{text!r} is no instant such as 2004-08-16T13:53:25Z")
+        raise ValueError(f"{text!r} is not an instant such as 2004-08-16T13:53:25Z")
     return int(datetime.fromisoformat(text).timestamp())
 
 

@@ -195,7 +195,7 @@ def test_what_needs_another_key_is_an_error_without_it(clash: str) -> None:
     settings, line = CLASHES[clash]
     told = refused(settings)
     assert line in {at for at, _ in told}
-    assert all(re.search("goe?s? (together|with)", what) for _, what in told)
+    assert all(re.search("must be set together|needs .+ as well", what) for _, what in told)
 
 
 @pytest.mark.parametrize("settings", TOGETHER)

@@ -174,7 +174,7 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     problems: list[ArchiverError] = []
     frame = b"Nov 23 08:41:25 mx1 qmail: 1795423285.939816 new msg 2360559\n"
     with Indexing("mx1", ["queue_id"], tmp_path, 2**30, problems) as making:
-        for worker in making._crew._there:
+        for worker in making._crew._processes:
             worker._process.kill()
             worker._process.wait()
         making.add(frame)
@@ -196,10 +196,10 @@ def test_a_worker_that_is_stopped_keeps_nobody(
     monkeypatch.setattr(index, "PATIENCE", 0.2)
     problems: list[ArchiverError] = []
     with Indexing("mx1", ["queue_id"], tmp_path, 2**30, problems) as making:
-        for worker in making._crew._there:
+        for worker in making._crew._processes:
             os.kill(worker._process.pid, signal.SIGSTOP)
         making.add(b"Nov 23 08:41:25 mx1 qmail: 1795423285.939816 new msg 2360559\n")
         making.finish(tmp_path / "1.idx", b"one")
-        workers = [worker._process for worker in making._crew._there]
+        workers = [worker._process for worker in making._crew._processes]
     assert [type(problem) for problem in problems] == [IndexFailedError]
     assert all(worker.poll() is not None for worker in workers)

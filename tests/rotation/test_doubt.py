@@ -212,7 +212,7 @@ def test_two_targets_behind_one_link_are_one(place: Path) -> None:
     text = host.toml.read_text() + '[storage.target.second]\ntype = "local"\npath = "second"\n'
     host.toml.write_text(text)
     said = host.archiver("config", "validate")
-    assert (said.status, "would be one copy" in said.err) == (10, True)
+    assert (said.status, "would hold one copy" in said.err) == (10, True)
 
 
 # -- fetch while things move -------------------------------------------------------------------

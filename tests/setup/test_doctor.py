@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from archiver.rotation.release import Proof
 from archiver.setup.checks import CRITICAL, OK, WARNING, Finding, Patient
 from archiver.setup.checks.system import synchronised
 from archiver.setup.doctor import CHECKS, examine, examine_as, nagios
@@ -97,14 +98,14 @@ def test_a_check_that_fails_is_a_finding(host: Host) -> None:
         (WARNING, "broken"),
         (WARNING, "start"),
     ]
-    assert "ZeroDivisionError" in found[0].what
+    assert "this check itself failed: ZeroDivisionError" in found[0].what
 
 
 def test_without_anything(place: Path) -> None:
     """Not a log, not a directory, not a run: findings, and no check that fails."""
     found = examine(patient(Host(place)))
     assert CRITICAL in {each.level for each in found}
-    assert [each.what for each in found if "could not be looked at" in each.what] == []
+    assert [each.what for each in found if "this check itself failed" in each.what] == []
 
 
 def test_second_rotator(host: Host) -> None:
@@ -171,7 +172,7 @@ def test_the_proof(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     assert of(host, "release") == []
     monkeypatch.setattr(
         "archiver.rotation.release.look",
-        lambda _: __import__("archiver.rotation.release", fromlist=["Finding"]).Finding(False),
+        lambda _: Proof(False),
     )
     assert [each.level for each in of(host, "release")] == [CRITICAL]
 

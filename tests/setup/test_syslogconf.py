@@ -88,7 +88,7 @@ def test_lines_that_go_on(tmp_path: Path) -> None:
     text = "*.=info;*.=warn;\\\n\tauth.none;\\\n\tmail.none\t-/m\nmail.warn /w\nmail.=info |/p\n"
     reading = system(tmp_path, syslog_conf=text)
     assert [route.path for route in reading.routes] == ["/m", "/w"]
-    assert reading.routes[1].told.line == 4
+    assert reading.routes[1].where.line == 4
     assert "mail.info is not logged" in doubts(reading, ())[0].sentence
 
 
@@ -128,12 +128,12 @@ def test_rsyslog_includes(tmp_path: Path) -> None:
     loop = "mail.err /e\n$IncludeConfig /etc/rsyslog.conf\n"
     reading = system(tmp_path, rsyslog_conf=text, rsyslog_d__a_conf="mail.* /m\n", b=loop)
     assert chosen(reading) == ["/m"]
-    assert ["by itself" in each.reason for each in reading.unread] == [True]
+    assert ["includes itself" in each.reason for each in reading.unread] == [True]
 
 
 def test_what_is_not_understood_is_a_doubt(tmp_path: Path) -> None:
     reading = system(tmp_path, rsyslog_conf='mail.* ?Daily\nfoo("x")\nmail.nolevel /m\n')
-    assert [each.told.line for each in reading.unread] == [1, 2, 3]
+    assert [each.where.line for each in reading.unread] == [1, 2, 3]
     assert chosen(reading) == []
 
 

@@ -109,4 +109,4 @@ def test_it_notices_when_it_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(play, "_flip_a_byte", lambda _: None)
     said = command("demo", tmp_path / "demo")
     assert said.status == 1
-    assert "did not do that" in said.err
+    assert re.search(r"`fetch --date \S+` ended with exit status 0, not 5", said.err)

@@ -21,7 +21,7 @@ OK, WARNING, CRITICAL = "ok", "warning", "critical"
 
 @dataclass(frozen=True)
 class Finding:
-    """level: "ok", "warning" or "critical". remedy: what to do; "" where all is well.
+    """level: OK, WARNING or CRITICAL. what: was found. remedy: what to do; "" where all is well.
 
     check: the name of the check that found it.
     """
@@ -34,9 +34,10 @@ class Finding:
 
 @dataclass
 class Patient:
-    """What is examined. now: the instant. root: below it lie the system's own files.
+    """The host that is examined. now: the instant. root: the system's own files lie below it.
 
-    away: the service is somebody else, and what only its surroundings hold cannot be tried.
+    away: this process only acts as the service's user, without the service's environment.
+    problems: gets what went wrong while reading the stores.
     """
 
     config: Config
@@ -55,14 +56,15 @@ class Patient:
 
     @contextmanager
     def catalog(self) -> Iterator[Catalog]:
-        """Open the catalog; where there is none, what the stores tell."""
+        """Open the catalog, or where there is none, one made of what the stores hold."""
         host = self.config.host
         with readable(
             host.catalog, host.name, open_stores(self.config.storage), self.problems
-        ) as one:
-            yield one
+        ) as catalog:
+            yield catalog
 
     def below(self, name: str) -> Path:
+        """Return an absolute path of the system as a path below `root`."""
         return self.root / name.lstrip("/")
 
 
@@ -74,5 +76,5 @@ def nearest(path: Path) -> Path:
 
 
 def may(path: Path, mode: int) -> bool:
-    """Whether we, as whom we now act, may do that."""
+    """Whether the user as whom this process now acts may do that. mode: as of access(2)."""
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)

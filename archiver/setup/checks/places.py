@@ -1,4 +1,4 @@
-"""The log, and where its lines go: other rotators, paths, modes, room, one file system."""
+"""The log and the directories its lines go to: rotators, modes, free space, file systems."""
 
 import os
 import stat
@@ -14,34 +14,36 @@ from archiver.rotation.others.takeover import refusal
 from archiver.setup.checks.found import CRITICAL, OK, WARNING, Finding, Patient, may, nearest
 from archiver.system.zone import local_date
 
-# Growth is the mean of so many days; room for fewer days than these is told.
+# Growth is the mean of DAYS days. Room for fewer than SOON days is a warning, than NOW critical.
 DAYS, SOON, NOW = 30, 30, 3
-# Less than that is as good as none. Bytes.
+# Less free space than this is as good as none. Bytes.
 FULL = 2**20
 
 
 def second_rotator(patient: Patient) -> Iterator[Finding]:
+    """Whether another program rotates a log, too."""
     for source in patient.config.sources:
-        found = patient.rotators.of(source.path)
-        for each in found:
-            if each.doubt:
+        rotators = patient.rotators.of(source.path)
+        for rotator in rotators:
+            if rotator.doubt:
                 yield Finding(
                     WARNING,
-                    f"{each} may rotate {source.path}, too ({each.doubt})",
-                    f"if it does, take the log out of {each.file}, line {each.line}",
+                    f"{rotator} may rotate {source.path}, too ({rotator.doubt})",
+                    f"if it does, take the log out of {rotator.file}, line {rotator.line}",
                 )
             elif source.coexist == "adopt":
-                yield Finding(OK, f"{source.path} is left to {each}, and what that leaves adopted")
+                yield Finding(OK, f"{rotator} rotates {source.path}, and its files are adopted")
             else:
-                error = refusal(source, each)
+                error = refusal(source, rotator)
                 yield Finding(
-                    CRITICAL, f"{each} rotates {source.path}, too: `run` refuses", error.hint
+                    CRITICAL, f"{rotator} rotates {source.path}, too: `run` refuses", error.hint
                 )
-        if not found:
-            yield Finding(OK, f"nobody else rotates {source.path}")
+        if not rotators:
+            yield Finding(OK, f"no other program rotates {source.path}")
 
 
 def log(patient: Patient) -> Iterator[Finding]:
+    """Whether each log is a file that this user may rotate, and who else may read or write it."""
     for source in patient.config.sources:
         try:
             live = rotate.inspect(source)
@@ -57,51 +59,53 @@ def log(patient: Patient) -> Iterator[Finding]:
         elif mode & 0o004:
             yield Finding(
                 WARNING,
-                f"anybody may read {source.path}, with whom wrote to whom",
-                f"chmod o-rwx {source.path}, and `mode = 0o640` for source {source.name}",
+                f"anybody may read {source.path}, and so who wrote to whom",
+                f"chmod o-rwx {source.path}, and set `mode = 0o640` for source {source.name}",
             )
         else:
             yield Finding(OK, f"{source.path} is a plain file, mode {mode:04o}")
         if not may(source.path, os.R_OK) or not may(source.path.parent, os.W_OK | os.X_OK):
             yield Finding(
                 CRITICAL,
-                f"{source.path} cannot be rotated by user {os.geteuid()}",
+                f"user {os.geteuid()} cannot rotate {source.path}",
                 f"run as a user who may read it and write to {source.path.parent} (usually root)",
             )
 
 
 def directories(patient: Patient) -> Iterator[Finding]:
-    """Whoever may write to one of these may change what is archived, or what is run."""
+    """Whether others may write to what is archived, or change which commands are run."""
     config = patient.config
     own = [("the spool", config.host.spool_dir), ("the state", config.host.state_dir)]
-    local = [each for each in config.storage.targets if isinstance(each, LocalTarget)]
-    own += [(f"store {each.name!r}", each.path) for each in local]
+    local = [target for target in config.storage.targets if isinstance(target, LocalTarget)]
+    own += [(f"store {target.name!r}", target.path) for target in local]
     for what, path in own:
         yield from _directory(what, path)
     status = os.stat(config.path)
     if status.st_mode & 0o022 or status.st_uid not in {0, os.geteuid()}:
         yield Finding(
             CRITICAL,
-            f"others may write to {config.path}, which names commands that are run",
+            f"others may write to {config.path}, which names commands that this program runs",
             f"chown root {config.path}; chmod go-w {config.path}",
         )
     else:
-        yield Finding(OK, f"{config.path} can be changed by nobody else")
+        yield Finding(OK, f"nobody else can change {config.path}")
 
 
 def _directory(what: str, path: Path) -> Iterator[Finding]:
-    there = nearest(path)
-    if not there.is_dir():
-        yield Finding(CRITICAL, f"{what}: {there} is no directory", "check the path")
+    existing = nearest(path)
+    if not existing.is_dir():
+        yield Finding(
+            CRITICAL, f"{what}: {existing} is not a directory", "correct the path, or remove that"
+        )
         return
-    if not may(there, os.W_OK | os.X_OK):
+    if not may(existing, os.W_OK | os.X_OK):
         yield Finding(
             CRITICAL,
-            f"{what}: user {os.geteuid()} may not write to {there}",
-            f"give {there} to the user who runs the archiver",
+            f"{what}: user {os.geteuid()} may not write to {existing}",
+            f"give {existing} to the user who runs the archiver",
         )
-    if there != path:
-        yield Finding(OK, f"{what}: {path} is made by the first run")
+    if existing != path:
+        yield Finding(OK, f"{what}: the first run will make {path}")
         return
     status = os.stat(path)
     mode = stat.S_IMODE(status.st_mode)
@@ -109,7 +113,7 @@ def _directory(what: str, path: Path) -> Iterator[Finding]:
         yield Finding(
             CRITICAL,
             f"{what}: {path} belongs to user {status.st_uid}",
-            f"chown root {path}, or to the user who runs the archiver",
+            f"chown it to root, or to the user who runs the archiver: chown USER {path}",
         )
     elif mode & 0o022:
         yield Finding(
@@ -122,31 +126,31 @@ def _directory(what: str, path: Path) -> Iterator[Finding]:
 
 
 def room(patient: Patient) -> Iterator[Finding]:
-    """Free space against growth: what came of late, a day."""
+    """How many days the free space lasts at the growth of the last DAYS days."""
     config = patient.config
     today = local_date(patient.now, config.host.zone)
     with patient.catalog() as catalog:
         recent = [
-            each
+            archive
             for source in config.sources
-            for each in catalog.summaries(source.name)
-            if today - timedelta(DAYS) <= each.date < today
+            for archive in catalog.summaries(source.name)
+            if today - timedelta(DAYS) <= archive.date < today
         ]
     days = (today - min((each.date for each in recent), default=today)).days or 1
     raw = sum(each.raw_size for each in recent) / days
     stored = sum(each.size for each in recent) / days
     growth: dict[int, float] = defaultdict(float)
     places: dict[int, list[Path]] = defaultdict(list)
-    # The log's own is there twice for a night: as a segment, and as what is sealed of it.
+    # For a night, a day's log is there twice: as the segment, and as the archives made of it.
     wanted = [(source.path.parent, raw) for source in config.sources[:1]]
     wanted += [(source.path.parent, 0.0) for source in config.sources[1:]]
     wanted += [(config.host.spool_dir, stored), (config.host.state_dir, 0.0)]
     wanted += [(t.path, stored) for t in config.storage.targets if isinstance(t, LocalTarget)]
     for path, daily in wanted:
-        there = nearest(path)
-        device = os.stat(there).st_dev
+        existing = nearest(path)
+        device = os.stat(existing).st_dev
         growth[device] += daily
-        places[device].append(there)
+        places[device].append(existing)
     for device, paths in places.items():
         yield _room(paths[0], growth[device])
 
@@ -155,20 +159,20 @@ def _room(path: Path, daily: float) -> Finding:
     space = os.statvfs(path)
     free = space.f_bavail * space.f_frsize
     days = free / daily if daily else None
-    told = f"{free / 1e9:.1f} GB free at {path}"
-    told += f", for {days:.0f} days at {daily / 1e6:.1f} MB a day" if days is not None else ""
-    remedy = "make room, or move the store elsewhere; a retention rule lets old archives go"
+    what = f"{free / 1e9:.1f} GB free at {path}"
+    what += f", for {days:.0f} days at {daily / 1e6:.1f} MB a day" if days is not None else ""
+    remedy = "free some space, move the store, or let a retention rule destroy old archives"
     if space.f_files and space.f_favail < 1000:
         return Finding(CRITICAL, f"only {space.f_favail} more files fit at {path}", remedy)
     if free < FULL or (days is not None and days < NOW):
-        return Finding(CRITICAL, told, remedy)
+        return Finding(CRITICAL, what, remedy)
     if days is not None and days < SOON:
-        return Finding(WARNING, told, remedy)
-    return Finding(OK, told)
+        return Finding(WARNING, what, remedy)
+    return Finding(OK, what)
 
 
 def one_file_system(patient: Patient) -> Iterator[Finding]:
-    """A log is moved without a copy only within one mount: link(2), EXDEV."""
+    """Whether log and spool are on one mount: link(2) fails with EXDEV between two."""
     spool = nearest(patient.config.host.spool_dir)
     for source in patient.config.sources:
         directory = nearest(source.path.parent)
@@ -184,7 +188,7 @@ def one_file_system(patient: Patient) -> Iterator[Finding]:
 
 
 def _mount(path: Path) -> tuple[int, str]:
-    """The device, and where it is mounted: of one device there may be several mounts."""
+    """Return the device and its mount point: one device may be mounted in several places."""
     path = Path(os.path.realpath(path))
     device = os.stat(path).st_dev
     while not os.path.ismount(path) and not _is_mounted(path):
@@ -193,7 +197,7 @@ def _mount(path: Path) -> tuple[int, str]:
 
 
 def _is_mounted(path: Path) -> bool:
-    """Whether something is bound there: ismount(3) sees other devices only. See proc(5)."""
+    """Whether it is a bind mount: ismount() notices only other devices. See proc(5), mountinfo."""
     try:
         rows = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
     except OSError:

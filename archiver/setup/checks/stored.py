@@ -1,4 +1,4 @@
-"""Stores, secrets, and which days are there."""
+"""The stores: whether they answer and enforce; secrets; which days are missing; the last run."""
 
 import os
 import stat
@@ -17,14 +17,14 @@ from archiver.stores import open_store, probe_report
 from archiver.system.zone import DAY, local_date
 
 KINDS = ("cred:", "file:", "env:")
-# A probe older than that says little of today. Seconds.
+# A probe older than this says little about today. Seconds.
 STALE = 180 * 86_400
 
 
 def stores(patient: Patient) -> Iterator[Finding]:
-    """Each is asked for one name: nothing is written."""
+    """Whether each store answers and is not suddenly empty. Asks for one name; writes nothing."""
     for target in patient.config.storage.targets:
-        # Whoever waits for an answer wants one soon.
+        # Somebody is waiting for the answer: do not try for long.
         asked = (
             replace(target, attempts=1, connect_timeout=5.0, read_timeout=15.0)
             if isinstance(target, S3Target)
@@ -41,14 +41,15 @@ def stores(patient: Patient) -> Iterator[Finding]:
             yield Finding(
                 CRITICAL,
                 f"store {target.name!r} is empty, but had {known} archives",
-                "is it mounted? If it was replaced: `archiver sync --refill "
-                f"{target.name}` fills the new one",
+                "mount it; or if it was replaced, fill the new one: `archiver sync --refill "
+                f"{target.name}`",
             )
         else:
             yield Finding(OK, f"store {target.name!r} answers")
 
 
 def probes(patient: Patient) -> Iterator[Finding]:
+    """Whether each store was probed with its present settings, and passed."""
     for target in patient.config.storage.targets:
         hint = f"archiver store probe {target.name}"
         report = probe_report.load(patient.config.host.state_dir, target.name)
@@ -60,20 +61,24 @@ def probes(patient: Patient) -> Iterator[Finding]:
         elif refused := probe_report.refused(target, report):
             yield Finding(CRITICAL, refused.message, refused.hint)
         elif patient.now - report.at > STALE:
-            yield Finding(WARNING, f"store {target.name!r} was last probed long ago", hint)
+            yield Finding(
+                WARNING,
+                f"store {target.name!r} was last probed more than {STALE // 86_400} days ago",
+                hint,
+            )
         else:
-            yield Finding(OK, f"store {target.name!r} was probed: what is relied upon is enforced")
+            yield Finding(OK, f"store {target.name!r} was probed: it enforces what is relied upon")
 
 
 def secrets(patient: Patient) -> Iterator[Finding]:
-    """Whether each reference leads somewhere, and to nobody else."""
+    """Whether each reference leads to a secret that nobody else may read."""
     tables = [*patient.config.storage.targets, getattr(patient.config, "notify", None)]
     for table in tables:
-        for each in fields(table) if table is not None else ():
-            value = getattr(table, each.name)
+        for field in fields(table) if table is not None else ():
+            value = getattr(table, field.name)
             if isinstance(value, str) and value.startswith(KINDS) and REFERENCE.fullmatch(value):
                 where = getattr(table, "name", "notify")
-                yield _secret(patient, f"{where}.{each.name} ({value})", value)
+                yield _secret(patient, f"{where}.{field.name} ({value})", value)
 
 
 def _secret(patient: Patient, what: str, reference: str) -> Finding:
@@ -81,8 +86,8 @@ def _secret(patient: Patient, what: str, reference: str) -> Finding:
     if elsewhere or (reference.startswith("env:") and patient.away):
         return Finding(
             WARNING,
-            f"{what}: only the service itself has it, and it cannot be tried here",
-            "start the service, and look at what its first run says",
+            f"{what}: only the service itself can read it, so it cannot be tried here",
+            "start the service, and see in its log whether the first run reaches the store",
         )
     try:
         resolved(reference)
@@ -95,7 +100,7 @@ def _secret(patient: Patient, what: str, reference: str) -> Finding:
             return Finding(
                 CRITICAL, f"{what}: others may read it ({mode:04o})", f"chmod 600 {path}"
             )
-    return Finding(OK, f"{what} is there")
+    return Finding(OK, f"{what} can be read")
 
 
 def due_days(patient: Patient) -> Iterator[Finding]:
@@ -114,19 +119,22 @@ def due_days(patient: Patient) -> Iterator[Finding]:
 
 def _due(source: str, days: tuple[date, ...], today: date) -> Finding:
     if not days:
-        return Finding(OK, f"{source}: every day up to {today - DAY} is there")
+        return Finding(
+            OK, f"{source}: every day up to {today - DAY} is archived, or recorded as empty"
+        )
     recent = [day for day in days if day >= today - 3 * DAY]
     some = ", ".join(map(str, days[-3:]))
     more = f", and {len(days) - 3} more" if len(days) > 3 else ""
     return Finding(
         CRITICAL if len(recent) > 1 else WARNING,
-        f"{source}: not archived, nor recorded as without lines: {some}{more}",
-        "`archiver -v run` tells what is in the way; lines may wait in the log or the spool, or "
-        "lie in another rotator's files: `archiver import`",
+        f"{source}: neither archived nor recorded as empty: {some}{more}",
+        "`archiver -v run` archives what waits in log and spool, or says what is in the way; "
+        "`archiver import` archives files that another rotator left",
     )
 
 
 def last_run(patient: Patient) -> Iterator[Finding]:
+    """Whether there was a run, and whether the last one succeeded."""
     last = patient.last
     if last.started is None:
         yield Finding(WARNING, "no run has been made yet", "archiver -v run")

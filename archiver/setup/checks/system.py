@@ -11,9 +11,9 @@ from archiver.policy.ledger import newest_instant
 from archiver.setup.checks.found import CRITICAL, OK, WARNING, Finding, Patient
 from archiver.system.zone import rfc3339
 
-# This program was written in 2026: a clock before that is one that lost its battery.
+# 2026-01-01, the year this program was written: a clock before that is wrong (an empty battery).
 FIRST = 1_767_225_600
-SLACK = 300
+SLACK = 300  # seconds
 TIME_ERROR = 5  # adjtimex(2), ntp_adjtime(2): not synchronised
 UNITS = ("etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system",
          "usr/lib/systemd/system", "lib/systemd/system")  # fmt: skip
@@ -23,8 +23,9 @@ RUNS = re.compile(r"(?<![\w.])archiver\b[^#\n]*\srun\b")
 
 
 def clock(patient: Patient) -> Iterator[Finding]:
+    """Whether the clock agrees with the past, and whether it is synchronised."""
     now, last = patient.now, patient.last
-    remedy = "set the clock (ntpd, chrony), before the next run: years are told by it"
+    remedy = "set the clock (ntpd, chrony) before the next run, which takes the years from it"
     if now < FIRST:
         yield Finding(CRITICAL, f"the clock says {rfc3339(now)}", remedy)
     if last.started and now < last.started - SLACK:
@@ -38,7 +39,9 @@ def clock(patient: Patient) -> Iterator[Finding]:
             written = int(os.stat(source.path).st_mtime)
             if written > now + SLACK:
                 yield Finding(
-                    WARNING, f"{source.path} was last written at {rfc3339(written)}", remedy
+                    WARNING,
+                    f"{source.path} was written at {rfc3339(written)}, but now is {rfc3339(now)}",
+                    remedy,
                 )
     with patient.catalog() as catalog:
         newest = newest_instant(catalog.records.moments())
@@ -46,7 +49,7 @@ def clock(patient: Patient) -> Iterator[Finding]:
         yield Finding(WARNING, doubt, remedy)
     state = synchronised()
     if state is None:
-        yield Finding(OK, "whether the clock is synchronised is not known here")
+        yield Finding(OK, "this system does not say whether its clock is synchronised")
     elif state:
         yield Finding(OK, "the clock is synchronised")
     else:
@@ -54,9 +57,9 @@ def clock(patient: Patient) -> Iterator[Finding]:
 
 
 def synchronised() -> bool | None:
-    """Ask the kernel whether anybody steers its clock; None where it does not tell.
+    """Return whether the kernel's clock is synchronised; None where the kernel does not say.
 
-    With no modes set, the call only reads, and whatever the struct is, its modes come first.
+    With no mode bit set, the call only reads; `modes` is the first member of every timex struct.
     """
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None, use_errno=True)
@@ -66,20 +69,20 @@ def synchronised() -> bool | None:
 
 
 def started_by(patient: Patient) -> Iterator[Finding]:
-    """Either the service, or its timer, or cron: one of them, and not two."""
+    """Whether exactly one thing starts the archiver: the service, its timer, rc.d or cron."""
     ways = list(_ways(patient))
     if not ways:
         yield Finding(
             WARNING,
-            "nothing is found that starts the archiver",
-            "enable archiver.service or archiver-run.timer, archiver_enable in rc.conf, or a line "
-            "in cron",
+            "found nothing that starts the archiver",
+            "enable archiver.service or archiver-run.timer (`archiver service install`), set "
+            "archiver_enable in rc.conf, or call `archiver run` from cron",
         )
     elif len(ways) > 1:
         yield Finding(
             WARNING,
             f"the archiver is started in several ways: {'; '.join(ways)}",
-            "leave one; the lock keeps them apart, but one of them meets it each night",
+            "keep one of them: the lock keeps them apart, but each night the later one fails on it",
         )
     else:
         yield Finding(OK, f"started by {ways[0]}")
@@ -103,7 +106,7 @@ def _ways(patient: Patient) -> Iterator[str]:
 
 
 def service_user(patient: Patient) -> str | None:
-    """Return the user whom the installed unit names; None: none is installed, or it names none."""
+    """Return the user whom the installed unit names; None: no unit installed, or no user named."""
     for directory in UNITS:
         for unit in ("archiver.service", "archiver-run.service"):
             with suppress(OSError):

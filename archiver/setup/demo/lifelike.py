@@ -1,9 +1,9 @@
-"""A lifelike mail log of any size, the same everywhere for the same seed.
+"""Make a lifelike mail log of any size, the same everywhere for the same seed.
 
 Pure: no clock, no disk, no network. A session (a connection, a message in a queue, a login) is a
 generator that yields its next line together with the microseconds until the one after it. The
-sessions under way stand in one heap, so their lines interleave as under load, and what sessions
-share (delivery numbers, `status: local 3/10`, reused message numbers) agrees with the lines' order.
+sessions under way are in one heap, so their lines interleave as under load, and what sessions
+share (delivery numbers, `status: local 3/10`, reused message numbers) fits the order of the lines.
 """
 
 import datetime as dt
@@ -19,7 +19,7 @@ Session = Iterator[tuple[str, str, int]]  # tag, text, microseconds until this s
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
-SPLOGGED = frozenset({"qmail", "splogger"})  # splogger puts a stamp of its own before their text
+SPLOGGED = frozenset({"qmail", "splogger"})  # splogger puts its own stamp before their text
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # How much mail arrives in each hour of local time.
 HOURLY = (9, 7, 6, 5, 6, 8, 14, 28, 62, 88, 92, 90, 74, 66, 80, 86, 82, 70, 50, 36, 28, 22, 17, 12)
@@ -68,27 +68,27 @@ class _Server:
         heappush(self.under_way, (self.now + after, next(self.order), session))
 
     def gap(self, typical: int) -> int:
-        """Microseconds: about `typical`, now and then many times as many."""
+        """Return microseconds: about `typical`, now and then many times that."""
         return int(typical * (0.2 + 0.5 * self.roll() / (1.02 - self.roll())))
 
     def number(self, below: int) -> int:
         return int(self.roll() * below)
 
     def pick(self, choices: Sequence[T]) -> T:
-        """One of `choices`, the first ones far more often."""
+        """Return one of `choices`, the first ones far more often."""
         return choices[int(len(choices) * self.roll() ** 3)]
 
     def token(self, length: int) -> str:
         return b64encode(self.rng.randbytes(length), b"+_")[:length].decode()
 
-    def fill(self, template: str, **known: str) -> str:
-        """`template` with what is `known`, and with numbers that no two messages share."""
-        known["hex"], known["token"] = f"{self.rng.getrandbits(44):011X}", self.token(20)
+    def fill(self, template: str, **fields: str) -> str:
+        """Fill in `template`: the given fields, and numbers that no two messages share."""
+        fields["hex"], fields["token"] = f"{self.rng.getrandbits(44):011X}", self.token(20)
         n = self.number(10**8)
-        return template.format(n=n, second=self.now // SECOND, own=self.own, **known)
+        return template.format(n=n, second=self.now // SECOND, own=self.own, **fields)
 
     def reply(self, to: str, mx: str) -> tuple[str, str]:
-        """What becomes of a message handed to another server, and what that server says."""
+        """Return what becomes of a message sent to another server, and that server's reply."""
         outcome, template = self.pick(REPLIES)
         return outcome, self.fill(template, to=to, mx=mx)
 
@@ -96,11 +96,11 @@ class _Server:
         return f"status: local {self.local}/{self.limit // 2} remote {self.remote}/{self.limit}"
 
     def daemon(self, program: str) -> str:
-        """A Postfix program's tag: a dozen pids at a time, others later in the day."""
+        """Return a Postfix program's tag: a dozen pids at a time, others later in the day."""
         return f"postfix/{program}[{self.now // (17 * MINUTE) % 499 * 61 + self.number(12)}]"
 
     def queue_id(self) -> str:
-        """A long queue id: seconds and microseconds in base 52, `z`, the inode in base 51."""
+        """Return a long queue id: seconds, microseconds in base 52, `z`, the inode in base 51."""
         seconds, micros = divmod(self.now, SECOND)
         return f"{_digits(seconds, 52)}{_digits(micros, 52):0>4}z{_digits(9**6 + micros, 51)}"
 
@@ -111,7 +111,7 @@ def _digits(number: int, base: int) -> str:
 
 
 def _tcpserver(s: _Server) -> Session:
-    """An SMTP connection to qmail-smtpd that brings a message, inwards or outwards."""
+    """An SMTP connection to qmail-smtpd that brings a message, incoming or outgoing."""
     (mx, ip), pid, port, remote = s.pick(s.peers), next(s.pids), s.number(65_536), s.roll() < 0.3
     (user, _), stranger, many = s.pick(s.users), s.pick(s.strangers), s.pick((1, 1, 1, 2, 6))
     s.connections += 1
@@ -162,12 +162,12 @@ def _qmail(s: _Server, sender: str, to: list[str], qp: int, *, remote: bool = Fa
 
 
 def _qmail_result(s: _Server, sender: str, to: str, *, remote: bool) -> tuple[str, str]:
-    """A delivery's outcome and its text; a message that is forwarded sets out."""
+    """Return a delivery's outcome and text; a forwarded message starts a session of its own."""
     (mx, ip), chance = s.pick(s.peers), s.roll()
     if remote:
-        outcome, said = s.reply(to, mx)
+        outcome, reply = s.reply(to, mx)
         text = "accepted message." if outcome == "sent" else "does not like recipient."
-        return outcome, f"{ip} {text}/Remote host said: {said}".replace(" ", "_")
+        return outcome, f"{ip} {text}/Remote host said: {reply}".replace(" ", "_")
     if chance < 0.95 or sender == "#@[]":
         return "sent", "did_1+0+0"
     if chance < 0.97:
@@ -178,7 +178,7 @@ def _qmail_result(s: _Server, sender: str, to: str, *, remote: bool) -> tuple[st
 
 
 def _postfix(s: _Server) -> Session:
-    """An SMTP connection to Postfix: a stranger brings mail, or a user of ours submits some."""
+    """An SMTP connection to Postfix: a stranger delivers mail, or one of our users submits some."""
     (mx, ip), smtpd, remote = s.pick(s.peers), s.daemon("smtpd"), s.roll() < 0.3
     (user, _), stranger = s.pick(s.users), s.pick(s.strangers)
     sender, to = (user, stranger) if remote else (f"news-{s.token(16)}-{stranger}", user)
@@ -204,17 +204,17 @@ def _postfix_queue(s: _Server, queue_id: str, sender: str, to: str, *, remote: b
         yield qmgr, text, s.gap(600_000 if remote else 20_000)
         if remote:
             mx, ip = s.pick(s.peers)
-            agent, relay, (outcome, said) = "smtp", f"{mx}[{ip}]:25", s.reply(to, mx)
+            agent, relay, (outcome, reply) = "smtp", f"{mx}[{ip}]:25", s.reply(to, mx)
         else:
             lmtp, session = 2000 + s.number(60), s.token(22)
             text = f"lmtp({to})<{lmtp}><{session}>: msgid=<{message_id}>: saved mail to INBOX"
             yield "dovecot", text, s.gap(400)
             agent, relay, outcome = "lmtp", f"{s.name}[private/dovecot-lmtp]", "sent"
-            said = f"250 2.0.0 <{to}> {session} Saved"
+            reply = f"250 2.0.0 <{to}> {session} Saved"
         spent = (s.now - begin) / SECOND
         delays = f"{spent:.2f}, delays=0.02/{spent / 9:.2f}/0.01/{spent * 0.8:.2f}"
-        text = f"to=<{to}>, relay={relay}, delay={delays}, dsn={said[4:9]}, status={outcome}"
-        yield s.daemon(agent), f"{queue_id}: {text} ({said})", s.gap(900)
+        text = f"to=<{to}>, relay={relay}, delay={delays}, dsn={reply[4:9]}, status={outcome}"
+        yield s.daemon(agent), f"{queue_id}: {text} ({reply})", s.gap(900)
         yield "", "", 300 * SECOND if outcome == "deferred" else 0
     if outcome == "bounced" and sender:
         notice = s.queue_id()
@@ -224,7 +224,7 @@ def _postfix_queue(s: _Server, queue_id: str, sender: str, to: str, *, remote: b
 
 
 def _courier(s: _Server) -> Session:
-    """Somebody reads mail through Courier's imapd or pop3d, after some wrong passwords perhaps."""
+    """Somebody reads mail through Courier's imapd or pop3d, perhaps after wrong passwords."""
     (user, ip), tag, length = s.pick(s.users), s.pick(("imapd", "pop3d")), s.gap(20 * SECOND)
     mine = f"user={user}, ip=[::ffff:{ip}], port=[{1024 + s.number(64_000)}]"
     yield tag, f"Connection, {mine[mine.index('ip=') :]}", s.gap(60_000)
@@ -246,7 +246,7 @@ def _dovecot(s: _Server) -> Session:
 
 
 def _clients(s: _Server, begin: int, end: int, zone: dt.tzinfo, messages: int) -> Session:
-    """Start the day's sessions, more by day than by night; this session itself writes nothing."""
+    """Start the day's sessions, more by day than by night; this one itself writes nothing."""
     minutes = [dt.datetime.fromtimestamp(t // SECOND, zone) for t in range(begin, end, MINUTE)]
     load = list(itertools.accumulate(HOURLY[minute.hour] for minute in minutes))
     for before, past in itertools.pairwise([0, *load]):
@@ -257,7 +257,7 @@ def _clients(s: _Server, begin: int, end: int, zone: dt.tzinfo, messages: int) -
 
 
 def _syslogd(s: _Server, end: int, zone: dt.tzinfo, host: str) -> Iterator[bytes]:
-    """Every session's lines in one order; a line that repeats the one before it is counted."""
+    """Yield all sessions' lines in one order; repeats of a line are counted, not written."""
     second, head, before, repeats = -1, "", ("nothing yet", ""), 0
     while s.under_way[0][0] < end:
         s.now, _, session = s.under_way[0]
@@ -285,9 +285,10 @@ def day(
 ) -> Iterator[bytes]:
     """Yield the lines that `host` logs on one local day, in order, each with its newline.
 
-    `messages` arrive; each makes about 1.6 kB of log, logins included. With one `seed` the same
-    people appear every day, and do something else each day. The headers show the wall clock of
-    `zone`, splogger's stamps true seconds. A session still open at midnight ends unseen.
+    messages: how many arrive; each makes about 1.6 kB of log, logins included. With the same
+    `seed`, the same people appear every day, and do something else each day. The headers show the
+    wall clock of `zone`, splogger's stamps show true seconds. What a session would log after
+    midnight is left out.
     """
     midnights = (dt.datetime.combine(date + dt.timedelta(n), dt.time(), zone) for n in range(2))
     begin, end = (int(midnight.timestamp()) * SECOND for midnight in midnights)

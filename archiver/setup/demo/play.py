@@ -1,7 +1,7 @@
-"""The demonstration: what an administrator would see in a month, in a few seconds.
+"""The demonstration: what an administrator would see in a month, in less than a minute.
 
-Real files, a local store, no root. Every command it shows is really run, as a process of
-its own; what it claims is checked, and it ends with a failure where a check does not hold.
+Real files, a local store, no root. Every command that it shows is really run, as a process of
+its own. What it claims is checked, and it ends with an error if a check does not hold.
 """
 
 import gzip
@@ -58,15 +58,15 @@ Say = Callable[[str], None]
 
 
 class DemoError(ArchiverError):
-    """Something did not turn out as the demonstration claims it does."""
+    """Something did not turn out as the demonstration claims."""
 
     code = "demo"
 
 
 def play(directory: Path, say: Say, *, s3: bool = False) -> None:
-    """Play the demonstration in a directory of its own, and leave it there to try things on.
+    """Play the demonstration in a directory of its own, and leave that to try things on.
 
-    s3: with a second copy of everything in a bucket of a real S3 server.
+    say: gets each line to print. s3: play the part with a bucket of a real S3 server, too.
 
     Raises: UsageError: the directory holds something else. DemoError: a claim did not hold.
     """
@@ -76,11 +76,11 @@ def play(directory: Path, say: Say, *, s3: bool = False) -> None:
     config.write_text(CONFIG.format(zone=zone.key), encoding="utf-8")
     archiver = _Archiver(config, say)
 
-    say("1. A month of logs that newsyslog left, and a piece of 2004: adopt them.\n")
+    say("1. A month of logs that newsyslog left, and a piece of one from 2004, are archived.\n")
     digests = _old_logs(directory / "log", zone)
     archiver("import", *sorted(map(str, (directory / "log").glob("maillog.*"))), show=3)
 
-    say("2. A live log, rotated twice while its writer goes on writing into it.\n")
+    say("2. A live log is rotated twice, while its writer goes on writing into it.\n")
     today = datetime.now(zone).date()
     with _writer(directory, zone) as log:
         for _ in range(2):
@@ -93,24 +93,25 @@ def play(directory: Path, say: Say, *, s3: bool = False) -> None:
     _claim(numbers == list(range(1, len(numbers) + 1)), "a live line is missing or doubled")
     say(f"   {len(numbers)} lines from two archives and the live log: each once, in order.\n")
 
-    say("3. A day comes back as it was logged; and 2004 is told from the lines themselves.\n")
+    say("3. A day comes back as it was logged. The log of 2004 finds its year in its own lines.\n")
     wanted = sorted(digests)[DAYS // 2]
     found = archiver("fetch", "--date", str(wanted), show=2)
     _claim(hashlib.sha256(found).hexdigest() == digests[wanted], f"{wanted} came back changed")
-    say("   Its SHA-256 is that of the log before it was archived.\n")
+    say("   It has the SHA-256 that the log had before it was archived.\n")
     archiver("fetch", "--date", "2004-08-16", show=2)
 
-    say("4. A message is known by its Message-ID only: found in all these days, by the index.\n")
+    say("4. Only the Message-ID of a message is known, not its day: the index finds its lines.\n")
     message_id = _a_message_id(found)
-    told = archiver("fetch", "--message-id", message_id, "--explain", show=4)
-    _claim(set(told.splitlines()) <= set(found.splitlines()), "other lines were found")
-    _claim(told.count(message_id.encode()) > 0, f"{message_id} was not found")
+    message_lines = archiver("fetch", "--message-id", message_id, "--explain", show=4)
+    _claim(set(message_lines.splitlines()) <= set(found.splitlines()), "other lines were found")
+    _claim(message_lines.count(message_id.encode()) > 0, f"{message_id} was not found")
 
-    say("5. One byte of that day's archive is flipped. It is noticed.\n")
+    say("5. One byte of that day's archive is changed: fetch notices, and must fail.\n")
     (archive,) = directory.glob(f"store/*/*/date={wanted}/*.zst")
     _flip_a_byte(archive)
     archiver("fetch", "--date", str(wanted), show=0, expected=5)
     _flip_a_byte(archive)
+    say("   With that byte put right, all is well again:\n")
     archiver("status", show=9)
     _expire(directory, archiver, say, sorted(digests))
     if s3:
@@ -127,29 +128,31 @@ def play(directory: Path, say: Say, *, s3: bool = False) -> None:
 
 
 def _expire(directory: Path, archiver: "_Archiver", say: Say, days: list[date]) -> None:
-    """Destroy what is older than three weeks, but for a day that is held."""
-    say("6. No line is to be kept for longer than 21 days; but one day is held for a case.\n")
+    """Destroy what is older than three weeks, except a day that is held."""
+    say("6. A rule is added: no line is kept longer than 21 days. One day is held for a case.\n")
     with open(directory / "archiver.toml", "a", encoding="utf-8") as config:
         config.write(RULE)
     held, gone = str(days[0]), str(days[1])
     case = ("2026-117", "--from", held, "--to", held, "--reason", "theft of a mailbox")
     archiver("hold", "add", *case)
     archiver("retention", "plan", show=4)
-    told = archiver("retention", "expire", "--yes", show=2, expected=6)
+    say("   Destroying what is too old must fail for the day that is held:\n")
+    report = archiver("retention", "expire", "--yes", show=2, expected=6)
+    say("   A destroyed day is gone, and fetch says why. The day that is held is still there:\n")
     archiver("fetch", "--date", gone, show=0, expected=4)
     archiver("fetch", "--date", held, show=1)
-    numbers = re.findall(rb"certificate (\d+)", told)
+    numbers = re.findall(rb"certificate (\d+)", report)
     _claim(bool(numbers), "nothing was destroyed")
-    say("   Each has a certificate, on every store:\n")
+    say("   Each archive destroyed has a certificate, kept in every store. The last one:\n")
     archiver("retention", "ask", "deletions", "--certificate", numbers[-1].decode(), show=32)
     left = list(directory.glob(f"store/*/*/date={gone}/*.zst"))
     _claim(not left, f"{gone} is still there")
 
 
 def _a_message_id(log: bytes) -> str:
-    """The Message-ID of some message in the middle of a log."""
+    """Return the Message-ID of some message in the middle of a log."""
     ids = re.findall(rb"message-id=<([^<>\s]+)>", log)
-    _claim(bool(ids), "no message came by that day")
+    _claim(bool(ids), "no message was logged that day")
     return str(ids[len(ids) // 2], "utf-8")
 
 
@@ -161,18 +164,18 @@ def _make_room(directory: Path) -> None:
     if directory.exists() and any(directory.iterdir()):
         if not (directory / MARKER).exists():
             raise UsageError(
-                f"{directory} is not empty, and not from a demonstration before",
-                hint="archiver demo SOME_NEW_DIRECTORY",
+                f"{directory} is not empty, and no earlier demonstration made it",
+                hint="name a new directory: archiver demo NEW_DIRECTORY",
             )
         for path in directory.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink()
-    # The log's directory may be written to by nobody else, whatever the umask.
+    # `run` refuses a log in a directory that others may write to; the umask might allow it.
     (directory / "log").mkdir(parents=True)
-    for each in (directory, directory / "log"):
-        each.chmod(0o755)
+    for made in (directory, directory / "log"):
+        made.chmod(0o755)
     (directory / MARKER).touch()
 
 
@@ -181,12 +184,12 @@ def _old_logs(directory: Path, zone: ZoneInfo) -> dict[date, str]:
     digests = {}
     today = datetime.now(zone).date()
     for age in range(DAYS):
-        each = today - (age + 1) * DAY
-        log = b"".join(day(each, zone, seed=1, messages=MESSAGES_A_DAY))
-        digests[each] = hashlib.sha256(log).hexdigest()
+        log_date = today - (age + 1) * DAY
+        log = b"".join(day(log_date, zone, seed=1, messages=MESSAGES_A_DAY))
+        digests[log_date] = hashlib.sha256(log).hexdigest()
         path = directory / f"maillog.{age}.gz"
         path.write_bytes(gzip.compress(log, 1))
-        os.utime(path, (day_end(each, zone),) * 2)
+        os.utime(path, (day_end(log_date, zone),) * 2)
     seed = importlib.resources.files("archiver.setup.demo").joinpath("seed.maillog").read_bytes()
     (directory / "maillog.2004").write_bytes(seed)
     return digests
@@ -194,7 +197,7 @@ def _old_logs(directory: Path, zone: ZoneInfo) -> dict[date, str]:
 
 @contextmanager
 def _writer(directory: Path, zone: ZoneInfo) -> Iterator[Path]:
-    """Have something write into the live log that passes for a syslogd, by its name too."""
+    """Run the stand-in that writes into the live log; its name, too, passes for a syslogd's."""
     log = directory / "log" / "maillog"
     log.touch(mode=0o640)
     program = directory / "demo-syslogd"
@@ -233,7 +236,7 @@ def _claim(holds: bool, otherwise: str) -> None:
 
 
 class _Archiver:
-    """Runs the real command, and shows what it was and the start of what it said."""
+    """Runs the real command, and shows it with the first lines of its output."""
 
     def __init__(self, config: Path, say: Say) -> None:
         self._argv = [sys.executable, "-m", "archiver", "-c", str(config)]
@@ -243,18 +246,29 @@ class _Archiver:
         self.shown = f"{where} -c {shlex.quote(str(config))}"
 
     def __call__(self, *words: str, show: int = 20, expected: int = 0) -> bytes:
-        """Return stdout. show: how many lines of it are worth seeing."""
+        """Run a command, show it, and return its stdout.
+
+        show: how many lines of stdout are worth seeing. expected: its exit status.
+        Raises: DemoError: it ended with another one.
+        """
         shown = words
         if words[0] == "import":
             shown = (words[0], f"{os.path.dirname(words[1])}/maillog.*")
-        self._say(f"   $ archiver -c … {' '.join(shown)}")
+        # Quoted where a shell needs it, but the pattern must stay one.
+        line = " ".join(
+            shlex.quote(word) if " " in word and "*" not in word else word for word in shown
+        )
+        self._say(f"   $ archiver -c … {line}")
         done = subprocess.run([*self._argv, *words], capture_output=True, check=False)
         stdout = done.stdout.decode(errors="replace").splitlines()
-        said = stdout[:show] + (["…"] if 0 < show < len(stdout) else [])
-        for line in said + done.stderr.decode(errors="replace").splitlines():
-            self._say(f"     {line[:120]}")
+        rows = stdout[:show] + (["…"] if 0 < show < len(stdout) else [])
+        for row in rows + done.stderr.decode(errors="replace").splitlines():
+            self._say(f"     {row[:120]}")
         if done.returncode:
             self._say(f"     (exit status {done.returncode})")
         self._say("")
-        _claim(done.returncode == expected, f"`{' '.join(shown)}` did not do that")
+        _claim(
+            done.returncode == expected,
+            f"`{line}` ended with exit status {done.returncode}, not {expected}",
+        )
         return done.stdout

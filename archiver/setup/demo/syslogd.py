@@ -1,7 +1,7 @@
-"""What the demonstration has instead of a syslogd: writes numbered lines, re-opens on HUP.
+"""Stands in for a syslogd: writes numbered lines into a log, and opens that anew on HUP.
 
-Run as a program: LOG PIDFILE. Holds the log open and opens it without O_CREAT, as FreeBSD's
-syslogd does. Ends at SIGTERM, after the line it is writing.
+Run as a program: LOG PIDFILE. It holds the log open, and opens it without O_CREAT, as FreeBSD's
+syslogd does. It ends at SIGTERM, after the line that it is writing.
 """
 
 import os
@@ -12,11 +12,11 @@ from itertools import count
 from pathlib import Path
 from types import FrameType
 
-wanted: set[int] = set()
+received: set[int] = set()  # signals not yet acted on
 
 
 def note(number: int, _frame: FrameType | None) -> None:
-    wanted.add(number)
+    received.add(number)
 
 
 def main() -> None:
@@ -28,10 +28,10 @@ def main() -> None:
     for number in count(1):
         stamp = time.strftime("%b %e %H:%M:%S")
         os.write(output, f"{stamp} mx1 demo: live line {number}\n".encode())
-        if signal.SIGTERM in wanted:
+        if signal.SIGTERM in received:
             break
-        if signal.SIGHUP in wanted:
-            wanted.discard(signal.SIGHUP)
+        if signal.SIGHUP in received:
+            received.discard(signal.SIGHUP)
             os.close(output)
             output = os.open(log, os.O_WRONLY | os.O_APPEND)
         time.sleep(0.0005)

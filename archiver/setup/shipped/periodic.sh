@@ -1,13 +1,13 @@
 #!/bin/sh
 #
-# Whether all is well with the mail log archives: periodic(8), daily. In /etc/periodic.conf:
+# Daily check of the mail log archives, for periodic(8). In /etc/periodic.conf:
 #
 #   daily_status_archiver_enable="YES"      # default: NO
-#   daily_status_archiver_max_age="26h"     # since the last run that went well
+#   daily_status_archiver_max_age="26h"     # since the last run that succeeded
 #   daily_status_archiver_config="/usr/local/etc/archiver/archiver.toml"
 #   daily_status_archiver_command="/usr/local/bin/archiver"
 #
-# Ends as periodic(8) asks: 0 all is well, 2 it cannot be told, 3 somebody has to look.
+# Exit statuses as of periodic(8): 0 all is well, 2 it could not be checked, 3 look at it.
 
 if [ -r /etc/defaults/periodic.conf ]; then
 	. /etc/defaults/periodic.conf
@@ -24,7 +24,7 @@ case "${daily_status_archiver_enable}" in
 	echo
 	echo "Mail log archives:"
 	if [ ! -x "${daily_status_archiver_command}" ]; then
-		echo "there is no ${daily_status_archiver_command}"
+		echo "${daily_status_archiver_command} is missing, or not executable"
 		exit 2
 	fi
 	"${daily_status_archiver_command}" -c "${daily_status_archiver_config}" \

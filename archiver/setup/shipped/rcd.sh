@@ -10,7 +10,7 @@
 #   archiver_config="/usr/local/etc/archiver/archiver.toml"
 #   archiver_command="/usr/local/bin/archiver"
 #
-# Besides start, stop, restart and status: configtest, reload.
+# Commands besides start, stop, restart and status: configtest, reload.
 
 . /etc/rc.subr
 
@@ -23,8 +23,8 @@ load_rc_config "$name"
 : ${archiver_config:="/usr/local/etc/archiver/archiver.toml"}
 : ${archiver_command:="/usr/local/bin/archiver"}
 
-# daemon(8) starts the service again when it ends, and writes what it says to syslog, facility
-# daemon: never into the mail log that is archived.
+# daemon(8) restarts the service when it ends, and sends its output to syslog, facility daemon:
+# never into the mail log that is archived.
 pidfile="/var/run/archiver-supervisor.pid"
 child_pidfile="/var/run/archiver.pid"
 command="/usr/sbin/daemon"
@@ -42,7 +42,7 @@ archiver_configtest()
 	"${archiver_command}" -q -c "${archiver_config}" config validate
 }
 
-# To the child: daemon(8) itself swallows HUP.
+# HUP goes to the child: daemon(8) would swallow it.
 archiver_reload()
 {
 	if [ -z "${rc_pid}" ]; then

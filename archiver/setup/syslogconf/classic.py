@@ -1,4 +1,4 @@
-"""Read /etc/syslog.conf: FreeBSD's syslogd, GNU inetutils', and those between.
+"""Read /etc/syslog.conf: of FreeBSD's syslogd, of GNU inetutils', and of those between.
 
 Pure. syslog.conf(5) of FreeBSD:
 
@@ -6,9 +6,9 @@ Pure. syslog.conf(5) of FreeBSD:
     !ppp            until the next such line: only that program; `!*`: all again
     +host           only that host; `+*`: all again; `#!` and `#+` mean the same
     :msg, contains, "x"                   only such messages; `:*`: all again
-    include /etc/syslog.d                 the *.conf in it, each beginning anew
+    include /etc/syslog.d                 its *.conf files; restrictions do not carry over into them
 
-inetutils joins lines that end in a backslash, and knows no comment behind a rule.
+inetutils joins lines that end in a backslash, and has no comments after a rule.
 """
 
 import re
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from archiver.setup.syslogconf.routes import ConfigLine, Route, Rules, Unread, file_of
 from archiver.setup.syslogconf.selectors import selected
 
-# A directory's files, by name: name and text.
+# Takes a directory; returns the name and text of each of its files, sorted by name.
 Include = Callable[[str], Sequence[tuple[str, str]]]
 RULE = re.compile(r"(?P<selector>\S+(?:(?<=[;,])[ \t]+\S+)*)[ \t]+(?P<action>[^ \t].*)")
 BLOCK = re.compile(r"#?(?P<kind>[!+-])[ \t]*(?P<names>.*)")
@@ -26,11 +26,11 @@ NOT_ESCAPED = re.compile(r"(?<!\\)#.*")
 
 
 def read(name: str, text: str, rules: Rules, include: Include | None, *, bsd: bool) -> None:
-    """Collect the rules of a file. bsd: it is FreeBSD's. include: None in what is included."""
+    """Collect the rules of a file. bsd: as FreeBSD reads it. include: None in an included file."""
     rules.files.append(name)
     only: dict[str, str] = {}
     for number, row in _rows(text, joined=not bsd):
-        told = ConfigLine(name, number, row[:200])
+        where = ConfigLine(name, number, row[:200])
         if block := _block(row):
             kind, restriction = block
             only[kind] = restriction
@@ -41,18 +41,18 @@ def read(name: str, text: str, rules: Rules, include: Include | None, *, bsd: bo
             if found := INCLUDE.fullmatch(bare):
                 if include is None:
                     rules.unread.append(
-                        Unread(told, "syslogd reads no include in an included file")
+                        Unread(where, "syslogd ignores an include inside an included file")
                     )
                     continue
                 for inner, inner_text in include(found["where"]):
                     read(inner, inner_text, rules, None, bsd=bsd)
             elif bare:
                 restricted = ", ".join(each for each in only.values() if each)
-                _rule(bare, told, rules, restricted, bsd=bsd)
+                _rule(bare, where, rules, restricted, bsd=bsd)
 
 
 def _rows(text: str, *, joined: bool) -> Iterator[tuple[int, str]]:
-    """Yield lines without blanks around them, each with its number."""
+    """Yield lines that are not empty, stripped, each with its number. joined: at backslashes."""
     begun, before = 0, ""
     for number, line in enumerate(text.split("\n"), start=1):
         row = line.strip(" \t\r\f\v")
@@ -67,10 +67,10 @@ def _rows(text: str, *, joined: bool) -> Iterator[tuple[int, str]]:
 
 
 def _block(row: str) -> tuple[str, str] | None:
-    """Return what a line such as `!ppp` is about and restricts to: "": to nothing.
+    """Return the kind of a line such as `!ppp`, and what it restricts rules to; "": no restriction.
 
-    What is for all but some programs is for mail: those that are left out, such as `!-devd`, are
-    no mail programs in any file seen.
+    A rule for all programs but some counts as one for mail: in all files seen so far, the programs
+    left out, such as `!-devd`, have nothing to do with mail.
     """
     found = BLOCK.fullmatch(row)
     if found is None or (row.startswith("#") and re.match(r"#[!+-]\S", row) is None):
@@ -85,16 +85,16 @@ def _block(row: str) -> tuple[str, str] | None:
     return "+", f"host {names}" if restricts else ""
 
 
-def _rule(row: str, told: ConfigLine, rules: Rules, only: str, *, bsd: bool) -> None:
+def _rule(row: str, where: ConfigLine, rules: Rules, only: str, *, bsd: bool) -> None:
     found = RULE.fullmatch(row)
     if found is None:
-        rules.unread.append(Unread(told, "it is no selector with an action"))
+        rules.unread.append(Unread(where, "it is not a selector with an action"))
         return
     try:
         match = selected(found["selector"], last_counts=bsd)
         path = file_of(found["action"])
     except ValueError as error:
-        rules.unread.append(Unread(told, str(error)))
+        rules.unread.append(Unread(where, str(error)))
         return
     if path is not None:
-        rules.routes.append(Route(path, match, told, only))
+        rules.routes.append(Route(path, match, where, only))

@@ -1,7 +1,8 @@
-"""What rsyslog's `if … then` asks for, as far as facility and level tell: else it is unknown.
+"""Which messages rsyslog's `if … then` lets through, as far as that depends on facility and level.
 
 Pure. `$syslogfacility-text == 'mail' and $syslogseverity <= 6`, `prifilt('mail.*')`, `not`, `or`
-and parentheses are understood. All else, `$programname == 'x'` say, may hold for any message.
+and parentheses are understood. Anything else, such as `$programname == 'x'`, may be true for any
+message.
 """
 
 import operator
@@ -18,7 +19,7 @@ from archiver.setup.syslogconf.selectors import (
     selected,
 )
 
-DEEPEST = 30
+DEEPEST = 30  # parentheses inside one another
 TOKEN = re.compile(
     r"""\s+|(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<number>\d{1,9})"""
     r"""|(?P<word>[$A-Za-z_][\w!.$-]*)|(?P<sign>==|!=|<>|<=|>=|[^\s\w'"])""",
@@ -33,7 +34,7 @@ COMPARE: dict[str, Callable[[int, int], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
 }
-# The properties: which of facility and level, and the names of its numbers.
+# Of each property: its place in a Pair (0: facility, 1: level), and the numbers of its names.
 PROPERTIES = {
     "$syslogfacility": (0, FACILITIES),
     "$syslogfacility-text": (0, FACILITIES),
@@ -45,7 +46,7 @@ PROPERTIES = {
 
 
 def condition(text: str) -> Match:
-    """Return what a condition means. Never raises: what is not understood is unknown."""
+    """Return what a condition means; UNKNOWN if it is not understood. Never raises."""
     words, at = [], 0
     while at < len(text):
         token = TOKEN.match(text, at)
@@ -63,7 +64,7 @@ def condition(text: str) -> Match:
 
 
 class _Condition:
-    """Takes words from the front. Raises ValueError where it does not understand."""
+    """Takes words from the front. Raises ValueError where it does not understand them."""
 
     def __init__(self, words: list[str]) -> None:
         self.words = words[::-1]
@@ -92,7 +93,7 @@ class _Condition:
 
     def single(self, depth: int) -> Match:
         if depth > DEEPEST:
-            raise ValueError("too deep")
+            raise ValueError("it is nested too deeply")
         if self.next() == "not":
             self.take()
             return ~self.single(depth + 1)
@@ -105,23 +106,23 @@ class _Condition:
         if self.next() == "prifilt":
             opened, selector, closed = (self.take(), self.take(), self.take(), self.take())[1:]
             if (opened, closed) != ("(", ")"):
-                raise ValueError("no argument")
+                raise ValueError("prifilt has no argument")
             return selected(selector[1:-1], last_counts=False)
         return self.comparison()
 
     def comparison(self) -> Match:
-        """PROPERTY SIGN VALUE, or whatever else stands up to the next `and` or `or`."""
+        """PROPERTY SIGN VALUE; or anything else up to the next `and` or `or`, which is unknown."""
         taken = []
         while self.words and self.next() not in {"and", "or", "(", ")"}:
             taken.append(self.take())
         if not taken or self.next() == "(":
-            raise ValueError("a function")
+            raise ValueError("it is a function call")
         if len(taken) != 3 or taken[0].lower() not in PROPERTIES or taken[1] not in COMPARE:
             return UNKNOWN
         which, names = PROPERTIES[taken[0].lower()]
         value = taken[2].strip("'\"").lower()
         number = int(value) if re.fullmatch(r"\d{1,3}", value, re.ASCII) else names.get(value)
-        # Compared with a text that is less or greater, letters would count.
+        # `<` and `>` on texts compare letters, not levels.
         ordered = taken[1] in {"==", "!=", "<>"} or not taken[0].lower().endswith("-text")
         if number is None or not ordered:
             return UNKNOWN

@@ -1,4 +1,4 @@
-"""What is odd about where mail is logged, and what to do about it. Pure."""
+"""Find what is odd about where mail is logged, and what to do about it. Pure."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -11,16 +11,16 @@ from archiver.setup.syslogconf.selectors import INFO, spelt
 
 
 class Doubt(NamedTuple):
-    """A sentence that says what was found, and another one what to do."""
+    """sentence: what was found. remedy: what to do."""
 
     sentence: str
     remedy: str
 
 
 def doubts(reading: SyslogConfig, paths: Iterable[str | os.PathLike[str]]) -> list[Doubt]:
-    """Return what is doubtful, the worst first; nothing, if all is well.
+    """Return what is doubtful, the worst first; none if all is well.
 
-    paths: of the logs that are archived, absolute; none, if that is not known yet.
+    paths: the absolute paths of the logs that are archived; none if that is not known yet.
     """
     archived = [normpath(os.fspath(path)) for path in paths]
     if not reading.daemon:
@@ -38,9 +38,9 @@ def doubts(reading: SyslogConfig, paths: Iterable[str | os.PathLike[str]]) -> li
 
 def _nothing(reading: SyslogConfig) -> Doubt:
     return Doubt(
-        f"nothing below {reading.root} that is understood says where syslogd writes mail",
-        "look where it goes (journald alone writes no file: install rsyslog), and set `path` and "
-        "`reopen` by hand",
+        f"nothing below {reading.root} that was understood says where syslogd writes mail",
+        "find out where it goes, and set `path` and `reopen` by hand (journald alone writes no "
+        "file: install rsyslog)",
     )
 
 
@@ -53,26 +53,26 @@ def _unlogged(
     most = max(every, key=lambda log: (len(log.levels), len(log.perhaps)), default=None)
     found = "no rule sends it to a file"
     if most and most.levels:
-        found = f"{most.path} gets {spelt(most.levels)} only ({most.routes[0].told})"
+        found = f"{most.path} gets {spelt(most.levels)} only ({most.routes[0].where})"
     elif most:
-        found = f"{most.path} gets some of it only, or only perhaps ({most.routes[0].told})"
+        found = f"{most.path} gets only some of it, or perhaps none ({most.routes[0].where})"
     yield Doubt(
         f"mail.info is not logged by {reading.daemon}: {found}",
-        f"add `mail.info\t/var/log/maillog` to {file}, make that file, and let syslogd read its "
-        "configuration anew: deliveries and logins are told at that level",
+        f"add `mail.info\t/var/log/maillog` to {file}, create that log, and have syslogd read its "
+        "configuration again: deliveries and logins are logged at level info",
     )
 
 
 def _several(informed: list[MailFile], archived: list[str]) -> Iterator[Doubt]:
     if len(informed) < 2:
         return
-    names = " and ".join(f"{log.path} ({log.routes[0].told})" for log in informed)
+    names = " and ".join(f"{log.path} ({log.routes[0].where})" for log in informed)
     if all(log.path in archived for log in informed):
-        remedy = "archive one of them only: else each line is kept, and found, more than once"
+        remedy = "archive only one of them: otherwise lines are kept, and found, more than once"
     else:
         remedy = (
-            "one is enough to archive; but what stays in the others is neither kept nor destroyed "
-            "with it: write `mail.none` into their rules"
+            "one is enough to archive; but the same lines stay in the others, where no retention "
+            "rule reaches them: add `mail.none` to the rules of those"
         )
     yield Doubt(f"mail.info is logged into several files: {names}", remedy)
 
@@ -81,9 +81,9 @@ def _not_archived(informed: list[MailFile], archived: list[str]) -> Iterator[Dou
     if informed and not any(log.path in archived for log in informed):
         log = informed[0]
         yield Doubt(
-            f"mail.info is logged into {log.path} ({log.routes[0].told}), which no [[source]] has "
+            f"mail.info is logged into {log.path} ({log.routes[0].where}), which no [[source]] has "
             "as its path",
-            f'add a [[source]] with path = "{log.path}", or correct the path of the one there is',
+            f'add a [[source]] with path = "{log.path}", or correct the path of the present one',
         )
 
 
@@ -93,22 +93,22 @@ def _no_mail(
     mailed = {log.path for log in every}
     for path in archived:
         other = next((route for route in reading.routes if route.path == path), None)
-        # A second log, of something else, is no mistake; the only one would be.
+        # A log of something else may be archived besides, but not instead of the mail log.
         if path in mailed or (other and mailed.intersection(archived)):
             continue
-        found = f"only other things ({other.told})" if other else "nothing"
+        found = f"only other things ({other.where})" if other else "nothing"
         yield Doubt(
             f"{reading.daemon} writes {found} into {path}, which is configured as a log",
-            "correct `path`; if another program writes that file itself, `reopen` must tell that "
-            "program, not syslogd",
+            "correct `path`; or if another program writes that file itself, let `reopen` tell "
+            "that program, not syslogd",
         )
 
 
 def _unread(reading: SyslogConfig) -> Iterator[Doubt]:
-    for each in reading.unread:
-        rule = f" ({each.told.text})" if each.told.text else ""
-        shown = (str(each.told) + rule).encode("ascii", "backslashreplace").decode()
+    for unread in reading.unread:
+        rule = f" ({unread.where.text})" if unread.where.text else ""
+        shown = (str(unread.where) + rule).encode("ascii", "backslashreplace").decode()
         yield Doubt(
-            f"{shown} is not understood: {each.reason}" if rule else f"{shown}: {each.reason}",
-            "see whether mail goes there, and whether `path` is right",
+            f"{shown} is not understood: {unread.reason}" if rule else f"{shown}: {unread.reason}",
+            "see whether it sends mail anywhere, and whether `path` is right all the same",
         )

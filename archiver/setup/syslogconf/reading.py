@@ -1,7 +1,7 @@
-"""Look at a system, or at one below another root: which syslogd, its rules, and how it is told.
+"""Look at a system, below / or another root: which syslogd, its rules, how it is told to reopen.
 
-The only module here that reads files. Nothing of what it meets is an error: what cannot be read
-is noted as such.
+The only module here that reads files. Nothing that it finds is an error: what it cannot read or
+understand is noted as a doubt.
 """
 
 import glob
@@ -15,7 +15,7 @@ from pathlib import Path
 from archiver.setup.syslogconf import classic, rsyslog
 from archiver.setup.syslogconf.routes import ConfigLine, MailFile, Route, Rules, Unread, mail_logs
 
-LARGEST = 2**18  # bytes of one file; longer ones hold no rules that people wrote
+LARGEST = 2**18  # bytes of one file; nobody writes longer ones by hand
 RSYSLOG = ("/etc/rsyslog.conf", "/usr/local/etc/rsyslog.conf")
 CLASSIC = "/etc/syslog.conf"
 OTHERS = ("/etc/syslog-ng/syslog-ng.conf", "/usr/local/etc/syslog-ng.conf")
@@ -32,8 +32,9 @@ UNIT_DIRECTORIES = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd
 class SyslogConfig:
     """What a system's files say. daemon: "rsyslog", "FreeBSD syslogd", "syslogd"; "": none found.
 
-    root: what was looked at; all other paths are as seen from there. reopen: for the key of that
-    name. told_by: why. host: the machine's name, as far as the files say.
+    root: the directory that was looked at; all other paths are as seen from there. reopen: the
+    value for the configuration's key of that name. reopen_why: why that one. host: the machine's
+    name; "" if unknown.
     """
 
     root: str
@@ -42,12 +43,12 @@ class SyslogConfig:
     routes: tuple[Route, ...] = ()
     unread: tuple[Unread, ...] = ()
     reopen: str = ""
-    told_by: str = ""
+    reopen_why: str = ""
     host: str = ""
 
     @property
     def mail_logs(self) -> tuple[MailFile, ...]:
-        """The fewest files that hold what is logged of mail, the fullest first."""
+        """The fewest files that together hold all logged mail, the fullest first."""
         return mail_logs(self.routes)
 
     @property
@@ -56,7 +57,7 @@ class SyslogConfig:
 
 
 def look(root: Path) -> SyslogConfig:
-    """Read what the system below `root` has of a syslogd. Never raises for what it finds."""
+    """Read the configuration of the syslogd below `root`. Never raises for what it finds."""
     return _Look(root).reading()
 
 
@@ -69,27 +70,30 @@ class _Look:
         return self.root / path.lstrip("/")
 
     def text(self, path: str) -> str | None:
-        """Return what a file holds; None: there is none. Invalid UTF-8 survives, as surrogates."""
+        """Return a file's text, invalid UTF-8 as surrogates; None: not there, or unreadable."""
         try:
             descriptor = os.open(self.at(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             with open(descriptor, "rb") as file:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise OSError("it is no plain file")
+                    raise OSError("it is not a plain file")
                 content = file.read(LARGEST + 1)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            said = getattr(error, "strerror", None) or str(error)
-            self.rules.unread.append(Unread(ConfigLine(path, 1, ""), f"cannot be read: {said}"))
+            reason = getattr(error, "strerror", None) or str(error)
+            self.rules.unread.append(Unread(ConfigLine(path, 1, ""), f"cannot be read: {reason}"))
             return None
         if len(content) > LARGEST:
             self.rules.unread.append(
-                Unread(ConfigLine(path, 1, ""), "is too long; its end was not read")
+                Unread(
+                    ConfigLine(path, 1, ""),
+                    f"is longer than {LARGEST} bytes; the rest was not read",
+                )
             )
         return content[:LARGEST].decode("utf-8", errors="surrogateescape").replace("\r\n", "\n")
 
     def matching(self, pattern: str) -> list[tuple[str, str]]:
-        """Return the files of a pattern in the order of their names, as rsyslog takes them."""
+        """Return name and text of the files of a pattern, sorted by name, as rsyslog does."""
         if not pattern.startswith("/") or "\0" in pattern:
             return []
         pattern += "*" if pattern.endswith("/") else ""
@@ -119,9 +123,11 @@ class _Look:
             for path in OTHERS:
                 if os.path.lexists(self.at(path)):
                     self.rules.unread.append(
-                        Unread(ConfigLine(path, 1, ""), "syslog-ng's is not read")
+                        Unread(
+                            ConfigLine(path, 1, ""), "syslog-ng's configuration cannot be read here"
+                        )
                     )
-        reopen, told_by = self.reopen(daemon) if daemon else ("", "")
+        reopen, reopen_why = self.reopen(daemon) if daemon else ("", "")
         return SyslogConfig(
             str(self.root),
             daemon,
@@ -129,12 +135,12 @@ class _Look:
             tuple(self.rules.routes),
             tuple(self.rules.unread),
             reopen,
-            told_by,
+            reopen_why,
             self.host(),
         )
 
     def by_what_runs(self, files: list[str]) -> list[str]:
-        """Of a machine that changed its syslogd, both files are left: take the one that runs."""
+        """Order the files by which syslogd runs: a machine that changed its syslogd has both."""
         if CLASSIC not in files or len(files) == 1:
             return files
         classic_pids = (*PID_FILES["FreeBSD syslogd"], *PID_FILES["syslogd"])
@@ -144,7 +150,7 @@ class _Look:
         chosen = files[0]
         for path in {*RSYSLOG, CLASSIC} - {chosen}:
             if os.path.lexists(self.at(path)):
-                reason = f"was not read: {chosen} seems to be the one in force"
+                reason = f"was not read: {chosen} seems to be the one in use"
                 self.rules.unread.append(Unread(ConfigLine(path, 1, ""), reason))
         return files
 
@@ -157,11 +163,11 @@ class _Look:
     def classic(self, path: str, text: str, *, bsd: bool) -> None:
         classic.read(path, text, self.rules, self.in_directory, bsd=bsd)
         if bsd:
-            return  # there, the file says itself what it includes
+            return  # on FreeBSD, the file itself names what it includes
         for name, more in self.matching("/etc/syslog.d/*"):  # inetutils' --rcdir
             classic.read(name, more, self.rules, None, bsd=False)
 
-    # -- how it is told --------------------------------------------------------------------
+    # -- how it is told to reopen -----------------------------------------------------------------
 
     def reopen(self, daemon: str) -> tuple[str, str]:
         unit = self.unit(daemon)
@@ -169,10 +175,10 @@ class _Look:
             return f"systemctl:{unit}", f"systemd runs, and has {unit}.service"
         pids = PID_FILES[daemon]
         if pid_file := self.first(pids):
-            return f"pidfile:{pid_file}", "it is there"
+            return f"pidfile:{pid_file}", "this file exists"
         if unit:
             return f"systemctl:{unit}", f"there is {unit}.service"
-        return f"pidfile:{pids[0]}", f"where {daemon} has it; it is not there now"
+        return f"pidfile:{pids[0]}", f"the usual one of {daemon}; the file does not exist now"
 
     def unit(self, daemon: str) -> str:
         for unit in UNITS.get(daemon, ()):
@@ -181,8 +187,8 @@ class _Look:
         return ""
 
     def first(self, paths: tuple[str, ...]) -> str:
-        """Return the first that is there. /var/run is often a link to /run, which another root's
-        link would leave.
+        """Return the first that exists. /var/run is often an absolute link to /run, which below
+        another root would lead out of that root.
         """
         linked = self.at("var/run").is_symlink()
         for path in paths:
@@ -192,7 +198,7 @@ class _Look:
         return ""
 
     def host(self) -> str:
-        """Return the machine's name; "": nothing tells it."""
+        """Return the machine's name; "": no file has it."""
         if self.root == Path("/"):
             return socket.gethostname()
         text = self.text("/etc/hostname") or ""

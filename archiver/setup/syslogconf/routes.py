@@ -1,6 +1,6 @@
 """Where mail goes: the files that syslogd's rules name, and which of them are the mail log.
 
-Pure. A pipe, another host, a terminal and the users who are logged in are no logs.
+Pure. A pipe, another host, a terminal and logged-in users do not count as logs.
 """
 
 import re
@@ -10,12 +10,12 @@ from os.path import normpath
 
 from archiver.setup.syslogconf.selectors import INFO, Match
 
-NEEDED = frozenset(range(INFO + 1))  # nobody misses mail.debug
+NEEDED = frozenset(range(INFO + 1))  # all levels but debug, which nobody misses
 
 
 @dataclass(frozen=True)
 class ConfigLine:
-    """Something that stands in a file. file: its name, below the root that was looked at."""
+    """A line of a file. file: its name, as seen from the root that was looked at. line: from 1."""
 
     file: str
     line: int
@@ -27,29 +27,29 @@ class ConfigLine:
 
 @dataclass(frozen=True)
 class Unread:
-    """A rule, or a file, that is not understood, and why."""
+    """A rule that is not understood, or a file that is not read, and why."""
 
-    told: ConfigLine
+    where: ConfigLine
     reason: str
 
 
 @dataclass(frozen=True)
 class Route:
-    """A rule that writes into a file. only: what it is restricted to besides, such as a program.
+    """A rule that writes into a file. only: a further restriction, such as to one program.
 
-    owner, group, mode: of a new file, if the rule's syslogd was told; each with its place.
+    modes: "owner", "group" and "mode" of a new file, where they are configured: value and place.
     """
 
     path: str
     match: Match
-    told: ConfigLine
+    where: ConfigLine
     only: str = ""
     modes: dict[str, tuple[str, ConfigLine]] = field(default_factory=dict, hash=False)
 
 
 @dataclass
 class Rules:
-    """What files say, collected while they are read."""
+    """What the files say, collected while they are read."""
 
     files: list[str] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
@@ -58,8 +58,8 @@ class Rules:
 
 @dataclass(frozen=True)
 class MailFile:
-    """A file that mail goes into. levels: surely. perhaps: some of it, or under a condition that
-    is not understood. shared: with other facilities. routes: the rules that say so.
+    """A file that mail goes into. levels: those of which it gets all mail. perhaps: those of which
+    it may get some. shared: it gets other facilities, too. routes: the rules that say so.
     """
 
     path: str
@@ -86,10 +86,10 @@ def logs(routes: Sequence[Route]) -> tuple[MailFile, ...]:
 
 
 def mail_logs(routes: Sequence[Route]) -> tuple[MailFile, ...]:
-    """Return the fewest files that together hold what is logged of mail, the fullest first.
+    """Return the fewest files that together hold all logged mail, the fullest first.
 
-    Files for mail alone are preferred; one that holds other things too is taken only if mail at
-    info or above would be missing otherwise.
+    Files for mail alone are preferred. One that is shared is taken only if mail at level info or
+    above would be missing otherwise.
     """
     every = [log for log in logs(routes) if log.levels]
     own = [log for log in every if not log.shared]
@@ -100,11 +100,11 @@ def mail_logs(routes: Sequence[Route]) -> tuple[MailFile, ...]:
 
 
 def _fewest(every: Sequence[MailFile], wanted: frozenset[int]) -> tuple[MailFile, ...]:
-    """wanted: these levels are enough; none: all that any of the logs holds."""
+    """Choose the fewest logs that hold the wanted levels; none wanted: all that any log holds."""
     wanted = wanted or frozenset[int]().union(*(log.levels for log in every))
     chosen: list[MailFile] = []
     while wanted:
-        # The first of equals: an administrator writes the most important rule first.
+        # Of equals, max() takes the first: administrators write the most important rule first.
         best = max(every, key=lambda log: (len(log.levels & wanted), not log.shared))
         if not best.levels & wanted:
             break
@@ -114,10 +114,10 @@ def _fewest(every: Sequence[MailFile], wanted: frozenset[int]) -> tuple[MailFile
 
 
 def file_of(action: str) -> str | None:
-    """Return the file that an action means, `/var/log/maillog` or `-/var/log/maillog`; None: it is
-    no file but a pipe, another host, a terminal, a device or users.
+    """Return the file of an action, such as `/var/log/maillog` or `-/var/log/maillog`; None: the
+    action is a pipe, another host, a terminal, a device or users.
 
-    Raises: ValueError: it is a file, with a name that a configuration cannot hold.
+    Raises: ValueError: it is a file whose name cannot stand in a configuration.
     """
     path = action.removeprefix("-").strip()
     if not path.startswith("/"):

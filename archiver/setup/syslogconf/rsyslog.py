@@ -1,14 +1,14 @@
-"""Read rsyslog.conf, in its three styles at once, as distributions mix them.
+"""Read rsyslog.conf in its three styles at once, since distributions mix them.
 
-Pure but for `include`, which gives the text of other files.
+Pure, except that `include` returns the text of other files.
 
     mail.*  -/var/log/mail.log                                   a selector, and an action
-    & stop                                                       another one for the same
+    & stop                                                       another action, same selector
     $IncludeConfig /etc/rsyslog.d/*.conf                         a directive
     if $syslogfacility-text == 'mail' then { action(type="omfile" file="…") stop }
 
-A first pass makes statements, a second follows the messages through them: `stop` takes what it
-is reached by from all that comes after. What is not understood is noted, and never guessed.
+A first pass makes statements of the text. A second follows the messages through them: those that
+reach a `stop` reach nothing that comes after it. What is not understood is noted, never guessed.
 """
 
 import re
@@ -19,8 +19,9 @@ from archiver.setup.syslogconf.conditions import condition
 from archiver.setup.syslogconf.routes import ConfigLine, Route, Rules, Unread, file_of
 from archiver.setup.syslogconf.selectors import EVERYTHING, NOTHING, UNKNOWN, Match, selected
 
-# The files that a pattern means: name and text. None: there is none, or it cannot be read.
+# Takes a pattern; returns name and text of each file that it means and that can be read.
 Include = Callable[[str], Sequence[tuple[str, str]]]
+# Bounds for files that include or call each other, or that are nested on purpose.
 DEEPEST = 30
 MOST_FILES = 500
 DEEPEST_CALL, MOST_CALLS = 10, 500
@@ -33,7 +34,7 @@ PARAMETER = re.compile(r"""([\w.]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)')""", 
 IF = re.compile(r"if\b", re.IGNORECASE)
 THEN = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\bthen\b|[\w$-]+|.""", re.DOTALL)
 ELSE = re.compile(r"else\b", re.IGNORECASE)
-# What a filter of messages by facility or level names, in each of the styles.
+# In every style, a filter by facility or level contains one of these.
 FACILITY = re.compile(r"facility|severity|pri", re.IGNORECASE)
 STOP = re.compile(r"(?:stop\b|~)[ \t]*(?:;\w+)?")
 GO_ON = re.compile(r"continue\b")
@@ -44,14 +45,14 @@ PROPERTY = re.compile(r':[ \t]*[\w$!.-]+[ \t]*,[ \t]*!?\w+[ \t]*,?[ \t]*"(?:[^"\
 FILE = re.compile(r"-?/[^\s;{}]*(?:;[^\s{}]+)?")
 USERS = re.compile(r"(?!(?:stop|continue)\b)[A-Za-z_][\w,-]*[ \t]*(?=\n|\Z)")
 ELSEWHERE = re.compile(r"[@|*^>:?~%][^\n}]*")
-# Known blocks and calls that send no message anywhere.
+# Known blocks and calls that do not send messages anywhere.
 SETTINGS = frozenset(
     {
         *("module", "input", "global", "main_queue", "parser", "timezone", "lookup_table"),
         *("template", "property", "constant", "dyn_stats", "percentile_stats", "ratelimit"),
     }
 )
-# Of new files: directives, and parameters of an action or of the module.
+# Settings for new files: directives, and parameters of an action or of the module.
 MODES = {"fileowner": "owner", "filegroup": "group", "filecreatemode": "mode"}
 
 
@@ -72,8 +73,8 @@ class _Jump:
 
 @dataclass
 class _Filter:
-    """match: the facilities and levels it lets through. picks: by what a message says, or who says
-    it, and not by these.
+    """match: the facilities and levels that it lets through. picks: it chooses by a message's text
+    or program instead.
     """
 
     match: Match
@@ -93,13 +94,13 @@ def read(name: str, text: str, rules: Rules, include: Include) -> None:
 
 
 class _Whole:
-    """What all files have in common while they are read."""
+    """The state that all files share while they are read."""
 
     def __init__(self, rules: Rules, include: Include) -> None:
         self.rules = rules
         self.include = include
         self.rulesets: dict[str, list[_Statement]] = {DEFAULT: []}
-        self.ruleset = DEFAULT  # into which statements go, by $RuleSet
+        self.ruleset = DEFAULT  # the one that statements go into now; $RuleSet changes it
         self.modes: dict[str, tuple[str, ConfigLine]] = {}
         self.open_files: list[str] = []
 
@@ -109,13 +110,15 @@ class _Whole:
         _Reader(self, name, text).top()
         self.open_files.pop()
 
-    def included(self, pattern: str, told: ConfigLine, *, optional: bool) -> None:
+    def included(self, pattern: str, where: ConfigLine, *, optional: bool) -> None:
         found = self.include(pattern)
         if not found and not optional and "*" not in pattern and not pattern.endswith("/"):
-            self.rules.unread.append(Unread(told, f"{pattern} is not there, or cannot be read"))
+            self.rules.unread.append(Unread(where, f"{pattern} does not exist, or cannot be read"))
         for name, text in found:
             if name in self.open_files or len(self.rules.files) >= MOST_FILES:
-                self.rules.unread.append(Unread(told, f"{name} is included by itself, or too much"))
+                self.rules.unread.append(
+                    Unread(where, f"{name} includes itself, or there are too many files")
+                )
             else:
                 self.file(name, text)
 
@@ -128,9 +131,10 @@ class _Reader:
         self.name = name
         self.text = text
         self.at = 0
-        self.counted = (0, 1)  # up to where lines are counted, and how many
+        self.counted = (0, 1)  # a position in the text, and the line that it is in
 
-    def told(self, at: int) -> ConfigLine:
+    def where(self, at: int) -> ConfigLine:
+        """Return the line of a position in the text."""
         before, line = self.counted
         line += self.text.count("\n", before, at) if at >= before else 0
         if at < before:
@@ -139,7 +143,7 @@ class _Reader:
         return ConfigLine(self.name, line, self.text[at : at + 200].split("\n")[0].strip())
 
     def unread(self, at: int, reason: str) -> None:
-        self.whole.rules.unread.append(Unread(self.told(at), reason))
+        self.whole.rules.unread.append(Unread(self.where(at), reason))
 
     def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         found = pattern.match(self.text, self.at)
@@ -161,7 +165,7 @@ class _Reader:
             last = self.statement(into, last, 0)
 
     def block(self, into: list[_Statement], depth: int) -> None:
-        """Read up to the brace that closes."""
+        """Read statements up to the closing brace."""
         begun, last = self.at, None
         while True:
             self.take(BLANK)
@@ -174,14 +178,14 @@ class _Reader:
             last = self.statement(into, last, depth)
 
     def statement(self, into: list[_Statement], last: _Filter | None, depth: int) -> _Filter | None:
-        """Read one. last: the filter before it, which `&` goes on with. Returns the new one."""
+        """Read a statement; return its filter, if any. last: the filter before it, for `&`."""
         begun = self.at
         if depth > DEEPEST:
-            self.unread(begun, "it is nested too deep")
+            self.unread(begun, "it is nested too deeply")
             self.at = len(self.text)
             return None
         if found := self.take(DIRECTIVE):
-            self.directive(found["name"].lower(), found["value"].strip(), self.told(begun))
+            self.directive(found["name"].lower(), found["value"].strip(), self.where(begun))
             return None
         if self.text[begun] == "&":
             self.at += 1
@@ -197,7 +201,7 @@ class _Reader:
         return None
 
     def filter(self, depth: int) -> _Filter | None:
-        """Read an `if`, a selector or a property's filter, with what it leads to."""
+        """Read an `if`, a selector or a property filter, with its actions; None: it is another."""
         begun = self.at
         if self.take(IF):
             return self.condition(begun, depth)
@@ -222,7 +226,7 @@ class _Reader:
             if token.group().lower() == "then":
                 break
         else:
-            self.unread(begun, "an `if` without `then`")
+            self.unread(begun, "it is an `if` without `then`")
             self.at = start
             self.rest_of_line()
             return None
@@ -258,9 +262,9 @@ class _Reader:
             self.log(found.group().partition(";")[0], begun, self.whole.modes, into)
         elif found := self.take(ELSEWHERE):
             if found.group().startswith("?"):
-                self.unread(begun, "the file's name is made by a template")
+                self.unread(begun, "a template makes the file's name")
         else:
-            self.unread(begun, "it is no rule that is known here")
+            self.unread(begun, "it is not a known kind of rule")
             self.rest_of_line()
 
     def log(
@@ -276,10 +280,10 @@ class _Reader:
             self.unread(begun, str(error))
             return
         if file is not None:
-            into.append(_File(Route(file, NOTHING, self.told(begun), modes=dict(modes))))
+            into.append(_File(Route(file, NOTHING, self.where(begun), modes=dict(modes))))
 
     def call(self, kind: str, begun: int, into: list[_Statement], depth: int) -> None:
-        """Read `kind(…)`: what stands between the parentheses, and a block if one follows."""
+        """Read `kind(…)`: what is between the parentheses, and the block after it, if any."""
         start = self.at
         while token := self.take(THEN):
             if token.group() == ")":
@@ -289,14 +293,14 @@ class _Reader:
             self.at = start
             self.rest_of_line()
             return
-        told = self.told(begun)
+        where = self.where(begun)
         values = {
             name.lower(): one or other
             for name, one, other in PARAMETER.findall(self.text[start : token.start()])
         }
         if kind == "include":
             optional = values.get("mode", "required") == "optional"
-            self.whole.included(values.get("file", ""), told, optional=optional)
+            self.whole.included(values.get("file", ""), where, optional=optional)
         elif kind == "ruleset":
             self.take(BLANK)
             body = self.whole.rulesets.setdefault(values.get("name", ""), [])
@@ -307,38 +311,38 @@ class _Reader:
             self.configured(values, begun, into)
         elif kind in SETTINGS:
             if values.get("load") == "builtin:omfile":
-                self.whole.modes |= _modes(values, told)
+                self.whole.modes |= _modes(values, where)
             self.take(BLANK)
             if kind == "template" and self.text[self.at : self.at + 1] == "{":
                 self.at += 1
                 self.block([], depth + 1)
         else:
-            self.unread(begun, f"`{kind}` is not known here")
+            self.unread(begun, f"`{kind}(…)` is not known")
 
     def configured(self, values: dict[str, str], begun: int, into: list[_Statement]) -> None:
         if values.get("type", "").removeprefix("builtin:") != "omfile":
             return
         if "file" in values:
-            modes = self.whole.modes | _modes(values, self.told(begun))
+            modes = self.whole.modes | _modes(values, self.where(begun))
             self.log(values["file"], begun, modes, into)
         else:
-            self.unread(begun, "the file's name is made by a template")
+            self.unread(begun, "a template makes the file's name")
 
-    def directive(self, name: str, value: str, told: ConfigLine) -> None:
+    def directive(self, name: str, value: str, where: ConfigLine) -> None:
         if name == "includeconfig":
-            self.whole.included(value, told, optional=False)
+            self.whole.included(value, where, optional=False)
         elif name == "ruleset":
             self.whole.ruleset = value or DEFAULT
         elif name in MODES:
-            self.whole.modes |= _modes({name: value}, told)
+            self.whole.modes |= _modes({name: value}, where)
 
 
-def _modes(values: dict[str, str], told: ConfigLine) -> dict[str, tuple[str, ConfigLine]]:
-    return {MODES[name]: (values[name], told) for name in values if name in MODES}
+def _modes(values: dict[str, str], where: ConfigLine) -> dict[str, tuple[str, ConfigLine]]:
+    return {MODES[name]: (values[name], where) for name in values if name in MODES}
 
 
 class _Flow:
-    """Follows messages through statements, and notes which of them reach which file."""
+    """Follows messages through the statements, and notes which of them reach which file."""
 
     def __init__(self, rulesets: dict[str, list[_Statement]], rules: Rules) -> None:
         self.rulesets = rulesets
@@ -347,7 +351,7 @@ class _Flow:
         self.calls = 0
 
     def through(self, ruleset: str, flow: Match) -> Match:
-        """Return what was stopped on its way through a ruleset, and goes nowhere afterwards."""
+        """Return what a ruleset stops, and what thus goes no further. flow: what enters it."""
         self.calls += 1
         if ruleset in self.active or len(self.active) > DEEPEST_CALL or self.calls > MOST_CALLS:
             return NOTHING
@@ -364,16 +368,16 @@ class _Flow:
                 break
             if isinstance(statement, _File):
                 found = statement.route
-                self.rules.routes.append(Route(found.path, left, found.told, modes=found.modes))
+                self.rules.routes.append(Route(found.path, left, found.where, modes=found.modes))
             elif isinstance(statement, _Stop):
                 stopped |= left
             elif isinstance(statement, _Jump):
-                # Whether `stop` there ends more than what was called depends on queues.
+                # Whether a `stop` in a called ruleset ends more than the call depends on queues.
                 inner = self.through(statement.name, left)
                 stopped |= Match(NOTHING.yes, inner.possible)
             else:
                 gone = self.walk(statement.then, left & statement.match)
-                # One program's messages are taken away: where mail goes is still where it goes.
+                # That only some program's messages are stopped does not change where mail goes.
                 stopped |= Match(gone.yes, gone.yes) if statement.picks else gone
                 stopped |= self.walk(statement.otherwise, left & ~statement.match)
         return stopped

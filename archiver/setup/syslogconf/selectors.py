@@ -1,15 +1,15 @@
 """Which messages a selector such as `*.info;mail.none` means: facilities and levels.
 
-Pure. Two families of syslogd read the same line differently where a facility is named twice:
-FreeBSD's lets the last word count (syslog.conf(5)), while sysklogd, rsyslog and GNU inetutils add
-up, and take away by `!` and `none`.
+Pure. Two families of syslogd differ where a selector names a facility twice: on FreeBSD only the
+last one counts (syslog.conf(5)); sysklogd, rsyslog and GNU inetutils add them up, and subtract
+for `!` and `none`.
 """
 
 import re
 from dataclasses import dataclass
 from functools import cached_property
 
-# syslog(3), RFC 5424 6.2.1. `security` is old for auth, except on FreeBSD, where it is its own.
+# syslog(3), RFC 5424 6.2.1. `security` is an old name of auth; on FreeBSD it is one of its own.
 FACILITIES = {
     "kern": 0,
     "user": 1,
@@ -53,7 +53,7 @@ ALL = frozenset((facility, level) for facility in range(24) for level in range(8
 
 @dataclass(frozen=True)
 class Match:
-    """yes: what is surely meant. possible: what may be, some messages of it; holds `yes`, too."""
+    """yes: pairs of which all messages match. possible: those of which some may; includes `yes`."""
 
     yes: frozenset[Pair]
     possible: frozenset[Pair]
@@ -69,23 +69,23 @@ class Match:
 
     @cached_property
     def mail(self) -> frozenset[int]:
-        """The levels at which all mail is meant."""
+        """The levels at which all mail matches."""
         return frozenset(level for facility, level in self.yes if facility == MAIL)
 
     @cached_property
     def some_mail(self) -> frozenset[int]:
-        """The levels at which at least some mail may be meant."""
+        """The levels at which some mail may match."""
         return frozenset(level for facility, level in self.possible if facility == MAIL)
 
     @cached_property
     def others(self) -> bool:
-        """Whether messages of other facilities are meant as well."""
+        """Whether messages of other facilities may match as well."""
         return any(facility != MAIL for facility, _ in self.possible)
 
 
 EVERYTHING = Match(ALL, ALL)
 NOTHING = Match(frozenset(), frozenset())
-# A condition that looks at something else than facility and level: some messages, perhaps all.
+# A condition on something other than facility and level: it may match none, some or all messages.
 UNKNOWN = Match(frozenset(), ALL)
 
 
@@ -94,22 +94,22 @@ def exactly(pairs: frozenset[Pair]) -> Match:
 
 
 def selected(selector: str, *, last_counts: bool) -> Match:
-    """Return what a selector means. last_counts: as FreeBSD's syslogd reads it.
+    """Return what a selector means. last_counts: of a facility named twice, as on FreeBSD.
 
-    Raises: ValueError: it is none.
+    Raises: ValueError: it is not a selector.
     """
     chosen: dict[int, frozenset[int]] = {}
     parts = [part for part in re.split(r"[;\s]+", selector.strip()) if part]
     for part in parts:
         names, point, level = part.rpartition(".")
         if not point:
-            raise ValueError(f"{part!r} is no facility.level")
+            raise ValueError(f"{part!r} is not FACILITY.LEVEL")
         numbers = [number for name in names.split(",") for number in _facility(name)]
         for number in numbers:
             before = chosen.get(number, frozenset())
             chosen[number] = _by_bsd(level) if last_counts else _by_linux(level, before)
     if not parts:
-        raise ValueError("a selector is missing")
+        raise ValueError("it has no selector")
     return exactly(frozenset((f, level) for f in chosen for level in chosen[f]) & ALL)
 
 
@@ -121,7 +121,7 @@ def _facility(name: str) -> range:
     else:
         number = FACILITIES.get(name.lower(), -1)
     if not 0 <= number <= 24:
-        raise ValueError(f"no facility {name!r}")
+        raise ValueError(f"{name!r} is not a facility")
     return range(number, number + 1)
 
 
@@ -129,15 +129,15 @@ def _level(name: str) -> int:
     if re.fullmatch(r"[0-7]", name, re.ASCII):
         return int(name)
     if name.lower() not in LEVELS:
-        raise ValueError(f"no level {name!r}")
+        raise ValueError(f"{name!r} is not a level")
     return LEVELS[name.lower()]
 
 
 def _by_bsd(text: str) -> frozenset[int]:
-    """Levels by `[!][<=>]level`; more severe is greater, and its number is smaller."""
+    """Return the levels of `[!][<=>]level`; a more severe level is greater, its number smaller."""
     found = re.fullmatch(r"(!?)([<=>]*)(\S+)", text)
     if found is None:
-        raise ValueError(f"no level {text!r}")
+        raise ValueError(f"{text!r} is not a level")
     inverted, comparison, name = found.groups()
     if name == "*":
         return frozenset(range(8))
@@ -156,10 +156,10 @@ def _by_bsd(text: str) -> frozenset[int]:
 
 
 def _by_linux(text: str, before: frozenset[int]) -> frozenset[int]:
-    """Levels after one more word, `[!][=]level`; `before` it, there were these."""
+    """Return the levels after one more word, `[!][=]level`. before: the levels before it."""
     found = re.fullmatch(r"(!?)(=?)(\S+)", text)
     if found is None:
-        raise ValueError(f"no level {text!r}")
+        raise ValueError(f"{text!r} is not a level")
     inverted, single, name = found.groups()
     if name in {"*", "none"}:
         return frozenset() if (name == "none") != bool(inverted) else frozenset(range(8))
@@ -169,7 +169,7 @@ def _by_linux(text: str, before: frozenset[int]) -> frozenset[int]:
 
 
 def spelt(levels: frozenset[int]) -> str:
-    """Write levels as people say them: `info and above`, `all levels`, `info, notice`."""
+    """Write levels in words: `info and above`, `all levels`, `info, notice`."""
     if len(levels) == 8:
         return "all levels"
     if levels and levels == frozenset(range(max(levels) + 1)):
