@@ -14,9 +14,9 @@ from tests.world.syslogds import eventually
 # The service of a man in a hurry: the same code, with shorter waits.
 HASTY = """\
 import sys
-from archiver import schedule, serve
+from archiver.service import jobs, serve
 from archiver.cli import main, serve as process
-serve.SOON, process.TICK, schedule.FIRST_PAUSE = 0.0, 0.05, 0.1
+serve.SOON, process.TICK, jobs.FIRST_PAUSE = 0.0, 0.05, 0.1
 sys.exit(main.main())
 """
 
