@@ -13,6 +13,7 @@ from tests.world.served import Served
 HOUR_OF_LOOKS = 3600 // 5
 
 
+@pytest.mark.long
 @pytest.mark.system
 def test_an_hour_of_looks_under_load_takes_no_more_of_anything(host: Host) -> None:
     """As many looks as in an hour, a night with each 64 KiB, while 2,000 lines a second come:
