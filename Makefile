@@ -3,20 +3,24 @@
 #   make test         the tests                         make test-live    1000 rotations of real syslogds
 #   make check        types, lint, layers               make test-year    a year of the service, by zone
 #   make man          the manual pages, from docs/      make bench        side by side with zstd, zgrep
-#   make fuzz         whatever comes, to the parsers    make clean        remove what these made
+#   make fuzz         whatever comes, to the parsers    make test-long    the tests that take long
+#   make clean        remove what these made
 PYTHON = python3
 BIN = .venv/bin
 PIP = $(BIN)/pip --disable-pip-version-check --quiet
 
 DEMO_1 = --s3
 
-.PHONY: demo test check man test-crash test-live test-year fuzz bench clean
+.PHONY: demo test test-long check man test-crash test-live test-year fuzz bench clean
 
 demo: .venv/ready
 	$(BIN)/archiver demo $(DEMO_$(S3)) demo
 
 test: .venv/ready
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
+
+test-long: .venv/ready
+	$(BIN)/pytest -n 2 -m long
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

@@ -17,15 +17,31 @@ from tests.world.host import Host  # noqa: E402 (its asserts are to be rewritten
 # How long an example takes tells of the machine, not of the program.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
-MEMORY = "/dev/shm"  # noqa: S108 (a directory of its own is made there)
+MEMORY = "/dev/shm"  # noqa: S108 (directories of its own are made there)
+
+
+def in_memory(size: int) -> str | None:
+    """Return where there is so much room in memory, if there is: fsync(2) takes no time there."""
+    roomy = os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > size
+    return MEMORY if roomy else None
+
+
+# tmp_path is there, too, where programs that a test writes may be executed.
+if in_memory(2 * 2**30) and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
 
 
 @pytest.fixture
 def place() -> Iterator[Path]:
     """A directory, in memory if possible: hundreds of nights with all their fsyncs."""
-    roomy = os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > 48 * 2**20
-    with tempfile.TemporaryDirectory(dir=MEMORY if roomy else None) as directory:
+    with tempfile.TemporaryDirectory(dir=in_memory(48 * 2**20)) as directory:
         yield Path(directory)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The program as a whole comes first: no other worker waits for what takes long at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/whole/"))
 
 
 @pytest.fixture

@@ -144,9 +144,12 @@ def test_the_configuration_can_come_from_the_environment(host: Host) -> None:
 
 # -- signals ----------------------------------------------------------------------------------
 
-# The command, which sends itself a signal just before the nth call of a function.
+# The command, which sends itself a signal just before the nth call of a function. What a shell
+# has started in the background, and all that comes of it, ignores SIGINT until told otherwise.
 SIGNALLED = """\
 import importlib, os, sys
+from signal import SIGINT, default_int_handler, signal as handle
+handle(SIGINT, default_int_handler)
 module, name, nth, signal = sys.argv[1:5]
 del sys.argv[1:5]
 owner = importlib.import_module(module)

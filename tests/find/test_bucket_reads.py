@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def far(tmp_path_factory: pytest.TempPathFactory, weed_server: Weed, through: Fa
     return host
 
 
+@cache
 def log(each: date) -> bytes:
     return b"".join(day(each, ROME, seed=1, messages=40))
 
@@ -67,20 +69,13 @@ def test_a_day_is_one_range(far: FarHost, through: Faults) -> None:
 def test_a_dated_needle_takes_four_requests_at_most(far: FarHost, through: Faults) -> None:
     """The numbers of the design, counted where they cost something."""
     wanted = after(MONDAY, 7)
+    needle = message_id(wanted)
     said, requests = asked(
-        through,
-        far,
-        "fetch",
-        "--date",
-        str(wanted),
-        "--message-id",
-        message_id(wanted),
-        "--archived",
+        through, far, "fetch", "--date", str(wanted), "--message-id", needle, "--archived"
     )
     assert said.status == 0
-    assert said.out.splitlines() == [
-        line for line in log(wanted).splitlines() if message_id(wanted).encode() in line
-    ]
+    found = [line for line in log(wanted).splitlines() if needle.encode() in line]
+    assert said.out.splitlines() == found
     assert len(requests) <= 4
     assert sum(seen.bytes_out for seen in through.requests) <= 700_000
 

@@ -4,8 +4,9 @@ import os
 import pwd
 import socket
 import stat
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -210,13 +211,20 @@ def test_the_path_is_never_missing(host: Host) -> None:
 # -- the spool --------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def on_disk() -> Iterator[Path]:
+    """A directory that is not in memory, unless all of the machine's are."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
 @pytest.mark.parametrize("device", ["another", "said to be another"])
 def test_a_spool_on_another_file_system(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+    place: Path, on_disk: Path, monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
     """A log cannot be moved there in one step: 10, the log is as it was, no stray is left."""
-    if device == "another" and place.stat().st_dev != tmp_path.stat().st_dev:
-        host = Host(place, spool=str(tmp_path / "spool"))
+    if device == "another" and place.stat().st_dev != on_disk.stat().st_dev:
+        host = Host(place, spool=str(on_disk / "spool"))
     else:
         host = Host(place)
         really = os.link

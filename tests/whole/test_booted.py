@@ -7,6 +7,8 @@ says, then nights with one capability less than the unit's, one with all, and th
 import os
 import re
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +20,17 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def machine() -> Iterator[Path]:
     """What is left of it: statuses, logs, and what was fetched."""
     need("rsyslogd")
-    out = tmp_path_factory.mktemp("booted")
+    # Not in memory: a machine that boots has a /dev/shm of its own.
+    with tempfile.TemporaryDirectory() as directory:
+        boot(Path(directory))
+        yield Path(directory)
+
+
+def boot(out: Path) -> None:
+    """Boot it, and let it go through its nights."""
     # The system's own Python: what lies in somebody's home the sandbox rightly hides.
     words = [need("unshare"), "-mpCui", "--fork", "sh", str(HERE / "booted.sh")]
     words += [str(TOP), str(out), "/usr/bin/python3", str(HERE / "booted_night.sh")]
@@ -31,7 +40,6 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     if not (out / "statuses").exists():
         pytest.fail((out / "systemd").read_text(errors="replace")[-3000:])
-    return out
 
 
 def statuses(machine: Path) -> dict[str, int]:

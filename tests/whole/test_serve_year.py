@@ -150,7 +150,7 @@ class Year:
 
 
 def years() -> list[tuple[str, bool]]:
-    """Two for each change; `make test-year` passes all of them."""
+    """Two, for `make test-long`; `make test-year` passes all of them."""
     everything = [(zone, steps) for zone in ZONES for steps in (False, True)]
     return everything if os.environ.get("ARCHIVER_YEARS") == "all" else everything[1:3]
 
@@ -181,6 +181,7 @@ def passed(host: Host, chance: random.Random, *, steps: bool) -> Year:
     return year
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("zone", "steps"), years())
 def test_a_year_of_the_service(place: Path, zone: str, steps: bool) -> None:
     """Each day with lines has one archive of each source, with all its lines."""

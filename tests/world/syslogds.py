@@ -22,7 +22,7 @@ from tests.world.system import need
 MAIL_INFO = 22  # RFC 3164, section 4.1.1: facility mail (2) * 8 + severity info (6)
 
 
-def eventually(condition: Callable[[], bool], what: str, within: float = 10) -> None:
+def eventually(condition: Callable[[], bool], what: str, within: float = 60) -> None:
     """Return as soon as *condition* holds; fail with *what* was awaited when it never does."""
     deadline = time.monotonic() + within
     while not condition():

@@ -12,9 +12,11 @@ that was forked off when everything was loaded: {"argv": [...], "stdout": PATH, 
 PATH, "wait": BOOL} is answered by {"pid": N}, and after the child's end by {"status": N}
 (as waitpid(2) tells it). A child that waits begins at SIGUSR1, so that there is time to
 attach a tracer, which then sees, and counts, nothing but the run. It leads a process
-group of its own.
+group of its own. One that does not wait is there for what it does and says: it ends without
+taking apart, object by object, all that was loaded, which takes longer than most runs.
 """
 
+import atexit
 import ctypes
 import gc
 import importlib
@@ -23,7 +25,9 @@ import os
 import pkgutil
 import signal
 import sys
+import threading
 import zoneinfo
+from typing import Any
 
 import archiver
 
@@ -49,12 +53,14 @@ LATE = (
 ZONES = [zoneinfo.ZoneInfo(f"Etc/GMT{west:+d}") for west in range(-12, 13)]
 PR_SET_PTRACER = 0x59616D61
 PR_SET_PTRACER_ANY = ctypes.c_ulong(-1)
+# JSON: {"argv": [...], "stdout": PATH, "stderr": PATH, "wait": BOOL}
+Request = dict[str, Any]
 
 
 def load_everything() -> None:
     for name in LATE:
         importlib.import_module(name)
-    # As in sandbox.PLAIN.
+    # What another rotator has left lies there for longer than just now.
     importlib.import_module("archiver.rotation.others.takeover").__dict__["QUIET"] = 0
     for module in pkgutil.walk_packages(archiver.__path__, "archiver."):
         if not module.name.endswith("__main__"):
@@ -69,17 +75,28 @@ def run(mark: str, argv: list[str]) -> None:
     main()
 
 
-def serve() -> list[str] | None:
-    """Fork a child per request. Returns in each child, with its arguments; None at the end."""
+def run_and_leave(mark: str, argv: list[str]) -> None:
+    """Do the same, but leave to the kernel what the interpreter would take apart at its end."""
+    try:
+        run(mark, argv)
+    except SystemExit as end:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        os._exit(int(end.code or 0))
+
+
+def serve() -> Request | None:
+    """Fork a child per request. Returns in each child, with its request; None at the end."""
     # Where Yama guards ptrace(2), a process may let others than its parent trace it.
     ctypes.CDLL(None).prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     gc.freeze()  # so that a child's collector leaves alone, and shares, what is loaded
     while line := sys.stdin.buffer.readline():
-        request = json.loads(line)
+        request: Request = json.loads(line)
         ready, tell = os.pipe()
         if (pid := os.fork()) == 0:
-            return become(request, tell)
+            become(request, tell)
+            return request
         # A tracer that is attached earlier would count calls of ours.
         os.close(tell)
         os.read(ready, 1)
@@ -93,26 +110,22 @@ def answer(document: dict[str, int]) -> None:
     os.write(1, json.dumps(document).encode() + b"\n")
 
 
-def become(request: dict[str, object], tell: int) -> list[str]:
+def become(request: Request, tell: int) -> None:
     """Take one's own files and process group, and tell when that is done."""
     os.setpgid(0, 0)
     for fd, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
-        new = os.open(
-            str(request.get(name, os.devnull)), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600
-        )
+        new = os.open(request.get(name, os.devnull), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(new, fd)
         os.close(new)
     os.closerange(3, tell + 1)
     if request["wait"]:
         signal.sigwait({signal.SIGUSR1})
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
-    argv = request["argv"]
-    assert isinstance(argv, list)
-    return argv
 
 
 if __name__ == "__main__":
     load_everything()
-    arguments = serve() if sys.argv[2:] == ["--serve"] else sys.argv[3:]
-    if arguments is not None:
-        run(sys.argv[1], arguments)
+    if sys.argv[2:] != ["--serve"]:
+        run(sys.argv[1], sys.argv[3:])
+    elif (asked := serve()) is not None:
+        (run if asked["wait"] else run_and_leave)(sys.argv[1], asked["argv"])

@@ -12,8 +12,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -24,13 +25,6 @@ from tests.whole.crash.writer import Writer, numbers, writer
 
 MARK = "/archiver-crash-marker"
 DRIVER = str(Path(__file__).with_name("driver.py"))
-# What another rotator has left lies there for longer than just now.
-PLAIN = [
-    sys.executable,
-    "-c",
-    "from archiver.rotation.others import takeover; takeover.QUIET = 0; "
-    "from archiver.cli.main import main; main()",
-]
 LIMIT = 60
 LOG_MODE = 0o640
 
@@ -110,8 +104,9 @@ class Runs:
         return Ended(status, self.out.read_bytes(), self.err.read_text(errors="replace"))
 
     def run(self, argv: list[str]) -> Ended:
-        self.start(argv, wait=False)
-        return self.ended()
+        """Run to the end, which has to come within `LIMIT` seconds."""
+        with ends(self.start(argv, wait=False)):
+            return self.ended()
 
     def _answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -120,6 +115,22 @@ class Runs:
             raise RuntimeError("the driver has died")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+def end_group(leader: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+@contextmanager
+def ends(pid: int) -> Iterator[None]:
+    """Kill it, and all that it has started, should it still run after `LIMIT` seconds."""
+    alarm = threading.Timer(LIMIT, end_group, [pid])
+    alarm.start()
+    try:
+        yield
+    finally:
+        alarm.cancel()
 
 
 @contextmanager
@@ -185,16 +196,8 @@ class Sandbox:
             raise RuntimeError(f"the writer wrote {written} of {count}: {self.writer.error}")
 
     def night(self) -> Ended:
-        """One ordinary run, in a process of its own."""
-        ended = subprocess.run(
-            [*PLAIN, *self.argv("run", "--force")],
-            check=False,
-            capture_output=True,
-            timeout=LIMIT,
-            start_new_session=True,
-            cwd=self.directory,
-        )
-        return Ended(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
+        """One ordinary run."""
+        return self.archiver("run", "--force")
 
     def adopt(self) -> None:
         """From now on what another rotator leaves is to be archived, too."""
@@ -253,7 +256,11 @@ class Sandbox:
         yield from self.between()
 
     def is_held(self) -> bool:
-        """Whether the writer has the log open, and not some other file."""
+        """Whether the writer has the log open, and not some other file.
+
+        It answers when it has done what it was told before, so not between two files.
+        """
+        self.writer.tell()
         descriptors = Path(f"/proc/{self.writer.pid}/fd")
         log = self.log.stat()
         return any(os.path.samestat(one.stat(), log) for one in descriptors.iterdir())

@@ -6,20 +6,28 @@ calls and not Python's start. Two things about strace 6.1, as measured: under
 used; and a call that SIGKILL strikes is not carried out any more.
 """
 
-import contextlib
 import gzip
 import os
 import shutil
 import signal
 import subprocess
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.whole.crash import trace
 from tests.whole.crash.points import Point, points
-from tests.whole.crash.sandbox import BY_COMMAND, BY_PIDFILE, LIMIT, MARK, Bench, Ended, Sandbox
+from tests.whole.crash.sandbox import (
+    BY_COMMAND,
+    BY_PIDFILE,
+    LIMIT,
+    MARK,
+    Bench,
+    Ended,
+    Sandbox,
+    end_group,
+    ends,
+)
 from tests.whole.crash.trace import Call
 
 KILL = "signal=SIGKILL"
@@ -141,24 +149,16 @@ def traced(box: Sandbox, options: Sequence[str], *, group: bool = False) -> tupl
         said = strace.stderr.readline().decode(errors="replace")
         attached = "attached" in said
         os.kill(pid, signal.SIGUSR1 if attached else signal.SIGKILL)
-        alarm = threading.Timer(LIMIT, _end_group, [pid])
-        alarm.start()
         lines = []
-        with open(ours, encoding="utf-8", errors="replace") as pipe:
+        with ends(pid), open(ours, encoding="utf-8", errors="replace") as pipe:
             for line in pipe:
                 lines.append(line)
                 if group and "killed by SIGKILL" in line:
-                    _end_group(pid)
-        ended = runs.ended()
-        alarm.cancel()
+                    end_group(pid)
+            ended = runs.ended()
     if not attached:
         raise RuntimeError(f"strace cannot attach: {said.strip()}")
     return lines, ended
-
-
-def _end_group(leader: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(leader, signal.SIGKILL)
 
 
 def inject(point: Point, fault: str) -> list[str]:
