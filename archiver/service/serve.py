@@ -239,7 +239,7 @@ class Service:
         if ended.killed_by:
             died = JobError(
                 f"{job.value} was killed by signal {ended.killed_by}, after {took}",
-                hint="the next one continues from there; did memory run out, if nobody sent it?",
+                hint="if nobody sent it, did memory run out? The next one continues from there",
             )
             failures = (died, *failures)
         silent = not failures

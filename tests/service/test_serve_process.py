@@ -98,7 +98,7 @@ def test_a_job_that_stands_still_is_killed_told_of_and_made_good(host: Host) -> 
     )
     host.write(LONG_AGO)
     with Served(host.toml, hasty=True) as served:
-        served.logs("longer than hang_after")
+        served.logs("(schedule.hang_after) and is being stopped")
         served.logs("night: failed; tried again in")
         assert "signal 9" in served.log
         served.logs("night: done")

@@ -182,7 +182,7 @@ def test_tls_where_there_is_none(weed_server: Weed, opening: Opening) -> None:
 def test_no_tls_where_there_is(tls_weed: Weed, opening: Opening) -> None:
     url = tls_weed.endpoint.replace("https:", "http:")
     store = opening(tls_weed, "bucket", endpoint_url=url)
-    with pytest.raises(StoreRefusedError, match=r"refuses \(400") as failed:
+    with pytest.raises(StoreRefusedError, match=r"refuses it \(400") as failed:
         store.find(KEY)
     assert "https" in failed.value.hint
 
