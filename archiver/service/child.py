@@ -1,8 +1,8 @@
-"""One job of the service, in a process of its own: `archiver run`, as an administrator runs it.
+"""One job of the service, as a process of its own: `archiver run`, as an administrator calls it.
 
-So a job that hangs can be killed, memory goes back to the system each night, and an upgrade is in
-force with the next job. The child is given the configuration as the service accepted it, on its
-standard input: a file that was spoilt since is nobody's configuration.
+So a job that hangs can be killed, its memory goes back to the system each night, and an upgrade
+takes effect with the next job. The child gets the configuration that the service accepted, on its
+standard input: a file that somebody broke meanwhile is not used.
 """
 
 import json
@@ -20,10 +20,10 @@ from archiver.config.schedule import Schedule
 from archiver.errors import ArchiverError, explained, from_os_error
 from archiver.service.jobs import Job
 
-# How long a job may take to end that was told to, before it is killed. Seconds; a run that is
-# killed anywhere is finished by the next one.
+# A job that was asked to end is killed after so long. Seconds. A run may be killed at any point:
+# the next one finishes it.
 GRACE = 60.0
-# More than this of a job's answer is not read: the failures come first in nobody's answer.
+# Bytes. A longer answer of a job is cut off, and then tells no failure at all.
 LONGEST_ANSWER = 64 * 2**20
 
 
@@ -38,7 +38,7 @@ def words(job: Job, schedule: Schedule) -> list[str]:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job ended. failures: what it told, worst first. killed_by: the signal, if one did."""
+    """How a job ended. failures: those it reported, worst first. killed_by: a signal; 0: none."""
 
     exit_status: int
     failures: tuple[ArchiverError, ...] = ()
@@ -46,14 +46,14 @@ class Ended:
 
 
 class Child:
-    """A job under way. begun: the instant. since: by the monotonic clock."""
+    """A job under way. begun: the instant. since: the same by the monotonic clock, in seconds."""
 
     def __init__(self, job: Job, schedule: Schedule, path: str, text: str, now: int) -> None:
-        """Start it. path, text: the configuration's. Raises: ArchiverError: it cannot be."""
+        """Start it. path, text: the configuration's. Raises: ArchiverError: it cannot start."""
         self.job = job
         self.begun = now
         self.since = time.monotonic()
-        self.told_to_stop: float | None = None
+        self.asked_to_stop_at: float | None = None
         self.grace = min(GRACE, schedule.hang_after)
         doing = f"starting the job {job.value}"
         with explained(doing):
@@ -61,14 +61,14 @@ class Child:
             self._config = tempfile.TemporaryFile()  # noqa: SIM115 (until `ended`)
             self._config.write(text.encode())
             self._config.seek(0)
-        # -P: what lies in the directory we were started in is none of our code.
+        # -P: nothing is imported from the directory in which the service was started.
         argv = [sys.executable, "-P", "-m", "archiver", "--json", "-c", path, "--config-on-stdin"]
         try:
             self.process = subprocess.Popen(
                 [*argv, *words(job, schedule)],
                 stdin=self._config,
                 stdout=self._answer,
-                # Of its own: a signal to the service's group is not a signal to its job.
+                # A session of its own: a signal to the service's group does not reach its job.
                 start_new_session=True,
             )
         except OSError as error:
@@ -80,18 +80,18 @@ class Child:
         return time.monotonic() - self.since
 
     def stop(self) -> None:
-        """Ask it to end after the step that it is making; once more, and it is killed."""
-        if self.told_to_stop is None:
-            self.told_to_stop = time.monotonic()
-            # Itself alone: the command that tells syslogd is a part of the step to be finished.
+        """Ask it to end after its current step; called again after `grace` seconds, kill it."""
+        if self.asked_to_stop_at is None:
+            self.asked_to_stop_at = time.monotonic()
+            # The job alone: a command that makes syslogd reopen its log belongs to its step.
             self.process.terminate()
-        elif time.monotonic() - self.told_to_stop > self.grace:
+        elif time.monotonic() - self.asked_to_stop_at > self.grace:
             with suppress(ProcessLookupError):
-                # The whole session: what a reopen command has left behind, too.
+                # The whole session, with whatever a reopen command has left behind.
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def ended(self) -> Ended | None:
-        """Return how it ended; None while it goes on."""
+        """Return how it ended; None while it is still at work."""
         status = self.process.poll()
         if status is None:
             return None
@@ -107,18 +107,18 @@ class Child:
 
 
 def _failures(answer: bytes) -> list[ArchiverError]:
-    """Read the error and the warnings of a JSON document, and nothing if it is none."""
+    """Read the error and the warnings of a JSON document; nothing if it is not one."""
     try:
         document: dict[str, Any] = json.loads(answer)
-        told = [document["error"], *document["warnings"]]
-        return [_told(each) for each in told if each]
+        reported = [document["error"], *document["warnings"]]
+        return [_failure(each) for each in reported if each]
     except (ValueError, KeyError, TypeError):
         return []
 
 
-def _told(each: dict[str, Any]) -> ArchiverError:
-    """Return a failure as another process told of it."""
-    failure = ArchiverError(str(each["message"]), hint=str(each["hint"]))
-    failure.code = str(each["code"])
-    failure.retryable = bool(each.get("retryable"))
+def _failure(reported: dict[str, Any]) -> ArchiverError:
+    """Return a failure that another process reported."""
+    failure = ArchiverError(str(reported["message"]), hint=str(reported["hint"]))
+    failure.code = str(reported["code"])
+    failure.retryable = bool(reported.get("retryable"))
     return failure

@@ -1,7 +1,7 @@
-"""Call the administrator's own commands around a run.
+"""Call the administrator's own commands before and after a run.
 
-A hook that fails is a warning: it never keeps a log from being rotated, or a copy from being made.
-What hooks print goes to stderr: stdout is for the answer.
+A hook that fails is only a warning: the log is rotated and the copies are made all the same. What
+hooks print goes to stderr: stdout is for the answer.
 """
 
 import subprocess
@@ -14,42 +14,42 @@ from archiver.errors import ArchiverError, HookError
 from archiver.system import programs
 
 BEFORE, AFTER, ON_FAILURE = "before", "after", "on_failure"
-# An environment holds so much of what a run has to say. Bytes; execve(2) refuses 128 KiB in one.
+# Longer values are cut off. Bytes; execve(2) refuses a variable of 128 KiB.
 LONGEST = 30_000
 
 
 def call(
     settings: Hooks,
     event: str,
-    told: Mapping[str, str],
+    variables: Mapping[str, str],
     asked_to_stop: Callable[[], bool] = programs.never,
 ) -> list[ArchiverError]:
     """Call the hook of an event, if there is one; return what went wrong with it.
 
-    told: what it finds in its environment, as ARCHIVER_VERB, …
+    variables: the hook finds `verb` in its environment as ARCHIVER_VERB, and so on.
     """
     words: Sequence[str] = getattr(settings, event)
     if not words:
         return []
-    variables = {f"ARCHIVER_{key.upper()}": _value(text) for key, text in told.items()}
-    hint = "call it by hand with the same environment; see docs/operations.md, Hooks"
+    environment = {f"ARCHIVER_{key.upper()}": _value(text) for key, text in variables.items()}
+    hint = "call it by hand with the same variables: docs/operations.md, Hooks, lists them"
     try:
         status = programs.run_program(
             words,
             settings.timeout,
-            says=_said(),
-            environment={**variables, "ARCHIVER_EVENT": event},
+            says=_stderr(),
+            environment={**environment, "ARCHIVER_EVENT": event},
             asked_to_stop=asked_to_stop,
         )
     except programs.TooLongError as error:
         message = f"hook {event}: {words[0]} took {error}"
-        return [HookError(message, hint="make it quicker, or raise hooks.timeout")]
+        return [HookError(message, hint="make it faster, or raise hooks.timeout")]
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        return [HookError(f"hook {event}: {words[0]} cannot be called: {why}", hint=hint)]
+        return [HookError(f"hook {event}: {words[0]} cannot be started: {why}", hint=hint)]
     if not status:
         return []
-    how = f"was ended by signal {-status}" if status < 0 else f"ended with {status}"
+    how = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
     return [HookError(f"hook {event}: {words[0]} {how}", hint=hint)]
 
 
@@ -58,8 +58,8 @@ def _value(text: str) -> str:
     return whole[:LONGEST].decode("utf-8", "ignore")
 
 
-def _said() -> IO[str] | int:
-    """Our stderr, if it is a file that another program can have."""
+def _stderr() -> IO[str] | int:
+    """Return our stderr if it is a file that another program can write to, else DEVNULL."""
     try:
         sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):

@@ -1,8 +1,8 @@
-"""Which hosts archive into a store, and how far each has come: told by its list alone.
+"""Which hosts archive into a store, and how far each has come, according to its list alone.
 
-Nothing is read and no configuration but the store's is needed: keys name host, source, log date
-and number, and a list tells sizes. So one machine sees that another one has fallen silent, which
-that one cannot tell by itself.
+No object is read, and no configuration but the store's is needed: keys name host, source, log date
+and number, and a list gives sizes. So one machine notices that another one has fallen silent, which
+that one cannot report itself.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,18 +13,20 @@ from typing import Self
 from archiver.archives.names import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, Key, parse
 from archiver.archives.receipts import Stored
 from archiver.errors import ArchiverError, WorkKeptError, explained
+from archiver.policy.questions.reply import count
 from archiver.system.zone import DAY
 
-# A day is over in the last zone 12 hours after it is in UTC; a night has a day from then on.
+# In the last zone, a day ends 12 hours after it does in UTC; its night has a day from then on.
 LATEST = 48 * 3600.0
-# Missing days are told of for so long; what lies before may never have been archived. Days.
+# Only the last so many days are reported missing: older ones may never have been archived.
 RECENT = 31
 
 
 @dataclass
 class HostLog:
     """What a store has of one host's source. days: those with a manifest: archived, empty or, by
-    now, destroyed. archives, size: of those that are there. numbers: of the chain.
+    now, destroyed. archives, size: of the archives that are still there, in bytes. numbers: of the
+    manifests, in the chain.
     """
 
     host: str
@@ -52,7 +54,7 @@ class HostLog:
 
     @property
     def missing(self) -> list[date]:
-        """The days between the first and the last that nothing tells of."""
+        """The days between the first and the last that have no manifest."""
         if not self.days:
             return []
         first, last = min(self.days), max(self.days)
@@ -61,11 +63,11 @@ class HostLog:
 
     @property
     def lost(self) -> int:
-        """How many numbers of the chain have no manifest: never, if nobody removed one."""
+        """How many numbers of the chain have no manifest; 0 unless somebody removed one."""
         return max(self.numbers, default=0) - len(self.numbers)
 
     def silent_for(self, now: int) -> float:
-        """Return the seconds since its last day was over in UTC; 0: it is not yet."""
+        """Return the seconds since its last day ended in UTC; 0: it has not, or there is none."""
         if self.last is None:
             return 0.0
         over = datetime.combine(self.last + DAY, datetime.min.time(), tzinfo=UTC)
@@ -74,7 +76,7 @@ class HostLog:
 
 @dataclass(frozen=True)
 class Hosts:
-    """What one store has. problems: what is wrong with that."""
+    """What one store has. problems: what is wrong with it."""
 
     target: str
     logs: tuple[HostLog, ...]
@@ -82,8 +84,8 @@ class Hosts:
 
     @classmethod
     def of(cls, target: str, listed: Iterable[Stored], *, now: int, max_age: float) -> Self:
-        """Read a list. max_age: seconds after its last day was over, from which on a log is
-        silent. Raises: StoreError: while listing.
+        """Read a list. max_age: a log is silent if its last day ended in UTC more than so many
+        seconds ago. Raises: StoreError: the store cannot be listed.
         """
         logs: dict[tuple[str, str], HostLog] = {}
         with explained(f"listing store {target!r}"):
@@ -103,21 +105,22 @@ def _problems(
         name = f"{log.host}: {log.source}, in store {target!r}"
         if log.last is None:
             yield WorkKeptError(
-                f"{name}: there are archives, and no manifest",
-                hint="a run there may be at work; else `archiver repair` on that host",
+                f"{name}: there are archives, but no manifest",
+                hint="a run on that host may just be storing it; if not, `archiver repair` there",
             )
         elif log.silent_for(now) > max_age:
             yield WorkKeptError(
-                f"{name}: nothing came since {log.last}",
-                hint="is the host up? `archiver status` there tells what is in the way",
+                f"{name}: nothing has arrived since {log.last}",
+                hint="is the host up? `archiver status` there shows what is wrong",
             )
         if recent := [day for day in log.missing if log.last and day > log.last - RECENT * DAY]:
             yield WorkKeptError(
-                f"{name}: of its last {RECENT} days {len(recent)} are missing, as {recent[0]}",
-                hint="`archiver retention ask complete` on that host tells of each",
+                f"{name}: {count(len(recent), 'day')} missing in its last {RECENT} days, "
+                f"the first of them {recent[0]}",
+                hint="`archiver retention ask complete` on that host explains each",
             )
         if log.lost:
             yield WorkKeptError(
-                f"{name}: {log.lost} manifests of the chain are missing",
-                hint="`archiver sync` on that host brings back what another of its stores has",
+                f"{name}: {count(log.lost, 'manifest')} missing from the chain",
+                hint="`archiver sync` on that host copies back what another of its stores has",
             )

@@ -4,10 +4,10 @@
     expire    hold and destroy what the rules say, once a night has been tried
     scrub     read some of the copies back: daily, weekly or monthly
 
-Pure: takes the time. A job is due as long as it has not succeeded since its period began, so a
-night that was slept through, a change of clocks that leaves out midnight, or a clock that went
-forward and back again neither skip it nor do it twice. What a job does once more finds nothing
-to do: the logs and the catalog decide that, never the clock (`due.decide`).
+A job is due until it has succeeded since its period began. So a machine that was off at midnight, a
+change of clocks that leaves midnight out, or a clock that went forward and back again neither skips
+a job nor does it twice. A job that is started once too often finds nothing to do: the logs and the
+catalog decide that, never the clock (`rotation.due`). Pure: it is given the time.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from archiver.config.schedule import Every, Schedule
 from archiver.rotation.last_run import LastRun
 from archiver.system.zone import DAY, local_date
 
-# After a failure a job waits: 5 minutes, then twice as long each time, up to an hour. Seconds.
+# A job that failed waits 5 minutes, then twice as long each time, up to an hour. Seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 300.0, 3600.0
 
 
@@ -33,7 +33,7 @@ class Job(StrEnum):
 
 @dataclass(frozen=True)
 class Done:
-    """How a job last went. started, succeeded: instants; None: never yet."""
+    """How a job went last. started, succeeded: the last such instants; None: never yet."""
 
     started: int | None = None
     exit_status: int | None = None
@@ -45,8 +45,8 @@ class Done:
 
 @dataclass(frozen=True)
 class Today:
-    """What a verdict needs to know of the host. since: when the service started; full: a log
-    has reached its max_size.
+    """What `due` has to know of the host. now, since: instants; the latter is when the service
+    started. full: a log has reached its max_size. done: how each job went last.
     """
 
     host: str
@@ -65,7 +65,7 @@ def due(schedule: Schedule, today: Today) -> list[Job]:
     if schedule.scrub is not Every.NEVER:
         begun[Job.SCRUB] = start_of(first_of(night, schedule.scrub), schedule, today)
     done = {job: today.done.get(job, Done()) for job in Job}
-    # What is destroyed, and what is read back, is looked at when the night has been tried.
+    # Expiry and scrub wait until the night has been tried.
     tried = within(done[Job.NIGHT].started, begun[Job.NIGHT], today.now)
     return [
         job
@@ -80,7 +80,7 @@ def due(schedule: Schedule, today: Today) -> list[Job]:
 
 
 def within(instant: int | None, start: int, now: int) -> bool:
-    """Whether it lies between; what was noted while the clock was ahead does not count."""
+    """Whether an instant lies between; one noted while the clock was ahead does not count."""
     return instant is not None and start <= instant <= now
 
 
@@ -95,9 +95,9 @@ def latest_night(schedule: Schedule, today: Today) -> date:
 def start_of(day: date, schedule: Schedule, today: Today) -> int:
     """Return the instant at which a day's night begins.
 
-    A host's part of `jitter` is always the same, so that hosts which share a bucket do not all
-    come at once. Where a change of clocks leaves `at` out, it is as long after the change as `at`
-    would have been after its beginning; where it comes twice, the first (PEP 495, fold=0).
+    A host's share of `jitter` is always the same: so hosts that share a bucket do not all begin
+    at once. Where a change of clocks leaves `at` out, the night begins as long after the change as
+    `at` is after the beginning of the gap; where `at` comes twice, at the first (PEP 495, fold=0).
     """
     share = int.from_bytes(hashlib.sha256(today.host.encode()).digest()[:4]) / 2**32
     wall = datetime.combine(day, schedule.at, tzinfo=today.zone)
@@ -105,20 +105,20 @@ def start_of(day: date, schedule: Schedule, today: Today) -> int:
 
 
 def first_of(night: date, every: Every) -> date:
-    """Return the first day of the ISO week or the month that a night belongs to, or that day."""
+    """Return the first day of the night's month or ISO week; that day itself, if it is daily."""
     if every is Every.MONTHLY:
         return night.replace(day=1)
     return night - timedelta(night.weekday()) if every is Every.WEEKLY else night
 
 
 def pause(failures: int) -> float:
-    """Return how long a job waits that failed so many times running, in seconds."""
-    # Not more doublings than it takes: after a month of failures, 2.0**n is no float any more.
+    """Return for how many seconds a job waits after so many failures in a row."""
+    # At most 10 doublings: after a month of failures, 2**n would not fit into a float.
     return min(FIRST_PAUSE * 2 ** min(failures - 1, 10), LONGEST_PAUSE) if failures else 0.0
 
 
 def night(last: LastRun, sources: Sequence[str]) -> Done:
-    """How the last night went, for all of these sources: the one that waits longest tells."""
+    """Return how the last night went; the source that has waited longest for a success counts."""
     passed = [last.passed.get(source) for source in sources]
     oldest = None if None in passed else min((each for each in passed if each), default=None)
     return Done(last.started, last.exit_status, oldest)

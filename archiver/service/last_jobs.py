@@ -1,4 +1,4 @@
-"""How the jobs of the service last went: one small file, so that a restart does not begin anew."""
+"""How the service's jobs went last: a small file, so that a restart does not do them all again."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,10 @@ FILE = "last-jobs.json"
 
 
 def load(state_dir: Path) -> dict[Job, Done]:
-    """Return how each job last went, but for the night: any run makes that."""
+    """Return how each job went last; nothing if that cannot be read.
+
+    Without the night: any `archiver run` is one, and notes that itself (`rotation.last_run`).
+    """
     return state_files.load(state_dir / FILE, _read) or {}
 
 

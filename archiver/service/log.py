@@ -1,7 +1,7 @@
-"""Where the service tells what it does: stderr or syslog, one line each, in one of three forms.
+"""Where the service logs what it does: stderr or syslog, one line each, in one of three forms.
 
-Never into the facility `mail`: that is what is archived. Whatever stands in a message, a line is
-a line: control characters are written as escapes.
+Never to the facility `mail`: that is what is archived. Whatever a message holds, it stays one
+line: control characters are written as escapes.
 """
 
 import json
@@ -16,7 +16,7 @@ from contextlib import suppress
 from archiver.config.telling import Log
 from archiver.system.zone import rfc3339
 
-# syslog(3) and sd-daemon(3) count alike.
+# The numbers of syslog(3) and sd-daemon(3).
 SEVERITIES = {
     logging.CRITICAL: 2,
     logging.ERROR: 3,
@@ -26,15 +26,15 @@ SEVERITIES = {
 }
 WORDS = {2: "critical", 3: "error", 4: "warning", 6: "info", 7: "debug"}
 FACILITIES = {"user": 1, "daemon": 3, "cron": 9, **{f"local{n}": 16 + n for n in range(8)}}
-# Linux; FreeBSD since ever, and before that.
+# Linux; FreeBSD, in all its versions.
 SOCKETS = ("/dev/log", "/var/run/log")
-# What every syslogd takes in one piece: bytes (FreeBSD's MAXLINE is 2048, before 12: 1024).
+# What every syslogd accepts as one line: bytes (FreeBSD's MAXLINE is 2048, before 12: 1024).
 LONGEST = 1000
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def set_up(settings: Log) -> None:
-    """Let everything that is logged go where the configuration says, and nowhere else."""
+    """Send everything that is logged where the configuration says, and nowhere else."""
     handler: logging.Handler = Stderr() if settings.to == "stderr" else Syslog(settings.facility)
     handler.setFormatter(Lines(settings.format))
     root = logging.getLogger()
@@ -50,14 +50,14 @@ def severity(record: logging.LogRecord) -> int:
 
 
 def one_line(text: str) -> str:
-    """Write what is no printable character as an escape."""
+    """Write each character that is not printable as an escape."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )
 
 
 class Lines(logging.Formatter):
-    """form: plain, logfmt or json."""
+    """Writes a record as one line. form: plain, logfmt or json."""
 
     def __init__(self, form: str) -> None:
         super().__init__()
@@ -76,14 +76,14 @@ class Lines(logging.Formatter):
             "logger": record.name,
             "message": message,
         }
-        # ASCII: no byte of another encoding breaks what reads it.
+        # json.dumps writes ASCII only, which no reader mistakes for another encoding.
         if self.form == "json":
             return json.dumps(pairs)
         return logfmt(pairs)
 
 
 def logfmt(pairs: Mapping[str, str]) -> str:
-    """Write key=value pairs; a value is quoted where it is not one plain word."""
+    """Write key=value pairs; a value is quoted unless it is one plain word."""
     return " ".join(f"{key}={_quoted(value)}" for key, value in pairs.items())
 
 
@@ -94,7 +94,7 @@ def _quoted(value: str) -> str:
 
 
 class Stderr(logging.Handler):
-    """Standard error; with priorities where that is the journal (sd-daemon(3))."""
+    """Logs to standard error; with priorities if that is the journal (sd-daemon(3))."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,14 +103,16 @@ class Stderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         priority = f"<{severity(record)}>" if self.journal else ""
         line = f"{priority}{self.format(record)}\n"
-        # Nobody listens: there is nowhere to tell that, and the service goes on.
+        # If stderr is closed, there is nowhere to report that, and the service goes on.
         with suppress(OSError, ValueError):
             sys.stderr.write(line.encode("utf-8", "backslashreplace").decode())
             sys.stderr.flush()
 
 
 def is_journal(stream: str) -> bool:
-    """Whether stderr is what JOURNAL_STREAM names: children inherit that (systemd.exec(5))."""
+    """Whether stderr is the very file that JOURNAL_STREAM names: it may have been redirected
+    since, and children inherit the variable (systemd.exec(5)).
+    """
     try:
         status = os.fstat(2)
     except OSError:
@@ -119,7 +121,7 @@ def is_journal(stream: str) -> bool:
 
 
 class Syslog(logging.Handler):
-    """The local syslogd. While it does not take them, lines go to stderr."""
+    """Logs to the local syslogd. Lines that it does not accept go to stderr."""
 
     def __init__(self, facility: str, sockets: tuple[str, ...] = SOCKETS) -> None:
         super().__init__()
@@ -130,13 +132,13 @@ class Syslog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)
         now = time.localtime(record.created)
-        # As syslog(3) writes it, in every locale.
+        # As syslog(3) writes it, whatever the locale.
         stamp = f"{MONTHS[now.tm_mon - 1]} {now.tm_mday:2} {time.strftime('%H:%M:%S', now)}"
         head = f"<{self.facility * 8 + severity(record)}>{stamp} archiver[{os.getpid()}]: "
         line = (head + text).encode("utf-8", "backslashreplace")
         if len(line) > LONGEST:
             line = line[: LONGEST - 3].decode("utf-8", "ignore").encode() + b"..."
-        # Twice: one that was started anew has another socket.
+        # Twice: a syslogd that was restarted has another socket.
         if not (self._sent(line) or self._sent(line)):
             with suppress(OSError, ValueError):
                 sys.stderr.write(f"{one_line(text)}\n")
@@ -155,7 +157,7 @@ class Syslog(logging.Handler):
         failure: OSError = FileNotFoundError("no socket of a syslogd")
         for path in self.sockets:
             channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            # One that stands still would let us stand still, too.
+            # A syslogd that hangs must not make the service hang.
             channel.settimeout(1)
             try:
                 channel.connect(path)

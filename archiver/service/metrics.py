@@ -1,7 +1,7 @@
 """How things stand, in the text format of Prometheus (version 0.0.4), for a file and for a port.
 
-From what this host has noted by itself: no store is asked, and a catalog that cannot be read
-leaves out what it would have told. Times are seconds since 1970 UTC, sizes bytes.
+Only from this host's own state: no store is asked. If the catalog cannot be read, its metrics are
+left out. Times are seconds since 1970 UTC, sizes bytes.
 """
 
 import logging
@@ -22,7 +22,7 @@ from archiver.system.zone import DAY, day_start
 
 log = logging.getLogger("archiver.metrics")
 Sample = tuple[dict[str, str], float | None]
-# The collector runs as somebody else.
+# The collector runs as another user, and must be able to read the file.
 MODE = 0o644
 
 
@@ -32,17 +32,17 @@ def text(config: Config, now: int) -> str:
 
 
 def written(config: Config, now: int) -> list[ArchiverError]:
-    """Rewrite the textfile, if there is to be one; return what went wrong."""
+    """Rewrite the textfile, if one is configured; return what went wrong."""
     path = config.metrics.textfile
     if path is None:
         return []
     try:
-        # Beside it, under a name that the collector passes over, and then in its place.
+        # Written beside it, under a name that the collector ignores, then renamed into its place.
         write_whole(path, text(config, now).encode(), MODE)
         os.chmod(path, MODE)  # whatever the umask is
     except (ArchiverError, OSError) as error:
         why = getattr(error, "strerror", None) or error
-        hint = "make its directory, and let whoever runs the archiver write there"
+        hint = "make its directory, writable for the user who runs the archiver"
         return [NotToldError(f"metrics: {path} was not written: {why}", hint=hint)]
     return []
 
@@ -54,76 +54,88 @@ def _families(config: Config, now: int) -> Iterator[tuple[str, str, Iterable[Sam
     yield "build_info", "The program's version.", [({"version": __version__}, 1)]
     yield (
         "last_run_timestamp_seconds",
-        "When the last run began, however it ended.",
+        "Start of the last run, however it ended.",
         [({}, last.started)],
     )
-    yield "last_run_exit_status", "How the last run ended; 0: well.", [({}, last.exit_status)]
+    yield (
+        "last_run_exit_status",
+        "Exit status of the last run; 0: it went well.",
+        [({}, last.exit_status)],
+    )
     yield (
         "last_success_timestamp_seconds",
-        "When the last run began that ended well and was about this log.",
+        "Start of the last run that included this log and went well.",
         [({"source": name}, last.passed.get(name)) for name in names],
     )
     yield (
         "incomplete_since_timestamp_seconds",
-        "When the oldest log date began that is not known to be archived or empty.",
+        "Start of the oldest log date not known to be archived or empty.",
         [({"source": name}, _incomplete(config, last.complete.get(name))) for name in names],
     )
     jobs = last_jobs.load(state).items()
     yield (
         "job_last_run_timestamp_seconds",
-        "When the service's job last began.",
+        "When the service last started this job.",
         [({"job": job.value}, done.started) for job, done in jobs],
     )
     yield (
         "job_last_success_timestamp_seconds",
-        "When the service's job last began that ended well.",
+        "When the service last started this job and it went well.",
         [({"job": job.value}, done.succeeded) for job, done in jobs],
     )
     yield (
         "job_last_exit_status",
-        "How the service's job last ended; 0: well.",
+        "Last exit status of this job of the service; 0: it went well.",
         [({"job": job.value}, done.exit_status) for job, done in jobs],
     )
     yield (
         "failing_since_timestamp_seconds",
-        "When a command began to fail of which people were told.",
-        [({"command": name}, told.since) for name, told in notify.load(state).items()],
+        "When a command began to fail that people were notified of.",
+        [({"command": name}, noted.since) for name, noted in notify.load(state).items()],
     )
     found = _status(config, now)
     if found is None:
         return
-    yield "problems", "How many problems `archiver status` tells of.", [({}, len(found.problems))]
+    yield "problems", "How many problems `archiver status` reports.", [({}, len(found.problems))]
     for name, help_, value in PER_SOURCE:
         yield name, help_, [({"source": each.source}, value(each)) for each in found.sources]
     yield (
         "copies_missing",
-        "Archives that a store lacks and another one has.",
+        "Archives that another store has and this one is missing.",
         [
-            ({"source": each.source, "target": target}, count)
-            for each in found.sources
-            for target, count in each.lacking.items()
+            ({"source": source.source, "target": target}, count)
+            for source in found.sources
+            for target, count in source.lacking.items()
         ],
     )
 
 
 PER_SOURCE: tuple[tuple[str, str, Callable[[SourceStatus], float | None]], ...] = (
-    ("live_bytes", "The log's size.", lambda each: each.live_size),
-    ("spool_segments", "Segments that wait in the spool.", lambda each: len(each.waiting)),
+    ("live_bytes", "The log's size.", lambda source: source.live_size),
+    ("spool_segments", "Segments that wait in the spool.", lambda source: len(source.waiting)),
     (
         "spool_bytes",
-        "What waits in the spool.",
-        lambda each: sum(waiting.size for waiting in each.waiting),
+        "Size of what waits in the spool.",
+        lambda source: sum(waiting.size for waiting in source.waiting),
     ),
-    ("archives", "Archives that are kept.", lambda each: each.archives),
-    ("empty_days", "Days recorded as without lines.", lambda each: each.empty_days),
-    ("archived_lines", "Lines in all archives.", lambda each: each.lines),
-    ("archived_raw_bytes", "Those lines, uncompressed.", lambda each: each.raw_size),
-    ("archived_bytes", "All archives, compressed, one copy.", lambda each: each.size),
-    ("destroyed", "Archives whose retention was over.", lambda each: each.destroyed),
+    ("archives", "Archives that are kept.", lambda source: source.archives),
+    ("empty_days", "Days recorded as without lines.", lambda source: source.empty_days),
+    ("archived_lines", "Lines in all archives.", lambda source: source.lines),
+    ("archived_raw_bytes", "Size of those lines, uncompressed.", lambda source: source.raw_size),
+    (
+        "archived_bytes",
+        "Size of all archives, compressed, one copy of each.",
+        lambda source: source.size,
+    ),
+    (
+        "destroyed",
+        "Archives destroyed, or ordered to be: their retention is over.",
+        lambda source: source.destroyed,
+    ),
     (
         "too_few_copies",
         "Archives with fewer copies than are required.",
-        lambda each: each.too_few_copies,
+        lambda source: source.too_few_copies,
     ),
 )
 
@@ -133,7 +145,7 @@ def _status(config: Config, now: int) -> Status | None:
         with opened(config.host.catalog, config.host.name) as catalog:
             return status(config, catalog, now=now, max_age=None)
     except ArchiverError as failure:
-        log.debug("metrics without the catalog's: %s", failure.message)
+        log.debug("the metrics from the catalog are left out: %s", failure.message)
         return None
 
 
@@ -145,7 +157,7 @@ def _incomplete(config: Config, complete: date | None) -> int | None:
 
 
 def _family(name: str, help_: str, samples: Iterable[Sample]) -> str:
-    """Write the samples that have a value; nothing, if none has."""
+    """Write the samples that have a value; nothing at all if none has."""
     rows = [
         f"archiver_{name}{_labels(labels)} {value}\n"
         for labels, value in samples

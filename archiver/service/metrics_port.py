@@ -1,6 +1,6 @@
 """Answer `GET /metrics` on a loopback address, and nothing else.
 
-Whatever comes over the connection, it is over after a few seconds, and so many at most are open.
+Whatever a client sends, its connection ends after a few seconds, and only a few are open at once.
 """
 
 import logging
@@ -12,15 +12,15 @@ from typing import Any, Self
 
 from archiver import __version__
 
-log = logging.getLogger("archiver.scraped")
+log = logging.getLogger("archiver.metrics")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# Seconds that a connection may last, and how many there may be.
+# How many seconds a connection may last, and how many there may be at once.
 DEADLINE = 5.0
 AT_ONCE = 4
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """HTTP/1.0: one request each connection."""
+    """HTTP/1.0: one request per connection."""
 
     server: "MetricsPort"
     server_version = f"archiver/{__version__}"
@@ -28,12 +28,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path.partition("?")[0] != "/metrics":
-            self.send_error(404, "only /metrics is here")
+            self.send_error(404, "only /metrics is served here")
             return
         try:
-            body = self.server.tell().encode()
+            body = self.server.text().encode()
         except Exception as error:  # noqa: BLE001 (the service goes on, whatever this is)
-            log.error("no metrics: %s: %s", type(error).__name__, error)
+            log.error("metrics could not be made: %s: %s", type(error).__name__, error)
             self.send_error(500, "see the service's log")
             return
         self.send_response(200)
@@ -43,25 +43,25 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the library's name)
-        """Requests are nobody's news, and strangers' words do not belong into a log."""
+        """Log nothing: requests are not news, and the words of strangers do not belong in a log."""
 
 
 class MetricsPort(ThreadingHTTPServer):
-    """A listener, in threads of its own, until `close`. tell: returns the text."""
+    """A listener, in threads of its own, until `close`. text: returns the metrics."""
 
     daemon_threads = True
-    # Only for a restart: nothing else listens there then.
+    # So that a restarted service can listen at once (SO_REUSEADDR).
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], tell: Callable[[], str]) -> None:
+    def __init__(self, address: tuple[str, int], text: Callable[[], str]) -> None:
         """Raises: OSError: it cannot listen there."""
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self.tell = tell
+        self.text = text
         self.free = threading.BoundedSemaphore(AT_ONCE)
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """Bind, without asking a name service for our name as the library does."""
+        """Bind, without looking up our own name as the library does."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -92,7 +92,7 @@ class MetricsPort(ThreadingHTTPServer):
             self.free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
-        """Whoever went away, or was shut out, has no need of an answer."""
+        """A client that went away, or was shut out, is not worth more than a debug line."""
         log.debug("a connection ended early")
 
 

@@ -1,13 +1,13 @@
-"""Tell people and monitoring how a job went: by mail, ping and webhook.
+"""Notify people and monitoring of how a job went: by mail, ping and webhook.
 
-    a job fails         mail and webhook, at once; again if it fails in another way, too, and each
-                        `remind` while it goes on failing
-    it is well again    mail and webhook, once
-    a run begins/ends   ping: START, then its exit status; who hears nothing for a day alarms
+    a job fails         mail and webhook, at once; again if it fails in another way, too, and every
+                        `remind` while it keeps failing
+    it succeeds again   mail and webhook, once
+    a run begins/ends   ping: start, then its exit status; monitoring alarms if none comes for a day
 
-Telling may fail like anything else; then it is a warning, and the job's own end stays as it was.
-What was told stands in a small file in the state directory; lost or damaged, it counts as empty,
-and a failure is told once more.
+A notification that fails is only a warning: the job's own exit status stays as it was. What was
+sent is noted in a small file in the state directory; if that is lost or damaged, it counts as
+empty, and a failure is sent once more.
 """
 
 import fcntl
@@ -33,13 +33,15 @@ from archiver.system.zone import rfc3339
 
 FILE = "told.json"
 FAILURE, RECOVERY, TEST = "failure", "recovery", "test"
-# A body of more than this is nobody's reading. Characters.
+# Nobody reads a mail that is longer. Characters.
 LONGEST = 100_000
 
 
 @dataclass(frozen=True)
 class Notice:
-    """What is to be told. job: a verb, such as run. since: when it began to fail."""
+    """What is to be sent. job: a verb, such as run. now, since: instants; the latter is when the
+    job began to fail.
+    """
 
     kind: str
     host: str
@@ -51,10 +53,10 @@ class Notice:
 
     @property
     def subject(self) -> str:
-        how = {FAILURE: "failed", RECOVERY: "is well again", TEST: "works"}[self.kind]
+        how = {FAILURE: "failed", RECOVERY: "succeeded again", TEST: "works"}[self.kind]
         first = f": {self.failures[0].message}" if self.failures else ""
-        # A message may quote what strangers logged. In one line, and no longer than people read:
-        # RFC 5322, 2.1.1 forbids more than 998.
+        # A message may quote what strangers logged. One line, and no longer than people read:
+        # RFC 5322, 2.1.1 forbids more than 998 characters.
         return _plain(" ".join(f"archiver on {self.host}: {self.job} {how}{first}".split()))[:200]
 
     @property
@@ -69,16 +71,16 @@ class Notice:
         if self.kind == FAILURE:
             lines += [
                 "",
-                "What could not be archived is kept where it is, and the next run goes on",
+                "What could not be archived is kept where it is, and the next run continues",
             ]
-            lines += ["from there. `archiver status` tells what waits, and how things stand."]
+            lines += ["from there. `archiver status` shows what is waiting, and what is wrong."]
         if self.kind == TEST:
             lines += ["", "This is a test: nothing is wrong."]
         return "\n".join(map(_plain, lines))[:LONGEST] + "\n"
 
     @property
     def document(self) -> dict[str, Any]:
-        """What a webhook gets. Keys are only ever added."""
+        """The JSON document for the webhook. Keys are only ever added."""
         return {
             "schema": 1,
             "event": self.kind,
@@ -97,7 +99,9 @@ class Notice:
 
 @dataclass(frozen=True)
 class Notified:
-    """What was told of a job that fails. since: when it began; at: when that was told last."""
+    """What was sent about a failing job. since: when that began. at: when it was last sent; both
+    instants. codes: of the failures that were sent.
+    """
 
     since: int
     at: int
@@ -107,9 +111,9 @@ class Notified:
 def ended(
     config: Config, job: str, now: int, exit_status: int, failures: Sequence[ArchiverError]
 ) -> list[ArchiverError]:
-    """Tell how a job ended, if that is news; return what went wrong in telling.
+    """Notify of how a job ended, if that is news; return what went wrong with that.
 
-    failures: none if it is well, whatever its warnings were.
+    now: an instant. failures: none if the job went well, whatever its warnings were.
     """
     settings = config.notify
     if not (settings.mail_to or settings.webhook_url):
@@ -117,61 +121,61 @@ def ended(
     file = config.host.state_dir / FILE
     try:
         with _alone(config.host.state_dir):
-            told = load(config.host.state_dir)
-            event = news(config, told, job, now, exit_status, failures)
+            noted = load(config.host.state_dir)
+            event = news(config, noted, job, now, exit_status, failures)
             if event is None:
                 return []
             problems = tell(settings, event)
-            # What reached nobody was not told: a server that is down hears of it once it is up.
+            # What reached nobody is not noted, so it is sent again after the next run.
             if len(problems) < len(ways(settings, event)):
-                save(config.host.state_dir, told)
+                save(config.host.state_dir, noted)
             return problems
     except OSError as error:
         return [
             NotToldError(
-                f"what was told could not be noted in {file}: {error.strerror}",
-                hint="it is told again after the next run; is the disk full?",
+                f"{file}, which notes what was sent, could not be used: {error.strerror}",
+                hint="is the disk full? The next run sends the same again",
             )
         ]
 
 
 def news(
     config: Config,
-    told: dict[str, "Notified"],
+    noted: dict[str, "Notified"],
     job: str,
     now: int,
     exit_status: int,
     failures: Sequence[ArchiverError],
 ) -> Notice | None:
-    """Return what is to be told of how a job ended, and change `told` accordingly."""
+    """Return what to send about how a job ended, if it is news; change `noted` accordingly."""
     host = config.host.name
     if failures:
-        before = told.get(job, Notified(now, now))
+        before = noted.get(job, Notified(now, now))
         since = min(before.since, now)
         codes = {each.code for each in failures}
         if 0 <= now - before.at < config.notify.remind:
             if codes <= set(before.codes):
                 return None
-            # One that fails now in this way, now in that, is not told of each time.
+            # A job that fails now in one way, now in another, is not reported each time.
             codes.update(before.codes)
-        told[job] = Notified(since, now, tuple(sorted(codes)))
+        noted[job] = Notified(since, now, tuple(sorted(codes)))
         return Notice(FAILURE, host, job, now, exit_status, since, tuple(failures))
-    # What was about some sources is over when it went well for all.
-    over = [name for name in told if name == job or name.startswith(f"{job} ")]
+    # When it went well for all sources, failures that were about some of them are over, too.
+    over = [name for name in noted if name == job or name.startswith(f"{job} ")]
     if not over:
         return None
-    since = min(told.pop(name).since for name in over)
+    since = min(noted.pop(name).since for name in over)
     return Notice(RECOVERY, host, job, now, exit_status, since)
 
 
 def tell(settings: Notify, event: Notice) -> list[ArchiverError]:
-    """Tell it in every way that is configured; return what went wrong."""
+    """Send it in every way that is configured; return what went wrong."""
     tried = (attempted(way, act, settings) for way, act in ways(settings, event).items())
     return [problem for problem in tried if problem]
 
 
 def ways(settings: Notify, event: Notice) -> dict[str, Callable[[], None]]:
-    """Return what is to be done for each way that is configured."""
+    """Return the ways that are configured, by name, each with a function that sends."""
     found: dict[str, Callable[[], None]] = {}
     if settings.mail_to:
         found["mail"] = lambda: mail(settings, event)
@@ -181,7 +185,7 @@ def ways(settings: Notify, event: Notice) -> dict[str, Callable[[], None]]:
 
 
 def ping(settings: Notify, what: str) -> list[ArchiverError]:
-    """Ask for `ping_url/WHAT`: start, or an exit status. Return what went wrong."""
+    """Request `ping_url/WHAT`: start, or an exit status. Return what went wrong."""
     if not settings.ping_url:
         return []
     problem = attempted("ping", lambda: ask(settings, what), settings)
@@ -189,14 +193,14 @@ def ping(settings: Notify, what: str) -> list[ArchiverError]:
 
 
 def ask(settings: Notify, what: str) -> None:
-    """Ask for `ping_url/WHAT`. Raises: ValueError, OSError: why it could not be."""
+    """Request `ping_url/WHAT`. Raises: ValueError, OSError: why that failed."""
     path, mark, query = _address(settings.ping_url).partition("?")
-    _asked(f"{path.rstrip('/')}/{what}{mark}{query}", settings.timeout)
+    _request(f"{path.rstrip('/')}/{what}{mark}{query}", settings.timeout)
 
 
 def mail(settings: Notify, event: Notice) -> None:
-    """Hand a mail to the local sendmail. Raises: ValueError, OSError: why it could not be."""
-    # Imported here, as urllib below: they take a tenth of a second, and most verbs tell nobody.
+    """Hand a mail to the local sendmail. Raises: ValueError, OSError: why that failed."""
+    # Imported here, as urllib below: they take a tenth of a second, and most verbs send nothing.
     from datetime import UTC, datetime  # noqa: PLC0415
     from email.message import EmailMessage  # noqa: PLC0415
     from email.utils import format_datetime, make_msgid  # noqa: PLC0415
@@ -214,18 +218,19 @@ def mail(settings: Notify, event: Notice) -> None:
     words = [str(settings.sendmail), "-t", "-oi"]
     if settings.mail_from:
         words += ["-f", settings.mail_from]
-    with tempfile.TemporaryFile() as said:
-        status = programs.run_program(words, settings.timeout, given=message.as_bytes(), says=said)
-        said.seek(0)
-        text = _plain(" ".join(said.read(500).decode("utf-8", "replace").split()))
+    with tempfile.TemporaryFile() as output:
+        given = message.as_bytes()
+        status = programs.run_program(words, settings.timeout, given=given, says=output)
+        output.seek(0)
+        text = _plain(" ".join(output.read(500).decode("utf-8", "replace").split()))
     if status:
-        raise ValueError(f"{settings.sendmail} ended with {status}: {text or 'without a word'}")
+        raise ValueError(f"{settings.sendmail} ended with {status}: {text or 'it printed nothing'}")
 
 
 def post(settings: Notify, document: Mapping[str, Any]) -> None:
-    """POST a document to the webhook. Raises: ValueError, OSError: why it could not be."""
+    """POST a document to the webhook. Raises: ValueError, OSError: why that failed."""
     body = json.dumps(document).encode()
-    _asked(_address(settings.webhook_url), settings.timeout, body)
+    _request(_address(settings.webhook_url), settings.timeout, body)
 
 
 def _address(text: str) -> str:
@@ -234,37 +239,35 @@ def _address(text: str) -> str:
     try:
         return demand_url(resolved(text))
     except ValueError as why:
-        raise ValueError(
-            f"its address is to be found at {text!r}, but {why}; {remedy(text)}"
-        ) from None
+        raise ValueError(f"its address should be at {text!r}, but {why}; {remedy(text)}") from None
 
 
-def _asked(address: str, timeout: float, body: bytes | None = None) -> None:
-    """Ask; what it answers does not matter, if it is a success.
+def _request(address: str, timeout: float, body: bytes | None = None) -> None:
+    """GET an address, or POST a body to it; any answer that is a success will do.
 
-    Redirects are not followed: who is told what is in the configuration, and nowhere else.
+    Redirects are not followed: only the addresses in the configuration get to know anything.
     """
     from urllib import request  # noqa: PLC0415
     from urllib.error import HTTPError  # noqa: PLC0415
 
     class Nowhere(request.HTTPRedirectHandler):
         def redirect_request(self, *_: object) -> None:
-            """Leave the answer as it is: an error, of status 3xx."""
+            """Follow none: the answer stays an error, of status 3xx."""
 
     headers = {"User-Agent": f"archiver/{__version__}"}
     if body is not None:
         headers["Content-Type"] = "application/json"
-    asking = request.Request(address, body, headers)  # noqa: S310 (`notices.demand_url` saw to it)
+    asking = request.Request(address, body, headers)  # noqa: S310 (`demand_url` has checked it)
     try:
         with request.build_opener(Nowhere).open(asking, timeout=timeout) as answer:
             answer.read(1)
     except HTTPError as error:
         error.close()
-        raise ValueError(f"it answered {error.code}") from None
+        raise ValueError(f"the server answered {error.code}") from None
 
 
 def attempted(way: str, act: Callable[[], None], settings: Notify) -> ArchiverError | None:
-    """Return what went wrong. The address is no part of that: who knows it can use it."""
+    """Send; return what went wrong, without the address: whoever knows that can misuse it."""
     failures: list[Exception] = []
 
     def acting() -> None:
@@ -273,12 +276,13 @@ def attempted(way: str, act: Callable[[], None], settings: Notify) -> ArchiverEr
         except Exception as error:  # noqa: BLE001 (a thread has nobody to raise it to)
             failures.append(error)
 
-    # In a thread that can be given up: names are looked up, and answers come byte by byte, for as
-    # long as others like. A second more, so that what knows better why can say so first.
+    # In a thread that can be abandoned: to look up a name, or to wait for an answer that comes byte
+    # by byte, takes as long as others like. One second more, so that the request's own timeout,
+    # which gives a better reason, comes first.
     thread = threading.Thread(target=acting, daemon=True)
     thread.start()
     thread.join(settings.timeout + 1)
-    hint = "`archiver notify test` tries it; see [notify] in the configuration"
+    hint = "check [notify] in the configuration; `archiver notify test` sends a test"
     if thread.is_alive() or any(isinstance(each, TimeoutError) for each in failures):
         return NotToldError(f"{way}: no answer within {settings.timeout:g} s", hint=hint)
     if not failures:
@@ -294,16 +298,16 @@ def _why(error: Exception) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without what no header or terminal should get."""
+    """Replace characters that are not printable: no header or terminal should get those."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-# -- what was told -----------------------------------------------------------------------------
+# -- what was sent -----------------------------------------------------------------------------
 
 
 @contextmanager
 def _alone(state_dir: Path) -> Iterator[None]:
-    """Wait for whoever is telling something now: it has its limits of time."""
+    """Hold the lock. Whoever holds it now lets go soon: each way of sending has its timeout."""
     make_directory(state_dir)
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(state_dir / f"{FILE}.lock", flags, 0o600)
@@ -315,12 +319,13 @@ def _alone(state_dir: Path) -> Iterator[None]:
 
 
 def load(state_dir: Path) -> dict[str, Notified]:
+    """Return what was sent about jobs that fail, by job; nothing if that cannot be read."""
     return state_files.load(state_dir / FILE, _read) or {}
 
 
 def _read(document: Any) -> dict[str, Notified]:  # noqa: ANN401 (JSON, not checked yet)
-    return {job: from_json(Notified, what) for job, what in document.items()}
+    return {job: from_json(Notified, sent) for job, sent in document.items()}
 
 
-def save(state_dir: Path, told: Mapping[str, Notified]) -> None:
-    state_files.save(state_dir / FILE, {job: as_json(what) for job, what in told.items()})
+def save(state_dir: Path, noted: Mapping[str, Notified]) -> None:
+    state_files.save(state_dir / FILE, {job: as_json(sent) for job, sent in noted.items()})

@@ -1,8 +1,8 @@
-"""What goes on around a run: pings, hooks, metrics, and telling how it ended.
+"""What surrounds a run: pings, hooks, metrics, and notifications of how it ended.
 
     ping start → hook before → the run → hook on_failure → hook after → metrics → mail → ping end
 
-Nothing here changes how the run ends: what goes wrong is a warning beside it.
+Nothing here changes how the run ends: what goes wrong here is only a warning.
 """
 
 import logging
@@ -16,18 +16,19 @@ from archiver.service import hooks, metrics, notify
 from archiver.service.jobs import Job
 from archiver.system.programs import never
 
-log = logging.getLogger("archiver.attended")
-# What a job of the service does, as people know it.
+log = logging.getLogger("archiver.reporting")
+# The verb that each job of the service is, as people know it.
 VERBS = {Job.NIGHT: "run", Job.EXPIRE: "retention expire", Job.SCRUB: "repair"}
-# Whoever is at work tells how that ends; and whoever interrupts a run knows that.
+# No news: the archiver that is at work reports its own end, and whoever interrupts a run knows it.
 NO_NEWS = {LockHeldError.exit_status, InterruptedRunError.exit_status}
 
 
 @dataclass
 class Attended:
-    """One verb at work. archives: the keys of what it made. warnings: what went wrong around it.
+    """One verb at work, and what surrounds it. now: the instant at which it began.
 
-    whole: about all sources. Only such a `run` pings, for it alone says that all is well.
+    whole: it is about all sources. Only such a `run` pings: only its success says that all is well.
+    archives: the keys of those that it made. warnings: what went wrong around it.
     """
 
     config: Config
@@ -50,16 +51,16 @@ class Attended:
     def begin(self) -> None:
         if self.pings:
             self.warnings += notify.ping(self.config.notify, "start")
-        self._call(hooks.BEFORE, self.told())
+        self._call(hooks.BEFORE, self.variables())
 
     def end(self, exit_status: int, failures: Sequence[ArchiverError]) -> None:
-        """failures: worst first; with exit status 0 they are warnings."""
-        told = {**self.told(), "exit_status": str(exit_status)}
-        told["failures"] = "\n".join(" ".join(each.message.split()) for each in failures)
-        told["archives"] = "\n".join(self.archives)
+        """Report the end. failures: worst first; with exit status 0 they are warnings."""
+        variables = {**self.variables(), "exit_status": str(exit_status)}
+        variables["failures"] = "\n".join(" ".join(each.message.split()) for each in failures)
+        variables["archives"] = "\n".join(self.archives)
         if exit_status and exit_status not in NO_NEWS:
-            self._call(hooks.ON_FAILURE, told)
-        self._call(hooks.AFTER, told)
+            self._call(hooks.ON_FAILURE, variables)
+        self._call(hooks.AFTER, variables)
         self.warnings += metrics.written(self.config, int(time.time()))
         if exit_status in NO_NEWS:
             return
@@ -70,21 +71,22 @@ class Attended:
         if self.pings:
             self.warnings += notify.ping(self.config.notify, str(exit_status))
 
-    def told(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
+        """Return what every hook finds in its environment."""
         return {
             "verb": self.verb,
             "host": self.config.host.name,
-            # The same as -c: a hook may call `archiver status`.
+            # For -c: a hook may call `archiver status`.
             "config": str(self.config.path),
             "sources": " ".join(self.sources),
         }
 
-    def _call(self, event: str, told: dict[str, str]) -> None:
-        self.warnings += hooks.call(self.config.hooks, event, told, self.asked_to_stop)
+    def _call(self, event: str, variables: dict[str, str]) -> None:
+        self.warnings += hooks.call(self.config.hooks, event, variables, self.asked_to_stop)
 
 
 def alarm(config: Config, job: Job, failures: Sequence[ArchiverError], now: int) -> None:
-    """Tell what a job of the service could not tell by itself; `failures`: none if it is well."""
+    """Report what a job of the service could not report itself. failures: none if it succeeded."""
     status = failures[0].exit_status if failures else 0
     problems = notify.ended(config, VERBS[job], now, status, failures)
     problems += metrics.written(config, now)

@@ -1,8 +1,8 @@
-"""Tell the service manager how the service is: sd_notify(3), without a library for it.
+"""Tell the service manager how the service is doing: sd_notify(3), without a library for it.
 
-One datagram of `KEY=VALUE` lines to the socket that $NOTIFY_SOCKET names. Where there is none,
-as on FreeBSD, nobody is told; and nothing that goes wrong here concerns anybody but systemd,
-which restarts a service that it no longer hears of.
+One datagram of `KEY=VALUE` lines to the socket that $NOTIFY_SOCKET names. Without that, as on
+FreeBSD, nothing is sent. What goes wrong here is ignored: systemd restarts a service from which it
+no longer hears anything.
 """
 
 import os
@@ -14,30 +14,30 @@ NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID = "NOTIFY_SOCKET", "WATCHDOG_USEC", "
 
 
 def ready(status: str) -> None:
-    _tell("READY=1", f"STATUS={status}")
+    _send("READY=1", f"STATUS={status}")
 
 
 def reloading() -> None:
-    """Until `ready` is told again. From systemd 253 on it wants to know when that was."""
-    _tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+    """It lasts until the next `ready`. systemd 253 and later also wants to know when it began."""
+    _send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 def stopping() -> None:
-    _tell("STOPPING=1", "STATUS=stopping")
+    _send("STOPPING=1", "STATUS=stopping")
 
 
 def alive(status: str) -> None:
-    _tell("WATCHDOG=1", f"STATUS={status}")
+    _send("WATCHDOG=1", f"STATUS={status}")
 
 
 def watchdog_seconds() -> float | None:
-    """Return how often systemd wants to hear that we are alive; None: it does not."""
+    """Return within how many seconds systemd wants a sign of life; None: it wants none."""
     wanted = os.environ.get(WATCHDOG_USEC, "")
     ours = os.environ.get(WATCHDOG_PID, "") in {"", str(os.getpid())}
     return int(wanted) / 1e6 if ours and wanted.isdecimal() and int(wanted) else None
 
 
-def _tell(*lines: str) -> None:
+def _send(*lines: str) -> None:
     path = os.environ.get(NOTIFY_SOCKET, "")
     if not path.startswith(("/", "@")):
         return

@@ -1,12 +1,12 @@
-"""The service: every few seconds it looks which job is due, and has a child do it.
+"""The service: every few seconds it looks which job is due, and starts a child for it.
 
-    tick ─▸ has the job ended? note how ─▸ does it hang? end it ─▸ is one due? start that
+    tick ─▸ has the job ended? note how ─▸ does it hang? end it ─▸ is one due? start it
     HUP  ─▸ read the configuration again; a bad one is refused, and the old one stays in force
-    TERM ─▸ no new job; the one under way ends after the step that it is making
+    TERM ─▸ no new job; the one under way ends after its current step
 
-A tick is short, and the only thing that time drives. What is due is told by notes of what was
-done (`schedule.due`), and what there is to do then, by the logs and the catalog: a tick that
-comes late, twice or on another day does no harm.
+A tick is short, and nothing else is driven by time. Notes of past jobs decide what is due
+(`jobs.due`), and the logs and the catalog decide what there is to do then: a tick that comes late,
+twice or on another day does no harm.
 """
 
 import logging
@@ -36,31 +36,32 @@ from archiver.service.jobs import (
     pause,
     start_of,
 )
+from archiver.service.reporting import VERBS
 from archiver.system.zone import rfc3339
 
 log = logging.getLogger("archiver.serve")
-# The signals by which a job is told to end.
+# The signals by which `Child.stop` ends a job.
 ENDING = {signal.SIGTERM, signal.SIGKILL}
-# While another archiver is at work, and between two of the same job. Seconds.
+# How long a job waits for another archiver, and before the same job begins again. Seconds.
 SOON = 60.0
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A configuration and its text, as they were found to be good."""
+    """A configuration that was found to be good, and its text."""
 
     config: Config
     text: str
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Raises: ConfigError."""
+        """Read the file. Raises: ConfigError: it cannot be used."""
         text = text_of(path)
         return cls(parse(text, path), text)
 
 
 class Running(Protocol):
-    """A job under way: a `child.Child`."""
+    """A job under way: a `child.Child`. begun: the instant. seconds: since then."""
 
     job: Job
     begun: int
@@ -77,12 +78,12 @@ def start_child(job: Job, accepted: Accepted, now: int) -> Running:
 
 
 def no_alarm(job: Job, failures: tuple[ArchiverError, ...]) -> None:
-    """Tell nobody."""
+    """Report to nobody."""
 
 
 @dataclass
 class Patience:
-    """How often a job has failed running, and when (monotonic) it may be tried again."""
+    """How often a job has failed in a row, and when (monotonic) it may be tried again."""
 
     failures: int = 0
     until: float = 0.0
@@ -92,8 +93,8 @@ class Patience:
 class Service:
     """What is under way, and what waits. now, monotonic: the clocks.
 
-    alarm: is told of the failures of a job that cannot tell of them by itself; of none, when
-    it is well again.
+    alarm: gets the failures of a job that could not report them itself; none of them, when it
+    succeeds again. hung: the job under way took too long, and is being ended.
     """
 
     accepted: Accepted
@@ -122,7 +123,7 @@ class Service:
         today, schedule = self.today(), self.accepted.config.schedule
         tomorrow = latest_night(schedule, today) + timedelta(1)
         waits = [job.value for job, each in self.patience.items() if each.failures]
-        failed = f"; failed, and tried again soon: {', '.join(waits)}" if waits else ""
+        failed = f"; failed, to be tried again soon: {', '.join(waits)}" if waits else ""
         return f"the next night begins at {rfc3339(start_of(tomorrow, schedule, today))}{failed}"
 
     def tick(self) -> None:
@@ -146,12 +147,12 @@ class Service:
         old, new = self.accepted.config.host, accepted.config.host
         if (old.name, old.state_dir) != (new.name, new.state_dir):
             raise ConfigError(
-                f"{accepted.config.path}: another name or state_dir needs a restart",
-                hint="restart the service; until then it goes on with what it had",
+                f"{accepted.config.path}: a change of host.name or host.state_dir needs a restart",
+                hint="restart the service; until then it keeps the old configuration",
             )
         with self.lock:
             self.accepted = accepted
-            # Whoever changed it may have mended what failed.
+            # The change may have mended what failed: nothing waits any longer.
             self.patience = {job: Patience() for job in Job}
 
     # -- one look --------------------------------------------------------------------------
@@ -159,7 +160,7 @@ class Service:
     def today(self) -> Today:
         config = self.accepted.config
         now = self.now()
-        # After a clock that was ahead: what began since then did so before this.
+        # If the clock was ahead when the service started, that was no later than now.
         self.since = min(self.since, now)
         names = [source.name for source in config.sources]
         done_night = night(last_run.load(config.host.state_dir), names)
@@ -169,7 +170,7 @@ class Service:
     def _full(self) -> bool:
         """Whether a log has reached its max_size."""
         for source in self.accepted.config.sources:
-            # What another one rotates gets no smaller by a night of ours.
+            # A log that another rotator rotates gets no smaller by a night of ours.
             if source.max_size and source.coexist != "adopt":
                 with suppress(OSError):
                     if os.stat(source.path).st_size >= source.max_size:
@@ -185,7 +186,7 @@ class Service:
             try:
                 self.running = self.start(job, self.accepted, today.now)
             except ArchiverError as failure:
-                self._failed(job, (failure,), told=False)
+                self._failed(job, (failure,), reported=False)
             else:
                 log.info("%s: begun", job.value)
             return
@@ -199,9 +200,9 @@ class Service:
         elif running.seconds > (limit := self.accepted.config.schedule.hang_after):
             self.hung = True
             failure = JobError(
-                f"{running.job.value} was at work for {limit:g} s, longer than hang_after, and is "
-                "ended",
-                hint="look at what it waited for: a store, a disk, a hook; it is tried again",
+                f"{running.job.value} took longer than {limit:g} s (schedule.hang_after) and is "
+                "being stopped",
+                hint="find out what it waited for: a store, a disk, a hook? It is tried again",
             )
             log.error("%s", failure.message)
             self.alarm(running.job, (failure,))
@@ -210,16 +211,16 @@ class Service:
     def _note(self, running: Running, ended: Ended) -> None:
         job, status = running.job, ended.exit_status
         took = f"{running.seconds:.1f} s"
-        # By a signal: it had only just begun, and knew of no step yet; or was too slow to end.
+        # By a signal: it had only just begun and did not catch signals yet, or was too slow to end.
         asked = status == InterruptedRunError.exit_status or ended.killed_by in ENDING
         if self.stopping and asked:
-            log.info("%s: ended after a step, as asked; %s", job.value, took)
+            log.info("%s: stopped after a step, as asked; %s", job.value, took)
             return
         if status == LockHeldError.exit_status:
-            log.info("%s: another archiver is at work; later", job.value)
+            log.info("%s: another archiver is at work; tried again later", job.value)
             self.patience[job].until = self.monotonic() + SOON
             return
-        # Also if that cannot be noted: else it would begin anew with the next look.
+        # Even if the end cannot be noted: else the job would begin again at the next tick.
         self.patience[job].until = self.monotonic() + SOON
         if job is not Job.NIGHT:
             state = self.accepted.config.host.state_dir
@@ -237,22 +238,22 @@ class Service:
         failures = ended.failures
         if ended.killed_by:
             died = JobError(
-                f"{job.value} was ended by signal {ended.killed_by}, after {took}",
-                hint="the next one goes on from there; if nobody sent it, memory may have run out",
+                f"{job.value} was killed by signal {ended.killed_by}, after {took}",
+                hint="if nobody sent it, did memory run out? The next one continues from there",
             )
             failures = (died, *failures)
         silent = not failures
         if silent:
-            word = JobError(
-                f"{job.value} ended with {status}, and said nothing",
-                hint="call it by hand: `archiver run`, or see the service's log above",
+            unexplained = JobError(
+                f"{job.value} ended with exit status {status}, and gave no reason",
+                hint=f"see the service's log above, or call `archiver {VERBS[job]}` by hand",
             )
-            failures = (word,)
-        # A night that came to its end has told of its failures by itself; a killed one has not.
+            failures = (unexplained,)
+        # A night that came to its end has reported its failures itself; a killed one has not.
         by_itself = job is Job.NIGHT and not ended.killed_by and not silent
-        self._failed(job, failures, told=self.hung or by_itself)
+        self._failed(job, failures, reported=self.hung or by_itself)
 
-    def _failed(self, job: Job, failures: tuple[ArchiverError, ...], *, told: bool) -> None:
+    def _failed(self, job: Job, failures: tuple[ArchiverError, ...], *, reported: bool) -> None:
         patience = self.patience[job]
         patience.failures += 1
         wait = pause(patience.failures)
@@ -260,5 +261,5 @@ class Service:
         for failure in failures:
             log.error("%s: %s (try: %s)", job.value, failure.message, failure.hint)
         log.warning("%s: failed; tried again in %.0f s", job.value, wait)
-        if not told:
+        if not reported:
             self.alarm(job, failures)

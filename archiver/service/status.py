@@ -1,4 +1,7 @@
-"""What there is, and whether all is well: the answers of `list` and `status`."""
+"""What is archived, and whether all is well: the answers to `list` and `status`.
+
+From the catalog, the spool and the logs: no store is asked.
+"""
 
 import os
 from collections.abc import Sequence
@@ -11,6 +14,7 @@ from archiver.config.settings import Config, Source
 from archiver.config.targets import LocalTarget, Target
 from archiver.errors import ArchiverError, WorkKeptError
 from archiver.policy.inventory import Summary
+from archiver.policy.questions.reply import count
 from archiver.policy.rules import holds_on
 from archiver.retention.gather import inventory_of
 from archiver.rotation import last_run
@@ -21,7 +25,9 @@ from archiver.system.zone import local_date, rfc3339
 
 @dataclass(frozen=True)
 class Waiting:
-    """A segment in the spool. stage: open (its writer may hold it), closed or sealed."""
+    """A segment in the spool. stage: open (its writer may still hold it), closed or sealed. size:
+    bytes. written: the instant at which it was last written.
+    """
 
     name: str
     stage: str
@@ -33,8 +39,8 @@ class Waiting:
 class SourceStatus:
     """One source: its live log's size (None: no such file), what waits, what is archived.
 
-    lacking: how many archives a target lacks that another one has. destroyed: how many were, or
-    are ordered to be, since their retention is over.
+    lacking: by target, how many archives it is missing that another one has. destroyed: how many
+    were destroyed, or are ordered to be, since their retention is over. Sizes are bytes.
     """
 
     source: str
@@ -62,110 +68,111 @@ class Status:
 
 
 def status(config: Config, catalog: Catalog, *, now: int, max_age: float | None) -> Status:
-    """Return how things stand. max_age: seconds since a run last succeeded, at most."""
+    """Return how things stand. max_age: a run must have succeeded within so many seconds."""
     today = local_date(now, config.host.zone)
     sources = tuple(_source(config, catalog, source, today) for source in config.sources)
     last = last_run.load(config.host.state_dir)
     missed = [] if max_age is None else _missed(config, last, now, max_age)
     problems = list(forgotten(config, last.spool))
-    for each in sources:
-        problems += _problems(config, each)
+    for source in sources:
+        problems += _problems(config, source)
     problems += _overdue(config, catalog, now)
     if last.exit_status:
         problems.append(
             WorkKeptError(
                 f"the last run ended with exit status {last.exit_status}",
-                hint="`archiver run` goes on from there, and says what is wrong",
+                hint="`archiver run` continues from there, and says what is wrong",
             )
         )
     if last.started is None:
-        problems.append(WorkKeptError("no run has been made yet", hint="archiver run"))
+        problems.append(WorkKeptError("no run has been made yet", hint="call `archiver run`"))
     problems += missed
     return Status(sources, last, tuple(problems), bool(missed))
 
 
 def _missed(config: Config, last: LastRun, now: int, max_age: float) -> list[ArchiverError]:
-    """The logs about which no run has ended well for so long: nobody else tells of those."""
+    """The logs that no run has handled well for so long: nothing else reports those."""
     late = {}
     for source in config.sources:
         passed = last.passed.get(source.name)
-        # One in the future is of a clock that was wrong, and says nothing of today.
-        if passed is None or abs(now - passed) > max_age:
-            late[source.name] = "ever" if passed is None else f"since {rfc3339(passed)}"
-    hint = "is the service, the timer or cron at work? What does `archiver run` say?"
-    # In one sentence if they share it: there may be many.
+        # A time in the future comes from a clock that was wrong, and says nothing of today.
+        if passed is None:
+            late[source.name] = "no run has ever succeeded"
+        elif abs(now - passed) > max_age:
+            late[source.name] = f"no run has succeeded since {rfc3339(passed)}"
+    hint = "is the service, the timer or cron active? What does `archiver run` say?"
+    # One sentence for all sources that share it: there may be many.
     return [
         WorkKeptError(
-            f"no run has succeeded {since}: "
-            + ", ".join(name for name, each in late.items() if each == since),
+            f"{sentence}: " + ", ".join(name for name, each in late.items() if each == sentence),
             hint=hint,
         )
-        for since in dict.fromkeys(late.values())
+        for sentence in dict.fromkeys(late.values())
     ]
 
 
 def _overdue(config: Config, catalog: Catalog, now: int) -> list[ArchiverError]:
-    """What should not be there any more: never kept without saying so, unless a case holds it."""
+    """Archives past their maximum that no case holds: those are never kept without saying so."""
     if not config.retention.rules:
         return []
     inventory = inventory_of(config, catalog, now=now)
     late = [
-        each
-        for each in inventory.there
-        if inventory.decision(each).past_since
-        and not holds_on(inventory.holds, inventory.host, each.source, each.date)
+        archive
+        for archive in inventory.there
+        if inventory.decision(archive).past_since
+        and not holds_on(inventory.holds, inventory.host, archive.source, archive.date)
     ]
     if not late:
         return []
     return [
         WorkKeptError(
-            f"past their maximum: {len(late)} archives, the oldest of "
+            f"past their maximum: {count(len(late), 'archive')}, the oldest of "
             f"{min(each.date for each in late)}",
-            hint="`archiver retention ask overdue` tells what keeps each; `archiver retention "
-            "expire` destroys what may go",
+            hint="`archiver retention ask overdue` shows what keeps each; `archiver retention "
+            "expire` destroys those that may be destroyed",
         )
     ]
 
 
-def _problems(config: Config, each: SourceStatus) -> list[ArchiverError]:
+def _problems(config: Config, source: SourceStatus) -> list[ArchiverError]:
     """What is wrong with one source, and what to do."""
     found: list[ArchiverError] = []
-    if each.waiting:
+    if source.waiting:
         found.append(
             WorkKeptError(
-                f"{each.source}: {len(each.waiting)} segments wait in the spool",
-                hint="`archiver run` goes on with them, and says what is in the way",
+                f"{source.source}: {count(len(source.waiting), 'segment')} waiting in the spool",
+                hint="`archiver run` continues from there, and says what is wrong",
             )
         )
-    if each.live_size is None:
+    if source.live_size is None:
         found.append(
             WorkKeptError(
-                f"{each.source}: {each.path} does not exist",
-                hint="check `path`, or create the log and tell syslogd",
+                f"{source.source}: {source.path} does not exist",
+                hint="correct `path`, or create the log and have syslogd reopen it",
             )
         )
-    if each.too_few_copies:
+    if source.too_few_copies:
         found.append(
             WorkKeptError(
-                f"{each.source}: {each.too_few_copies} archives have fewer than "
-                f"{config.storage.required} copies",
-                hint="`archiver list` shows which; `archiver repair` brings back what it can",
+                f"{source.source}: {count(source.too_few_copies, 'archive')} with fewer than "
+                f"{count(config.storage.required, 'copy', 'copies')}",
+                hint="`archiver list` shows which; `archiver repair` restores what it can",
             )
         )
     found += [
         WorkKeptError(
-            f"{each.source}: store {target!r} lacks {count} archives",
-            hint="the next run brings them, oldest first; `archiver sync` does so now",
+            f"{source.source}: store {target!r} is missing {count(number, 'archive')}",
+            hint="the next run copies them, oldest first; `archiver sync` does so now",
         )
-        for target, count in each.lacking.items()
-        if count
+        for target, number in source.lacking.items()
+        if number
     ]
     found += [
         WorkKeptError(
-            f"{each.source}: {path} is in the spool, but no journal entry speaks of it",
-            hint="`archiver import` it, then remove it",
+            f"{source.source}: {path} is in the spool, but no journal entry describes it",
+            hint="archive it with `archiver import`, then remove it",
         )
-        for path in Journal(config.host.spool_dir, each.source).orphans()
+        for path in Journal(config.host.spool_dir, source.source).orphans()
     ]
     return found
 
@@ -173,7 +180,7 @@ def _problems(config: Config, each: SourceStatus) -> list[ArchiverError]:
 def _source(config: Config, catalog: Catalog, source: Source, today: date) -> SourceStatus:
     found = catalog.summaries(source.name)
     days = [each.date for each in found]
-    there = [each for each in found if each.is_there]
+    present = [each for each in found if each.is_there]
     kept = [each for each in found if each.ordered is None]
     return SourceStatus(
         source=source.name,
@@ -182,17 +189,17 @@ def _source(config: Config, catalog: Catalog, source: Source, today: date) -> So
         waiting=tuple(_waiting(Journal(config.host.spool_dir, source.name))),
         archives=sum(each.is_there for each in found),
         empty_days=sum(each.is_empty_day for each in found),
-        lines=sum(each.lines for each in there),
-        raw_size=sum(each.raw_size for each in there),
-        size=sum(each.size for each in there),
+        lines=sum(each.lines for each in present),
+        raw_size=sum(each.raw_size for each in present),
+        size=sum(each.size for each in present),
         first_day=min(days, default=None),
         last_day=max(days, default=None),
         too_few_copies=sum(len(each.copies) < config.storage.required for each in kept),
         lacking={
             target.name: sum(
-                target.name not in each.copies and each.date >= _since(target, today)
-                for each in kept
-                if each.copies
+                target.name not in archive.copies and archive.date >= _since(target, today)
+                for archive in kept
+                if archive.copies
             )
             for target in config.storage.targets
         },
@@ -201,7 +208,7 @@ def _source(config: Config, catalog: Catalog, source: Source, today: date) -> So
 
 
 def _since(target: Target, today: date) -> date:
-    """The first log date of which a target is to have archives."""
+    """The first log date whose archives a target is to have."""
     keep = target.keep if isinstance(target, LocalTarget) else None
     return keep.since(today) if keep else date.min
 
@@ -221,7 +228,7 @@ def _waiting(journal: Journal) -> list[Waiting]:
             try:
                 size = os.stat(getattr(entry, where)).st_size
             except FileNotFoundError:
-                continue  # or a run has just moved it on
+                continue  # it is at a later stage, or a run has just moved it there
             waiting.append(Waiting(entry.name, stage, size, entry.intent.written))
             break
     return waiting
@@ -230,17 +237,20 @@ def _waiting(journal: Journal) -> list[Waiting]:
 def archived(
     catalog: Catalog, sources: Sequence[Source], first: date | None, last: date | None
 ) -> list[Summary]:
-    """Return what is archived of some log dates, oldest first; None: no bound."""
+    """Return what is archived of some log dates, source by source, the oldest first.
+
+    first, last: None: no bound.
+    """
     return [
-        each
+        summary
         for source in sources
-        for each in catalog.summaries(source.name)
-        if (first is None or each.date >= first) and (last is None or each.date <= last)
+        for summary in catalog.summaries(source.name)
+        if (first is None or summary.date >= first) and (last is None or summary.date <= last)
     ]
 
 
 def nagios(found: Status) -> tuple[int, str]:
-    """Return the plugin's status (0-3) and its line, as monitoring-plugins.org wants them."""
+    """Return the plugin's exit status (0 to 3) and line, as monitoring-plugins.org wants them."""
     if found.last.started is None:
         return 3, "UNKNOWN: no run has been made yet"
     text = "; ".join(each.message for each in found.problems) or "all logs archived"

@@ -2,16 +2,16 @@
 
     put      create once: whole or not at all, never over something else
     replace  put something else in the place of a copy that was found damaged, or of an index
-    find     what is there, if anything, and how it is protected
-    stream   the bytes, from anywhere
-    listed   what there is, in order
+    find     what a key holds, if anything, and how it is protected
+    stream   the bytes, from any offset
+    listed   all that the store holds, in order
     protect  keep it longer, or hold it; never less
     remove   an index, which can be made again; nothing else
     destroy  an archive or an index, in all its versions, and prove that none is left
-    tidy     nothing half-done stays
+    tidy     remove what was begun and never finished
 
-A store promises nothing that is not read back (stage `copy` does), and holds nothing but
-what it was given: everything else this program knows can be rebuilt from it.
+What a store promises is not believed until it was read back (`copy` does that). A store holds only
+what it was given: everything else that this program knows can be rebuilt from that.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Store(ReadableStore, Protocol):
     def put(
         self, key: str, source: Path, sha256: str, protection: Protection = UNPROTECTED
     ) -> None:
-        """Store the file's bytes, which must have this digest, under a key.
+        """Store the file's bytes, which must have this digest (in hex), under a key.
 
         If the key holds the same bytes already, they are protected, and nothing else happens.
         Raises: SpoolDamagedError: the file has another digest; nothing is stored.
@@ -44,49 +44,50 @@ class Store(ReadableStore, Protocol):
     ) -> None:
         """Store the file's bytes in the place of whatever the key holds, if anything.
 
-        A reader meanwhile sees the one or the other, whole. Raises: as `put`. LockedError.
+        Meanwhile a reader sees either the old bytes or the new ones, whole. Raises: as `put`;
+        LockedError: the server refuses it.
         """
 
     def find(self, key: str) -> Stored | None:
-        """Return what a key holds, None if there is no such key."""
+        """Return what a key holds; None if there is no such key."""
 
     def listed(self, prefix: str = "") -> Iterator[Stored]:
         """Yield the complete objects whose keys start with `prefix`, sorted by key.
 
-        Of each is told what a list tells: its size, and if it is cold.
+        They carry only what a list tells: the size in bytes, and whether the object is cold.
         """
 
     def protection(self, day: date, now: int) -> Protection:
-        """Return what an archive of a log date is to be protected by here, from now on."""
+        """Return how an archive of a log date is to be protected here. now: an instant."""
 
     def protect(self, key: str, protection: Protection) -> None:
-        """Protect an object at least so; what protects it already is never lessened.
+        """Protect an object at least like this; protection that it has is never weakened.
 
-        Raises: StoreError: the store cannot.
+        Raises: StoreError: the store cannot do that.
         """
 
     def remove(self, key: str) -> None:
-        """Remove an index; if there is none of that key, nothing happens.
+        """Remove an index; if there is none under that key, nothing happens.
 
-        Raises: ValueError: it is not the key of an index.
+        Raises: ValueError: the key is not that of an index.
         """
 
     def destroy(self, key: str) -> tuple[Destroyed, ...]:
         """Destroy all versions of an archive, or of an index; return what there was.
 
-        Afterwards the store was asked again, and has none. Done again, it destroys what is left.
-        Raises: ValueError: it is the key of neither. LockedError: a version is locked or held; as
-        far as the store tells beforehand, nothing was destroyed then. StoreError: the store failed.
-        StoreRefusedError: it will not, or does not say what is left.
+        On return, the store was asked again and has none. Called again, it destroys what is left.
+        Raises: ValueError: the key is neither's. LockedError: a version is locked or held; as far
+        as the store says so beforehand, nothing was destroyed then. StoreError: the store failed.
+        StoreRefusedError: it refuses, or does not say what is left.
         """
 
     @property
     def keep(self) -> Period | None:
-        """How long archives stay here, if other stores have them; None: as long as anywhere."""
+        """How long archives stay here if other stores have them; None: as long as anywhere."""
 
     @property
     def can_hold(self) -> bool:
-        """Whether `protect` can hold an object here, and `lift_hold` can lift that."""
+        """Whether `protect` can hold an object here, and `lift_hold` can release it."""
 
     def lift_hold(self, key: str) -> None:
         """Lift the hold on an object, if there is one; its lock stays as it is."""
@@ -94,16 +95,16 @@ class Store(ReadableStore, Protocol):
     def tidy(self, prefix: str) -> None:
         """Remove what was begun under keys with this prefix, and never finished.
 
-        Nobody else may be storing there meanwhile.
+        Nobody else may store there meanwhile.
         """
 
     def restore(self, key: str, days: int) -> None:
-        """Ask for a cold object to be made readable, for so many days; once is enough."""
+        """Ask for a cold object to be made readable for so many days; asking again is harmless."""
 
 
 def demand_destructible(key: str) -> None:
     """Raise ValueError unless it is the key of an archive or an index: manifests and the ledger
-    are never destroyed, by whatever mistake it is asked for.
+    are never destroyed, not even by mistake.
     """
     if not key.endswith((ARCHIVE_SUFFIX, *INDEX_SUFFIXES)):
         raise ValueError(f"{key!r} is neither an archive nor an index")

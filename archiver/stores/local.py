@@ -1,8 +1,9 @@
 """A store in a directory: keys are paths, and an object is a read-only plain file.
 
-Written beside its final name, fsynced, linked (link(2) never overwrites), and every directory
-on the way fsynced. A name ending in `.partial` was never finished; the next put of its key
-removes it. Symbolic links below the root are refused: what lies behind them is not this store.
+An object is written beside its final name, fsynced and linked (link(2) never overwrites); then each
+directory above it is fsynced, up to the root. A name ending in `.partial` was never finished; the
+next put of its key removes it. Symbolic links below the root are refused: what they lead to is not
+in this store.
 """
 
 import errno
@@ -32,9 +33,9 @@ from archiver.system.files import fsync_directory, make_directory, remove
 
 PARTIAL = ".partial"
 CHUNK = 2**20
-# How often somebody else may come between, who is storing the same key.
+# How often another process that stores the same key may get in the way.
 ATTEMPTS = 10
-LINK_HINT = "put a real directory or file there; the store itself may be behind a link"
+LINK_HINT = "put a real directory or file there; only the store's own directory may be a link"
 
 
 class LocalStore:
@@ -60,8 +61,8 @@ class LocalStore:
                     break
             else:
                 raise StoreError(
-                    f"store {self.name!r}: somebody else is storing {final} all the time",
-                    hint="two archivers with one host name share this store: give each its own",
+                    f"store {self.name!r}: somebody else keeps storing {final}",
+                    hint="do two archivers share this store and host.name? Give each its own name",
                 )
 
     def replace(
@@ -86,7 +87,7 @@ class LocalStore:
         if self.find(key) is None:
             raise NotFoundError(
                 f"{path} is not in the store",
-                hint="look with `archiver list`; another store may hold a copy",
+                hint="`archiver list` shows the other copies; `archiver repair` restores this one",
             )
         with self._failing(f"reading {path}"), open(path, "rb", opener=_plainly) as file:
             file.seek(start)
@@ -101,7 +102,7 @@ class LocalStore:
             if missing:
                 raise IntegrityError(
                     f"{path} ends {missing} bytes too early",
-                    hint="the copy is damaged: use another store's",
+                    hint="this copy is damaged; `archiver repair` replaces it from another store",
                 )
 
     def listed(self, prefix: str = "") -> Iterator[Stored]:
@@ -116,7 +117,7 @@ class LocalStore:
 
     def remove(self, key: str) -> None:
         if not key.endswith(INDEX_SUFFIXES):
-            raise ValueError(f"{key!r} is no index")
+            raise ValueError(f"{key!r} is not the key of an index")
         path = self._path(key)
         with self._failing(f"removing {path}"), suppress(FileNotFoundError, NotADirectoryError):
             path.unlink()
@@ -134,8 +135,8 @@ class LocalStore:
             fsync_directory(path.parent)
             if _status(path):
                 raise StoreRefusedError(
-                    f"store {self.name!r}: {path} was removed, and is there again",
-                    hint="who stores it? Two archivers with one host name may share this store",
+                    f"store {self.name!r}: {path} was removed, but has appeared again",
+                    hint="do two archivers share this store and host.name? Give each its own name",
                 )
         return (Destroyed(None, marker=False, reply=f"unlinked, {status.st_size} bytes"),)
 
@@ -153,34 +154,34 @@ class LocalStore:
         """Nothing here is ever cold."""
 
     def _refuse(self, protection: Protection) -> None:
-        """A mode is no lock: who may write here may also remove."""
+        """Refuse any protection. A file's mode is not a lock: whoever may write may also remove."""
         if protection != UNPROTECTED:
             raise StoreRefusedError(
                 f"store {self.name!r}: a directory cannot lock or hold anything",
-                hint="lock on a store of type s3 with Object Lock",
+                hint="for locks and holds, use a store of type s3 with Object Lock",
             )
 
     @contextmanager
     def _storing(self, key: str, protection: Protection) -> Iterator[Path]:
-        """Give the place of a key, ready to be stored at; afterwards its name is durable, too."""
+        """Yield the path of a key, ready to be stored at; afterwards make its name durable."""
         self._refuse(protection)
         final = self._path(key)
         with self._failing(f"storing {final}"):
             self._refuse_links(final.parent)
             make_directory(final.parent)
-            # What a put before has left of this key.
+            # What an earlier put of this key has left.
             for name in os.listdir(final.parent):
                 if name.startswith(f"{final.name}.") and name.endswith(PARTIAL):
                     remove(final.parent / name)
             yield final
-            # Those too that were there: a run may have been killed before it came to this.
+            # Even those that existed before: a run may have been killed before it fsynced them.
             for directory in (final.parent, *final.parent.parents):
                 fsync_directory(directory)
                 if directory == self.root:
                     break
 
     def _walk(self, directory: str, prefix: str) -> Iterator[Stored]:
-        """Descend only where the prefix leads, each directory in order of names."""
+        """Yield what the prefix leads to, in order of keys; enter no other directory."""
         try:
             entries = sorted(os.scandir(self.root / directory), key=_sort_key)
         except FileNotFoundError:
@@ -202,19 +203,19 @@ class LocalStore:
         parts = key.split("/")
         ill_formed = not all(parts) or any(part in {".", ".."} for part in parts)
         if ill_formed or "\0" in key or key.endswith(PARTIAL):
-            raise ValueError(f"{key!r} is no key")
+            raise ValueError(f"{key!r} is not a key")
         return self.root.joinpath(*parts)
 
     def _refuse_links(self, directory: Path) -> None:
         real = Path(os.path.realpath(self.root), directory.relative_to(self.root))
         if os.path.realpath(directory) != str(real):
             raise StoreError(
-                f"store {self.name!r}: a symbolic link leads from {directory} elsewhere",
+                f"store {self.name!r}: a symbolic link leads from {directory} to somewhere else",
                 hint=LINK_HINT,
             )
 
     def _create(self, final: Path, source: Path, sha256: str) -> bool:
-        """Make the object. False: somebody else has made it, or taken our unfinished file away."""
+        """Make the object. False: another process has made it, or removed our unfinished file."""
         partial = _partial(final)
         try:
             _write(partial, source, sha256)
@@ -241,7 +242,7 @@ class LocalStore:
                 ) from error
             hint = "is it mounted, and may this user write there? The next run tries again"
             if error.errno == errno.EIO:
-                hint = "the disk or its connection fails; nothing was deleted here"
+                hint = "the disk or its connection fails; nothing was deleted. See the system's log"
             raise StoreError(
                 f"store {self.name!r}: {error.strerror} while {doing}", hint=hint
             ) from error
@@ -252,7 +253,7 @@ def _partial(final: Path) -> Path:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """What stands there, itself; None if nothing does."""
+    """Stat what is there, not following a link; None if nothing is."""
     try:
         return os.stat(path, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
@@ -260,7 +261,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _plainly(path: str, flags: int) -> int:
-    """Open what nobody can make us wait for (a FIFO) or look elsewhere for (a link)."""
+    """Open a file so that neither a FIFO makes us wait nor a link leads us elsewhere."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
@@ -275,13 +276,13 @@ def _write(partial: Path, source: Path, sha256: str) -> None:
             raise _changed(source)
         copy.flush()
         os.fsync(copy.fileno())
-        # So that reading it back asks the disk, not the memory it was written from.
+        # So that reading back reads the disk, not the page cache.
         with suppress(OSError):
             os.posix_fadvise(copy.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _compare(final: Path, source: Path, sha256: str) -> None:
-    """Raise unless the file there is a plain one that holds what the source does."""
+    """Raise unless `final` is a plain file that holds the same bytes as the source."""
     read = hashlib.sha256()
     status = os.stat(final, follow_symlinks=False)
     same = stat.S_ISREG(status.st_mode) and status.st_size == source.stat().st_size
@@ -293,7 +294,7 @@ def _compare(final: Path, source: Path, sha256: str) -> None:
         raise _changed(source)
     if not same:
         raise IntegrityError(
-            f"{final} exists and holds something else than {source}",
+            f"{final} already holds something other than {source}",
             hint="it was left alone. If the catalog came from an old backup, run "
             "`archiver catalog rebuild`, then run again",
         )
@@ -302,7 +303,7 @@ def _compare(final: Path, source: Path, sha256: str) -> None:
 def _changed(source: Path) -> SpoolDamagedError:
     return SpoolDamagedError(
         f"{source} has changed since it was sealed",
-        hint="suspect the disk; it is made again from its segment by the next run",
+        hint="suspect the disk; the next run makes it again from its segment",
     )
 
 

@@ -1,8 +1,8 @@
 """Whether stores do what the configuration relies upon: tried, not believed.
 
 probe      try all that can be tried on one target
-unproven   before a run: what is to lock, and was not yet seen to, is probed; and what does
-           not lock gets nothing
+unproven   before a run: probe each target that is to lock and has not yet been seen to; one that
+           does not lock gets nothing
 """
 
 import hashlib
@@ -27,26 +27,27 @@ FIRST, LENGTH = 7, 100
 
 
 def probe(target: Target, now: int, *, lock: bool = False) -> ProbeReport:
-    """Try what a target enforces. lock: locks too, though the target is not to lock.
+    """Try what a target enforces. now: an instant. lock: try locks even if none are configured.
 
-    Raises: ArchiverError: nothing was found: it cannot be reached, or refuses what all need.
+    Raises: ArchiverError: nothing was learnt: the target cannot be reached, or refuses what every
+    check needs.
     """
     if isinstance(target, LocalTarget):
         with explained(f"probing {target.path}"):
             checks, left = list(_local(target)), 0
     else:
         # botocore takes longer to import than all the rest.
-        from archiver.stores.s3.probing import probe as probe_  # noqa: PLC0415
+        from archiver.stores.s3.probing import probe as probe_bucket  # noqa: PLC0415
 
-        checks, left = probe_(target, now, lock=lock)
-    print_, relied_upon = probe_report.fingerprint(target), probe_report.relied_upon(target)
-    return ProbeReport(target.name, now, print_, relied_upon, tuple(checks), left)
+        checks, left = probe_bucket(target, now, lock=lock)
+    fingerprint, relied_upon = probe_report.fingerprint(target), probe_report.relied_upon(target)
+    return ProbeReport(target.name, now, fingerprint, relied_upon, tuple(checks), left)
 
 
 def unproven(config: Config, now: int) -> dict[str, ArchiverError]:
-    """Return why targets, by their names, cannot be trusted with what is to be locked.
+    """Return, by target, why it cannot be trusted with what is to be locked. now: an instant.
 
-    One without a saved report that passes, of these very settings, is probed now.
+    A target without a saved report that passes, made with these very settings, is probed now.
     """
     problems: dict[str, ArchiverError] = {}
     for target in config.storage.targets:
@@ -54,7 +55,7 @@ def unproven(config: Config, now: int) -> dict[str, ArchiverError]:
             continue
         try:
             report = probe(target, now)
-            with explained(f"noting what {target.name} enforces"):
+            with explained(f"saving what {target.name} enforces"):
                 probe_report.save(config.host.state_dir, report)
             problem: ArchiverError | None = probe_report.refused(target, report)
         except ArchiverError as error:
@@ -65,7 +66,7 @@ def unproven(config: Config, now: int) -> dict[str, ArchiverError]:
 
 
 def _local(target: LocalTarget) -> Iterator[Check]:
-    """What a directory does: whoever may write there can also remove."""
+    """Try what a directory does. Not locks: whoever may write there can also remove."""
     store = LocalStore(target.name, target.path)
     was_there = target.path.exists()
     corner = secrets.token_hex(4)
@@ -87,7 +88,7 @@ def _local(target: LocalTarget) -> Iterator[Check]:
     finally:
         with suppress(NotADirectoryError):
             remove_tree(target.path / BELOW / corner)
-        with suppress(OSError):  # somebody else's probe is there, or archives are
+        with suppress(OSError):  # another probe's files are there, or archives
             (target.path / BELOW).rmdir()
             if not was_there:
                 target.path.rmdir()
@@ -96,22 +97,23 @@ def _local(target: LocalTarget) -> Iterator[Check]:
 def _created_once(store: LocalStore, key: str, first: bytes, second: bytes) -> Check:
     try:
         _put(store, key, second)
-        told = "other bytes were taken"
+        evidence = "other bytes were accepted"
     except IntegrityError:
-        told = "other bytes were refused"
-    there = b"".join(store.stream(key))
-    return _check(probe_report.CREATED_ONCE, told, holds=there == first)
+        evidence = "other bytes were refused"
+    found = b"".join(store.stream(key))
+    return _check(probe_report.CREATED_ONCE, evidence, holds=found == first)
 
 
 def _ranges(store: LocalStore, key: str, first: bytes) -> Check:
     part = b"".join(store.stream(key, FIRST, LENGTH))
     try:
         b"".join(store.stream(key, SIZE, 1))
-        told, past = "past the end: something", False
+        past, refused = "something", False
     except IntegrityError:
-        told, past = "past the end: told", True
-    holds = past and part == first[FIRST : FIRST + LENGTH]
-    return _check(probe_report.RANGES, f"{len(part)} bytes from {FIRST} on; {told}", holds=holds)
+        past, refused = "an error", True
+    holds = refused and part == first[FIRST : FIRST + LENGTH]
+    evidence = f"{len(part)} bytes from {FIRST} on; past the end: {past}"
+    return _check(probe_report.RANGES, evidence, holds=holds)
 
 
 def _check(name: str, evidence: str, *, holds: bool) -> Check:

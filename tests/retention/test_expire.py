@@ -147,7 +147,7 @@ def test_what_is_kept_too_long_is_told_by_status_unless_it_is_held(host: Host) -
     now = host.at(TODAY, "10:00")
     said = host.archiver("status", now=now)
     assert said.status == 3
-    assert "past their maximum: 1 archives, the oldest of 2026-05-04" in said.err
+    assert "past their maximum: 1 archive, the oldest of 2026-05-04" in said.err
     hold(host, "add", "A", "--from", days(0)[0], "--to", days(0)[0], "--reason", "theft")
     assert expired(host) == (6, days(1))
     said = host.archiver("status", now=now)

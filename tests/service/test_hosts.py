@@ -78,7 +78,7 @@ def test_who_has_fallen_silent_is_seen_from_any_host(fleet: list[FarHost], fault
     assert [each["missing_days"] for each in answer["data"]["hosts"]] == [[], [], []]
     size = sum(len(body) for key, body in one.buckets[FAR].objects().items() if ".zst" in key)
     assert sum(each["size"] for each in answer["data"]["hosts"]) == size
-    silent = "mx3: maillog, in store 'far': nothing came since 2026-05-05"
+    silent = "mx3: maillog, in store 'far': nothing has arrived since 2026-05-05"
     assert [answer["error"]["message"], *answer["warnings"]] == [silent]
     said = three.archiver("status", "--all-hosts", "--nagios", now=now)
     assert (said.status, said.out.decode()) == (2, f"CRITICAL: {silent}\n")
@@ -98,8 +98,10 @@ def test_what_somebody_removed_is_missed(fleet: list[FarHost], weed_server: Weed
     now = one.at(after(MONDAY, 4), "09:00")
     said = one.archiver("status", "--all-hosts", now=now)
     assert said.status == 3
-    assert "mx2: maillog, in store 'far': of its last 31 days 1 are missing" in said.err
-    assert "mx2: maillog, in store 'far': 1 manifests of the chain are missing" in said.err
+    name = "mx2: maillog, in store 'far'"
+    missing = f"{name}: 1 day missing in its last 31 days, the first of them {after(MONDAY, 1)}"
+    assert missing in said.err
+    assert f"{name}: 1 manifest missing from the chain" in said.err
     assert "mx1" not in said.err
 
 
@@ -149,4 +151,4 @@ def test_the_days_between_are_those_that_are_not_told_of(
     between = {min(days) + timedelta(n) for n in range((max(days) - min(days)).days)}
     assert set(log.missing) == between - days
     assert (log.first, log.last, log.lost) == (min(days), max(days), 0)
-    assert any("nothing came" in each.message for each in found.problems) == (late > LATEST)
+    assert any("nothing has arrived" in each.message for each in found.problems) == (late > LATEST)

@@ -70,7 +70,7 @@ def test_a_failure_is_told_once_then_daily_and_its_end_once(
     host.bring_back()
     assert run(host, 50).status == 0
     assert run(host, 51).status == 0
-    assert sendmail.subjects[2:] == ["archiver on mx1: run is well again"]
+    assert sendmail.subjects[2:] == ["archiver on mx1: run succeeded again"]
     hooked = [each.document for each in server.asked if each.method == "POST"]
     assert [each["event"] for each in hooked] == ["failure", "failure", "recovery"]
     assert (hooked[0]["exit_code"], hooked[0]["host"], hooked[0]["job"]) == (12, "mx1", "run")
@@ -263,7 +263,7 @@ def test_secrets_are_read_where_they_are(host: Host, server: Web) -> None:
     (host.directory / "url").write_text("ftp://novel")
     said = run(host, 1)
     assert said.status == 0
-    assert "ping: not delivered: its address is to be found at 'file:" in said.err
+    assert "ping: not delivered: its address should be at 'file:" in said.err
     assert "novel" not in said.err
     (host.directory / "url").unlink()
     assert "No such file" in run(host, 2).err
@@ -304,7 +304,7 @@ def test_what_the_service_alone_knows_is_told(host: Host, sendmail: Sendmail) ->
         served.signal(15)
         assert served.ended() == 0
     assert len(sendmail.mails) == 2, sendmail.subjects
-    assert "longer than hang_after" in sendmail.subjects[0]
-    assert sendmail.subjects[1] == "archiver on mx1: run is well again"
+    assert "(schedule.hang_after)" in sendmail.subjects[0]
+    assert sendmail.subjects[1] == "archiver on mx1: run succeeded again"
     assert Job.NIGHT.value in sendmail.mails[0].get_content()
     assert Path(host.directory / "once").exists()

@@ -145,7 +145,7 @@ def test_a_failed_night_is_tried_again_ever_later_and_lets_the_others_go_on(cloc
     clock.end(service, WELL)
     clock.end(service, WELL)
     assert clock.jobs == list(Job)
-    assert "tried again soon: night" in service.status
+    assert "to be tried again soon: night" in service.status
     while len(tried) < 8:
         clock.pass_(10)
         service.tick()

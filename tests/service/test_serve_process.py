@@ -98,7 +98,7 @@ def test_a_job_that_stands_still_is_killed_told_of_and_made_good(host: Host) -> 
     )
     host.write(LONG_AGO)
     with Served(host.toml, hasty=True) as served:
-        served.logs("longer than hang_after")
+        served.logs("(schedule.hang_after) and is being stopped")
         served.logs("night: failed; tried again in")
         assert "signal 9" in served.log
         served.logs("night: done")
@@ -123,7 +123,7 @@ def test_told_to_stop_it_ends_after_the_step_and_the_next_one_goes_on(host: Host
         served.logs("reloaded")
         (host.directory / "go").write_text("go\n")
         assert served.ended() == 0
-        assert "night: ended after a step, as asked" in served.log
+        assert "night: stopped after a step, as asked" in served.log
     assert host.spooled() != []
     reopening(host, "true")
     with Served(host.toml) as served:
@@ -144,7 +144,7 @@ def test_killed_itself_its_job_goes_on_and_the_next_service_waits_for_it(host: H
         (host.directory / "pid").write_text(f"{served.pid}\n")
         assert served.ended() == -signal.SIGKILL
     with Served(host.toml, hasty=True) as again:
-        again.logs("night: another archiver is at work; later")
+        again.logs("night: another archiver is at work; tried again later")
         (host.directory / "go").write_text("go\n")
         again.logs("night: done")
         again.signal(signal.SIGTERM)

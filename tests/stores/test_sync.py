@@ -67,7 +67,7 @@ def test_a_store_that_was_away_is_brought_what_it_missed(host: Host) -> None:
     take_away(host)
     nights(host, 1, 2)
     said = host.archiver("status", now=host.at(after(MONDAY, 3), "01:00"))
-    assert (said.status, "store 'second' lacks 2 archives" in said.err) == (3, True)
+    assert (said.status, "store 'second' is missing 2 archives" in said.err) == (3, True)
     bring_back(host)
     nights(host, 3, 1)
     assert same(host)

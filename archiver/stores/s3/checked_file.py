@@ -1,8 +1,8 @@
-"""A file about to be sent: read through once, cut into parts, each with its digest.
+"""A file that is about to be sent: read through once, and cut into parts, each with its digest.
 
-Nothing is sent of a file before all of it was found to be what was promised; and each part is
-sent with the digest taken in that same pass, which the server verifies. So what arrives is
-what was checked, whatever the disk gives when it is read again.
+Nothing of a file is sent before its whole SHA-256 was found to be the promised one. Each part is
+sent with a digest from that same pass, which the server verifies. So what arrives is what was
+checked, whatever the disk gives when it is read again.
 """
 
 import base64
@@ -21,14 +21,16 @@ from typing import IO
 from archiver.errors import SpoolDamagedError, StoreError
 
 CHUNK = 2**20
-# S3's own bound ("Amazon S3 multipart upload limits").
+# S3's own limit ("Amazon S3 multipart upload limits").
 MOST_PARTS = 10_000
-CHANGED_HINT = "suspect the disk; it is made again from its segment by the next run"
+CHANGED_HINT = "suspect the disk; the next run makes it again from its segment"
 
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of the file. number: from 1. digest: as the target's `checksum` says, raw."""
+    """A stretch of the file. number: from 1. offset, size: bytes. digest: raw bytes, by the
+    algorithm that the target's `checksum` names.
+    """
 
     number: int
     offset: int
@@ -37,13 +39,16 @@ class Part:
 
     @property
     def in_base64(self) -> str:
-        """As it stands in Content-MD5 (RFC 1864) and x-amz-checksum-sha256."""
+        """The digest as Content-MD5 (RFC 1864) and x-amz-checksum-sha256 want it."""
         return base64.b64encode(self.digest).decode()
 
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """A file that holds what was promised, open for reading. checksum: of its parts' digests."""
+    """A file that holds what was promised, open for reading.
+
+    store: its name, for messages. checksum: the algorithm of the parts' digests.
+    """
 
     store: str
     path: Path
@@ -56,18 +61,20 @@ class CheckedFile:
         return self.parts[-1].offset + self.parts[-1].size
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return at least one byte. Raises: SpoolDamagedError, StoreError."""
+        """Return 1 to `size` bytes. Raises: SpoolDamagedError: the file ends before `offset`.
+        StoreError: it cannot be read.
+        """
         try:
             data = os.pread(self.file.fileno(), size, offset)
         except OSError as error:
             raise _unread(self.store, self.path, error) from error
         if not data:
-            # A body shorter than its Content-Length would have the server wait for the rest.
+            # With a body shorter than its Content-Length, the server would wait for the rest.
             raise _changed(self.path)
         return data
 
     def digest(self, part: Part, algorithm: str) -> bytes:
-        """What a part's digest is now."""
+        """Return what a part's digest is now."""
         found = hashlib.new(algorithm, usedforsecurity=False)
         at, end = part.offset, part.offset + part.size
         while at < end:
@@ -86,7 +93,8 @@ class CheckedFile:
 def sealed(
     store: str, path: Path, sha256: str, part_size: int, checksum: str
 ) -> Iterator[CheckedFile]:
-    """Open a file, and read it through. checksum: the algorithm of its parts' digests.
+    """Open a file, and read it through. sha256: what its digest must be, in hex. part_size: in
+    bytes, more if there would be too many parts. checksum: the algorithm of the parts' digests.
 
     Raises: SpoolDamagedError: it has another digest. StoreError: it cannot be read.
     """
@@ -105,7 +113,7 @@ def sealed(
 def _unread(store: str, path: Path, error: OSError) -> StoreError:
     return StoreError(
         f"store {store!r}: {error.strerror} while reading {path}, which was to be stored",
-        hint="look at the system log for that disk; the next run tries again",
+        hint="see what the system's log says about that disk; the next run tries again",
     )
 
 
@@ -137,7 +145,7 @@ def _measured(file: IO[bytes], part_size: int, checksum: str) -> tuple[tuple[Par
 
 
 class Pace:
-    """So many bytes a second, for all threads together. rate 0: as fast as it goes."""
+    """Limits all threads together to `rate` bytes a second. 0: no limit."""
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
@@ -145,7 +153,7 @@ class Pace:
         self._free = 0.0
 
     def wait(self, size: int) -> None:
-        """Return when so many bytes more may be sent."""
+        """Return as soon as so many more bytes may be sent."""
         if not self._rate:
             return
         with self._lock:
@@ -156,10 +164,10 @@ class Pace:
 
 
 class Body(io.RawIOBase):
-    """A part as a file of its own, as boto3 takes it; it holds nothing in memory.
+    """A part as a file of its own, which botocore can send; it holds nothing in memory.
 
-    Over plain HTTP botocore reads it twice, to sign it and to send it. Only what is sent is
-    paced, and that is what is read after `is_sending` was set; going back clears it.
+    Over plain HTTP botocore reads it twice: to sign it, and to send it. Only sending is paced: what
+    is read after `is_sending` was set. Seeking clears that.
     """
 
     def __init__(self, source: CheckedFile, part: Part, pace: Pace) -> None:

@@ -2,9 +2,9 @@
 
     list its versions ─▸ HEAD each: locked or held? ─▸ delete each by its own id ─▸ list again
 
-In a bucket that keeps versions, a plain DELETE destroys nothing: it puts a marker in front. And a
-server that says that it deleted something is believed once it no longer lists it. No lock is ever
-bypassed: nothing here asks for that, whatever the credentials may.
+In a bucket that keeps versions, a plain DELETE destroys nothing: it puts a marker in front. A
+server's word that a version was deleted is believed once the server no longer lists it. Nothing
+here asks to bypass a lock, whatever the credentials allow.
 """
 
 import time
@@ -26,7 +26,7 @@ PERMISSIONS = "s3:ListBucketVersions, s3:GetObjectVersion and s3:DeleteObjectVer
 
 @dataclass(frozen=True)
 class _Version:
-    """One version; a marker says that the object was deleted."""
+    """One version of an object. marker: it is a delete marker, without bytes."""
 
     id: str
     marker: bool
@@ -35,7 +35,8 @@ class _Version:
 def destroy(client: BaseClient, target: S3Target, key: str) -> tuple[Destroyed, ...]:
     """Destroy all versions of an object; see `archiver.stores.contract`. key: without the prefix.
 
-    Raises: LockedError, StoreRefusedError; and what botocore raises.
+    Raises: LockedError: a version is locked or held. StoreRefusedError: versions cannot be listed,
+    cannot be deleted, or are left. What botocore raises.
     """
     at = {"Bucket": target.bucket, "Key": target.prefix + key}
     versions = list(_versions(client, target, at["Key"]))
@@ -53,9 +54,9 @@ def destroy(client: BaseClient, target: S3Target, key: str) -> tuple[Destroyed, 
     left = list(_versions(client, target, at["Key"]))
     if left or _is_there(client, at):
         raise StoreRefusedError(
-            f"store {target.name!r}: says that it deleted {place(target, key)}, but still has "
-            f"{len(left) or 1} versions of it",
-            hint="who stores it again? Else do not trust this server with deletion",
+            f"store {target.name!r}: the server says that it deleted {place(target, key)}, but "
+            f"still has {len(left) or 1} of its versions",
+            hint="does somebody store it again? If not, do not trust this server with deletion",
         )
     return tuple(destroyed)
 
@@ -68,16 +69,16 @@ def _versions(client: BaseClient, target: S3Target, name: str) -> Iterator[_Vers
         )
         for page in pages:
             for kind in ("Versions", "DeleteMarkers"):
-                for each in page.get(kind, ()):
-                    if each["Key"] == name:
-                        yield _Version(each["VersionId"], kind == "DeleteMarkers")
+                for version in page.get(kind, ()):
+                    if version["Key"] == name:
+                        yield _Version(version["VersionId"], kind == "DeleteMarkers")
     except ClientError as error:
         if code_of(error) in UNKNOWN | DENIED:
             raise StoreRefusedError(
-                f"store {target.name!r}: does not tell which versions there are of "
+                f"store {target.name!r}: the server does not list the versions of "
                 f"s3://{target.bucket}/{name} ({code_of(error)}), so nothing was destroyed",
-                hint=f"it takes {PERMISSIONS}; a server that cannot list versions cannot prove "
-                "a deletion",
+                hint=f"allow these credentials {PERMISSIONS}. A server that cannot list versions "
+                "cannot prove a deletion",
             ) from error
         raise
 
@@ -85,43 +86,43 @@ def _versions(client: BaseClient, target: S3Target, name: str) -> Iterator[_Vers
 def _demand_unprotected(
     client: BaseClient, target: S3Target, key: str, at: Mapping[str, Any]
 ) -> None:
-    """Raise LockedError if a version is locked or held: then none of them is touched."""
+    """Raise LockedError if a version is locked or held: then no version is deleted."""
     try:
         kept = protection_of(client.head_object(**at))
     except ClientError as error:
         if code_of(error) in MISSING:
-            return  # it has gone meanwhile
+            return  # it has been removed meanwhile
         raise
     if kept.hold or (kept.mode and kept.until > time.time()):
         raise locked(target, "destroying", key, "held" if kept.hold else kept.mode)
 
 
 def _delete(client: BaseClient, target: S3Target, key: str, at: Mapping[str, Any]) -> str:
-    """Delete one version, and return what the server said."""
+    """Delete one version; return the server's reply, for the certificate."""
     try:
-        told = client.delete_object(**at)["ResponseMetadata"]
+        reply = client.delete_object(**at)["ResponseMetadata"]
     except ClientError as error:
         if code_of(error) in MISSING:
             return "404: it was gone already"
         if code_of(error) in DENIED:
-            # After the look above it may still be a lock: one that only just came.
+            # It may still be a lock: one that was put on it after the look above.
             _demand_unprotected(client, target, key, at)
             raise StoreRefusedError(
                 f"store {target.name!r}: these credentials may not destroy {place(target, key)}",
-                hint=f"it takes {PERMISSIONS}. Let the everyday credentials not have them: "
-                "expirer_access_key_id and expirer_secret_access_key name others",
+                hint=f"that takes {PERMISSIONS}. Rather than give the everyday credentials these "
+                "rights, set expirer_access_key_id and expirer_secret_access_key",
             ) from error
         raise
-    request = told.get("RequestId")
-    return f"{told['HTTPStatusCode']}" + (f", request {request}" if request else "")
+    request = reply.get("RequestId")
+    return f"{reply['HTTPStatusCode']}" + (f", request {request}" if request else "")
 
 
 def _is_there(client: BaseClient, at: Mapping[str, Any]) -> bool:
-    """Whether the object is there all the same: not every server lists what it has."""
+    """Whether the object is still there: not every server lists all that it has."""
     try:
         client.head_object(**at)
     except ClientError as error:
         if code_of(error) in MISSING | DENIED:
-            return False  # a server may say 403 for what is not there
+            return False  # a server may answer 403 for an object that it does not have
         raise
     return True

@@ -1,8 +1,8 @@
-"""What an S3 server, or the way to it, does wrong: in the words of an operator.
+"""What goes wrong on an S3 server, or on the way to it, in the words of an operator.
 
-Codes are those of AWS (S3 API reference, "Error responses") and of servers that add their own.
-An answer to HEAD has no body, and so no code: the store asks again, by a list.
-What may pass by itself is a StoreError; what somebody must change, a StoreRefusedError.
+The codes are those of AWS (S3 API reference, "Error responses") and of servers that add their own.
+An answer to HEAD has no body, and so no code: the store then asks for a list, which has one.
+What may pass by itself is a StoreError; what somebody must change is a StoreRefusedError.
 """
 
 import re
@@ -27,11 +27,11 @@ from archiver.errors import (
     StoreRefusedError,
 )
 
-# All that may come out of a call, or of the body of an answer.
+# All that a call, or reading the body of an answer, may raise.
 FAULTS = (boto.BotoCoreError, boto.ClientError, HTTPError, OSError, ResponseParserError)
 AGAIN = "nothing was lost: the next run tries again"
-# A server that answers, and tells nothing, is mostly none: a proxy is.
-BETWEEN = f"what stands between here and the server? {AGAIN.capitalize()}"
+# What answers without saying anything is mostly a proxy, not the server.
+BETWEEN = f"is there a proxy between here and the server? {AGAIN.capitalize()}"
 
 MISSING = frozenset({"NoSuchKey", "404", "NoSuchVersion"})
 DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "AccountProblem", "403", "Forbidden"})
@@ -39,36 +39,39 @@ FULL = frozenset({"InsufficientStorage", "507", "XMinioStorageFull", "QuotaExcee
 SKEWED = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
 UNKNOWN = frozenset({"NotImplemented", "501", "MethodNotAllowed", "405"})
 BUSY = frozenset({"SlowDown", "ServiceUnavailable", "TooManyRequests", "Throttling"})
-# What comes right by itself, though its status is not of the 500s.
+# What passes by itself, though its status is below 500.
 PASSING = frozenset({"RequestTimeout", "408", "OperationAborted", "ConditionalRequestConflict"})
 PASSING |= {"NoSuchUpload", "InvalidPart", "IncompleteBody", "409"}
-# What arrived is not what was digested before it was sent.
+# The bytes that arrived do not have the digest that was sent with them.
 MISMATCHED = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"})
 MISMATCHED |= {"XAmzContentChecksumMismatch"}
 LOCKED = frozenset({"ObjectLocked", "FileImmutable"})
-# Servers that have no code of their own for a lock say it in the message.
+# Servers without a code of their own for a lock say so in the message.
 LOCK_WORDS = re.compile(r"object.?lock|\bWORM\b|retention|legal.?hold|immutab", re.IGNORECASE)
 CHANGING = frozenset({"PutObject", "DeleteObject", "CompleteMultipartUpload"})
 CHANGING |= {"PutObjectRetention"}
 
 _BUCKET = "there is no bucket {bucket!r}", "make it, or correct `bucket` and `endpoint_url`"
-_TOKEN = "the session token has expired", "refresh it: all three credentials are given together"
+_TOKEN = "the session token has expired", "refresh it, together with the other two credentials"
 _REGION = "bucket {bucket!r} is in another region", "set `region` of the target"
 FINAL = {
     "NoSuchBucket": _BUCKET,
     "InvalidBucketName": _BUCKET,
     "InvalidAccessKeyId": (
         "the server does not know the access key id",
-        "correct access_key_id; is it one of this endpoint_url?",
+        "correct access_key_id; does it belong to this endpoint_url?",
     ),
     "SignatureDoesNotMatch": (
-        "the secret access key is not that of the access key id",
-        "correct secret_access_key; a proxy that alters requests does this, too",
+        "the secret access key does not belong to the access key id",
+        "correct secret_access_key; a proxy that alters requests causes this, too",
     ),
     "ExpiredToken": _TOKEN,
     "ExpiredTokenException": _TOKEN,
     "TokenRefreshRequired": _TOKEN,
-    "InvalidToken": ("the session token is not that of the access key id", "get new credentials"),
+    "InvalidToken": (
+        "the session token does not belong to the access key id",
+        "get new credentials, all three together",
+    ),
     "PermanentRedirect": _REGION,
     "TemporaryRedirect": _REGION,
     "AuthorizationHeaderMalformed": _REGION,
@@ -76,7 +79,7 @@ FINAL = {
     "301": _REGION,
     "307": _REGION,
 }
-# What a policy has to allow (IAM's names), where it is not named as the operation is.
+# What a policy has to allow (IAM's names), where that name is not the operation's.
 ACTIONS = {
     "HeadObject": "s3:GetObject",
     "ListObjectsV2": "s3:ListBucket",
@@ -85,7 +88,7 @@ ACTIONS = {
     "CompleteMultipartUpload": "s3:PutObject",
     "ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "ListParts": "s3:ListMultipartUploadParts",
-    "PutObjectRetention": "s3:PutObjectRetention (to make compliance of governance, some servers "
+    "PutObjectRetention": "s3:PutObjectRetention (to turn governance into compliance, some servers "
     "want s3:BypassGovernanceRetention, too)",
 }
 MAKING = frozenset({"PutObject", "CreateMultipartUpload"})
@@ -114,14 +117,14 @@ SILENT = (
 
 
 def code_of(error: Exception) -> str:
-    """The server's word for it; empty where no server has answered."""
+    """Return the server's code for an error; empty if no server has answered."""
     if isinstance(error, boto.ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return ""
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status; 0 where no server has answered."""
+    """Return the HTTP status; 0 if no server has answered."""
     if isinstance(error, boto.ClientError):
         return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     return 0
@@ -130,10 +133,10 @@ def status_of(error: Exception) -> int:
 def explained(
     error: Exception, target: S3Target, doing: str, key: str = "", *, locking: bool = False
 ) -> ArchiverError:
-    """Return the error of our own that says what `error` means.
+    """Return our own error for it, which says what it means.
 
     doing: a phrase that a key completes, such as "storing". key: without the target's prefix;
-    empty if it is about the bucket. locking: a lock or a hold was asked for.
+    empty: it is about the bucket. locking: a lock or a hold was asked for.
     """
     for inner in _causes(error):
         if isinstance(inner, ArchiverError):
@@ -146,30 +149,33 @@ def explained(
 
 
 def locked(target: S3Target, doing: str, key: str, said: str = "") -> LockedError:
-    """A lock or a hold is in the way."""
+    """Return the error that says that a lock or a hold is in the way.
+
+    Its message is stored in the ledger, where an archive was not destroyed for that reason.
+    """
     remark = f" ({said.rstrip('.')})" if said else ""
     return LockedError(
         _sentence(target, f"a lock or a legal hold forbids it{remark}", doing, key),
-        hint="wait until the lock ends or the hold is lifted; the archiver lifts none",
+        hint="wait until the lock ends or the hold is released; the archiver bypasses neither",
     )
 
 
 def _answered(
     error: boto.ClientError, target: S3Target, doing: str, key: str, *, locking: bool
 ) -> ArchiverError:
-    """A server has answered, and its answer is no."""
+    """Explain an answer that is an error."""
     code, status, operation = code_of(error), status_of(error), str(error.operation_name)
     said = str(error.response.get("Error", {}).get("Message", "")).rstrip(".")
     if code in MISSING and operation != "ListObjectsV2":
         return missing(target, key)
     if code == "InvalidObjectState":
         what = "it is in cold storage, and must be restored first"
-        hint = "`archiver fetch … --restore` asks for it; come back in some hours"
+        hint = "`archiver fetch … --restore` asks for that; try again in some hours"
         return ColdError(_sentence(target, what, doing, key), hint=hint, key=key, store=target.name)
     if code in LOCKED or (operation in CHANGING and _by_a_lock(code, said)):
         return locked(target, doing, key, said)
     if code in FULL or status == 507:
-        what = f"no space left, or none allowed ({code})"
+        what = f"no space left, or the quota is used up ({code})"
         hint = "make room there, or raise the quota; nothing was deleted, the next run tries again"
         return NoSpaceError(_sentence(target, what, doing, key), hint=hint)
     if code in BUSY or status in {429, 503}:
@@ -177,7 +183,7 @@ def _answered(
         return StoreError(_sentence(target, what, doing, key), hint=AGAIN)
     if code in PASSING | MISMATCHED or (status >= 500 and status != 501):
         what = f"the server failed ({code}: {said})"
-        hint = f"look at the server's log: is its disk full? {AGAIN.capitalize()}"
+        hint = f"see the server's log: is its disk full? {AGAIN.capitalize()}"
         return StoreError(_sentence(target, what, doing, key), hint=hint)
     what, hint = _final(error, target, locking=locking)
     words = f"{code}: {said}" if said not in {"", code} else code
@@ -185,7 +191,7 @@ def _answered(
 
 
 def _final(error: boto.ClientError, target: S3Target, *, locking: bool) -> tuple[str, str]:
-    """What it is, and what to try, where trying the same again is no use."""
+    """Return what is wrong and what to try, where it is no use to try the same again."""
     code, status, operation = code_of(error), status_of(error), str(error.operation_name)
     if code in FINAL:
         what, hint = FINAL[code]
@@ -193,36 +199,40 @@ def _final(error: boto.ClientError, target: S3Target, *, locking: bool) -> tuple
     if code in SKEWED:
         return _clocks(error), "set this machine's clock, or the server's (ntpd, chronyd)"
     if code in UNKNOWN or status in {405, 501}:
-        return f"the server does not know {operation}", "use a server that does, or do without"
+        return (
+            f"the server does not know {operation}",
+            "use a server that does, or change the setting that needs it",
+        )
     if code in DENIED or status == 403:
         action = LOCKING if locking and operation in MAKING else ACTIONS.get(operation)
         return "access denied", f"allow these credentials {action or 's3:' + operation} there"
     if locking and code.startswith(("InvalidRequest", "ObjectLockConfiguration")):
         what = f"bucket {target.bucket!r} takes no locks"
-        return what, "make a bucket with Object Lock, or a target without object_lock, legal_hold"
-    hint = "look at the server's log, and at the target's settings: http or https, the region"
-    return "the server refuses", hint
+        return what, "use a bucket made with Object Lock, or no object_lock and legal_hold"
+    hint = "see the server's log, and check the target's settings: http or https, the region"
+    return "the server refuses it", hint
 
 
 def _unanswered(error: Exception, target: S3Target) -> tuple[str, str, bool]:
-    """No server has answered, or not to the end: what it is, what to try, and if it is final."""
+    """Explain an answer that did not come, or broke off: what is wrong, what to try, and whether
+    somebody must change something.
+    """
     reason = _reason(error)
     url = target.endpoint_url or "AWS"
     check = f"is {url} up, and reachable from here? {AGAIN.capitalize()}"
     if isinstance(error, (boto.SSLError, URLLib3SSLError, ssl.SSLError)):
         return _of_tls(reason, target)
     if isinstance(error, CREDENTIALS):
-        hint = "see access_key_id of the target, AWS_ACCESS_KEY_ID, ~/.aws, the instance's role"
-        return f"there are no credentials to be had ({reason})", hint, True
+        hint = "check the target's access_key_id, AWS_ACCESS_KEY_ID, ~/.aws, the instance's role"
+        return f"no credentials were found ({reason})", hint, True
     if isinstance(error, GARBLED):
-        hint = f"is endpoint_url that of an S3 server, and nothing between? {AGAIN.capitalize()}"
+        hint = f"is endpoint_url an S3 server's, and no proxy between? {AGAIN.capitalize()}"
         return f"what answers at {url} does not speak S3 ({reason})", hint, False
     for kinds, what in SILENT:
         if isinstance(error, kinds):
             seconds = f"{target.connect_timeout:g} s", f"{target.read_timeout:g} s"
-            told = what.format(*seconds, url=url, reason=reason)
-            return told, check, False
-    return f"it cannot be asked so ({reason})", "correct the target's settings", True
+            return what.format(*seconds, url=url, reason=reason), check, False
+    return f"no request can be made ({reason})", "correct the target's settings", True
 
 
 def place(target: S3Target, key: str = "") -> str:
@@ -235,10 +245,10 @@ def _sentence(target: S3Target, what: str, doing: str, key: str) -> str:
 
 
 def missing(target: S3Target, key: str) -> NotFoundError:
-    """There is no such object."""
+    """Return the error that says that there is no such object."""
     return NotFoundError(
         f"store {target.name!r}: {place(target, key)} is not there",
-        hint="look with `archiver list`; another store may hold a copy",
+        hint="`archiver list` shows the other copies; `archiver repair` restores this one",
     )
 
 
@@ -247,10 +257,10 @@ def _by_a_lock(code: str, said: str) -> bool:
 
 
 def _clocks(error: boto.ClientError) -> str:
-    """Both times, as far as the server tells its own."""
-    told = error.response.get("Error", {})
+    """Say what time it is here and, if the server tells its own, on the server."""
+    details = error.response.get("Error", {})
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    theirs = told.get("ServerTime") or _rfc3339(headers.get("date", ""))
+    theirs = details.get("ServerTime") or _rfc3339(headers.get("date", ""))
     ours = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     says = f", the server's {theirs}" if theirs else ""
     return f"the clock here and the server's differ too much: here it is {ours}{says}"
@@ -265,37 +275,45 @@ def _rfc3339(http_date: str) -> str:
 
 def _of_tls(reason: str, target: S3Target) -> tuple[str, str, bool]:
     if re.search(r"certificate|hostname", reason, re.IGNORECASE):
-        trusted = f"ca_bundle {target.ca_bundle}" if target.ca_bundle else "the system's own"
+        trusted = (
+            f"ca_bundle {target.ca_bundle}"
+            if target.ca_bundle
+            else "the system's list of authorities"
+        )
         return (
             f"the server's certificate is not trusted ({reason})",
-            f"trusted is what {trusted} signs: set ca_bundle to a file (PEM) with the authority "
-            "of that server, and endpoint_url to a name in its certificate",
+            f"only {trusted} is trusted: set ca_bundle to a file (PEM) with the authority that "
+            "signed it, and endpoint_url to a name in the certificate",
             True,
         )
     if re.search(r"wrong.version.number|http.request|unknown.protocol", reason, re.IGNORECASE):
-        return "the server does not speak TLS there", "correct endpoint_url: http://, or port", True
+        return (
+            "the server does not speak TLS there",
+            "correct endpoint_url: http://, or the port",
+            True,
+        )
     return f"TLS failed ({reason})", AGAIN, False
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what botocore and urllib3 have wrapped."""
+    """Yield the error, then what botocore and urllib3 have wrapped in it."""
     seen: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:
-        each = waiting.pop(0)
-        if isinstance(each, BaseException) and each not in seen:
-            seen.append(each)
-            yield each
-            wrapped = getattr(each, "kwargs", {})
+        cause = waiting.pop(0)
+        if isinstance(cause, BaseException) and cause not in seen:
+            seen.append(cause)
+            yield cause
+            wrapped = getattr(cause, "kwargs", {})
             waiting += [wrapped.get("error") if isinstance(wrapped, dict) else None]
-            waiting += [getattr(each, "reason", None), *each.args, each.__cause__]
+            waiting += [getattr(cause, "reason", None), *cause.args, cause.__cause__]
 
 
 def _reason(error: Exception) -> str:
-    """The innermost cause that has words of its own, on one line."""
+    """Return what the innermost cause with a text says, on one line."""
     words = ""
-    for each in _causes(error):
-        if isinstance(each, OSError) and each.strerror:
-            return re.sub(r"^\[.*?\]\s*|\s*\(_ssl\.c:\d+\)", "", each.strerror)
-        words = str(each) or words
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.strerror:
+            return re.sub(r"^\[.*?\]\s*|\s*\(_ssl\.c:\d+\)", "", cause.strerror)
+        words = str(cause) or words
     return " ".join(words.split())[:200]

@@ -1,12 +1,12 @@
-"""What a bucket really enforces: each thing is tried, and then looked at.
+"""What a bucket really enforces: each thing is tried, and then the result is looked at.
 
     as a store    created once, verified, read in part, listed at once, kept in versions
-    as a lock     of an object that is locked for two minutes: deleted, shortened, overwritten, held
-    as a guard    what these credentials may, and wrong ones; and what time it is there
+    as a lock     on an object locked for two minutes: delete, shorten, overwrite, hold
+    as a guard    what these credentials may do, and wrong ones; and the server's clock
 
-An answer alone is no proof: what counts is what is there afterwards. These credentials may be
-refused by a policy what others are refused by the lock only. So that the lock itself is at work
-is seen by what they may: make it longer; and that they cannot make it shorter then.
+An answer alone proves nothing: what counts is what is in the bucket afterwards. A deletion may be
+refused by a policy for these credentials, not by the lock. So the lock is proven by something that
+they may do: they can make it longer, and then cannot make it shorter again.
 """
 
 import base64
@@ -29,11 +29,11 @@ from archiver.system.zone import rfc3339
 
 SIZE = 256
 FIRST, LAST = 7, 106
-# When a lock of the probe ends, in seconds; made longer to, and then to be made shorter to.
+# After how many seconds the probe's lock ends; once made longer; and if it could be shortened.
 LOCKED, LONGER, SHORTER = 90, 120, 60
-# What a lock has to refuse is asked for within this time; later, it might be over.
+# What a lock has to refuse is tried within so many seconds: later, the lock might be over.
 IN_TIME = 50
-# Requests are refused where clocks differ by 15 minutes.
+# Seconds. Servers refuse requests if the clocks differ by more than 15 minutes.
 CLOCKS_AGREE, CLOCKS_MAY_DIFFER = 60, 900
 ARCHIVE, INDEX, LOCKED_ONE, IN_PARTS, HELD = (
     "free.log.zst",
@@ -46,9 +46,10 @@ Found = tuple[Verdict, str]
 
 
 def probe(target: S3Target, now: int, *, lock: bool) -> tuple[list[Check], int]:
-    """Return what was found, and how many objects stay. lock: try locks that nobody asked for.
+    """Return what was found, and how many objects of the probe could not be removed.
 
-    Raises: ArchiverError: nothing was found: it cannot be reached, or refuses what all need.
+    now: an instant. lock: try locks even if none are configured. Raises: ArchiverError: nothing was
+    learnt: the bucket cannot be reached, or refuses what every check needs.
     """
     with closing(connect(target)) as client, closing(connect(target)) as forger:
         forger.meta.events.register("before-send.s3", _forge)
@@ -64,7 +65,7 @@ def probe(target: S3Target, now: int, *, lock: bool) -> tuple[list[Check], int]:
 
 
 class Probing:
-    """The checks of one bucket, in order: what one of them makes, later ones use."""
+    """The checks of one bucket, in order: later ones use the objects that earlier ones made."""
 
     def __init__(self, trial: Trial, stranger: Trial, *, lock: bool) -> None:
         target = trial.target
@@ -75,13 +76,13 @@ class Probing:
         self._holds = self._locks or target.legal_hold
         self._first, self._second = secrets.token_bytes(SIZE), secrets.token_bytes(SIZE)
         self._locks_all = False
-        # What is to be known where these credentials may delete nothing anyway.
+        # Added to the evidence if these credentials may not even delete what is not locked.
         self._remark = ""
         self._locked: Made | None = None
         self._locked_at = 0.0
 
     def checks(self) -> Iterator[Check]:
-        """Yield what is found."""
+        """Try everything, and yield what is found."""
         begun = self._begin()
         yield from self._taken(
             {
@@ -120,21 +121,22 @@ class Probing:
                 verdict, evidence = step()
             except ArchiverError as problem:
                 if problem.retryable:
-                    raise  # nothing was found, and the next probe may find it
+                    raise  # nothing was learnt, but the next probe may learn it
                 verdict, evidence = "unknown", f"because {problem.message}"
             yield Check(name, verdict, evidence)
 
     def _begin(self) -> Response:
-        """Put the first object, if need be without If-None-Match; return what that was answered.
+        """Put the first object; return the answer to If-None-Match. If that was refused, the object
+        is put without.
 
         Raises: ArchiverError: nothing can be put at all.
         """
         trial = self._trial
-        known = trial.ask("get_object_lock_configuration")
-        if known.done and known.told.get("ObjectLockConfiguration", {}).get("Rule"):
-            # Else the bucket would keep all this for as long as an archive.
+        locking = trial.ask("get_object_lock_configuration")
+        if locking.done and locking.fields.get("ObjectLockConfiguration", {}).get("Rule"):
+            # With a lock of its own: else the bucket would lock all this for as long as an archive.
             self._locks_all = True
-            self._remark = ", as of all in this bucket"
+            self._remark = ", as for everything in this bucket"
             trial.usual = self._locking(SHORTER)
         begun = trial.put(ARCHIVE, self._first, IfNoneMatch="*")
         if not begun.done:
@@ -155,11 +157,11 @@ class Probing:
 
     def _once(self, answer: Response, what: str) -> Found:
         made = self._trial.made(ARCHIVE)
-        _, there = self._trial.got(Made(made.key, None))
-        if not answer.done and there == self._first:
+        _, found = self._trial.got(Made(made.key, None))
+        if not answer.done and found == self._first:
             return "enforced", f"{what}: {answer}"
         self._trial.demand(self._trial.put(ARCHIVE, self._first), made.key)
-        remark = "" if there == self._first else ", and the first one's bytes are gone"
+        remark = "" if found == self._first else ", and the first one's bytes are gone"
         return "not enforced", f"{what}: {answer}{remark}"
 
     def _verified(self, header: str, algorithm: str) -> Found:
@@ -172,30 +174,31 @@ class Probing:
         made = self._trial.made(ARCHIVE)
         part, found = self._trial.got(made, Range=f"bytes={FIRST}-{LAST}")
         past, _ = self._trial.got(made, Range=f"bytes={SIZE}-")
-        told = f"bytes={FIRST}-{LAST}: {part}, {len(found)} bytes; past the end: {past}"
+        evidence = f"bytes={FIRST}-{LAST}: {part}, {len(found)} bytes; past the end: {past}"
         right = part.status == 206 and found == self._first[FIRST : LAST + 1]
         if found not in {self._first[FIRST : LAST + 1], self._first}:
-            told += "; the bytes are others"
-        return "enforced" if right and past.status == 416 else "not enforced", told
+            evidence += "; those are other bytes"
+        return "enforced" if right and past.status == 416 else "not enforced", evidence
 
     def _listed(self) -> Found:
         key = self._trial.key(ARCHIVE)
         answer = self._trial.demand(self._trial.ask("list_objects_v2", Prefix=key))
-        sizes = [each.get("Size") for each in answer.told.get("Contents", ()) if each["Key"] == key]
-        told = f"ListObjectsV2: {answer}, {f'{sizes[0]} bytes' if sizes else 'nothing'}"
-        return "enforced" if sizes == [SIZE] else "not enforced", f"{told} right after PUT"
+        contents = answer.fields.get("Contents", ())
+        sizes = [each.get("Size") for each in contents if each["Key"] == key]
+        evidence = f"ListObjectsV2: {answer}, {f'{sizes[0]} bytes' if sizes else 'nothing'}"
+        return "enforced" if sizes == [SIZE] else "not enforced", f"{evidence} right after PUT"
 
     def _versions(self) -> Found:
         trial = self._trial
         before = trial.made(ARCHIVE)
         trial.demand(trial.put(ARCHIVE, self._second), before.key)
-        told = trial.ask("get_bucket_versioning")
-        status = told.told.get("Status", "off") if told.done else told
+        answer = trial.ask("get_bucket_versioning")
+        status = answer.fields.get("Status", "off") if answer.done else answer
         evidence = f"GetBucketVersioning: {status}"
         if before.version is None:
-            return "not enforced", f"{evidence}; PUT tells no version"
+            return "not enforced", f"{evidence}; PUT returns no version"
         if trial.holds(before, self._first):
-            return "enforced", f"{evidence}; the first version is there after a second PUT"
+            return "enforced", f"{evidence}; the first version is kept after a second PUT"
         return "not enforced", f"{evidence}; the first version is gone after a second PUT"
 
     # -- as a lock ---------------------------------------------------------------------------
@@ -229,24 +232,24 @@ class Probing:
         return "enforced" if holds else "not enforced", evidence
 
     def _on_locked(self, step: Callable[[Made], Found]) -> Found:
-        """Try something on the locked object, while its lock lasts."""
+        """Try something on the locked object while its lock lasts."""
         if self._locked is None:
             return "unknown", "because nothing could be locked"
         found = step(self._locked)
         if time.monotonic() > self._locked_at + IN_TIME:
             raise StoreError(
                 f"store {self._trial.target.name!r}: too slow to be probed: a lock of {LOCKED} s "
-                "may have ended before it was tried",
+                "may have ended before the probe tried to break it",
                 hint=AGAIN,
             )
         return found
 
     def _shortened(self, made: Made) -> Found:
-        """Longer must be possible, or else it is a policy that refuses all; shorter must not."""
+        """Longer must work, or it may be a policy that refuses everything; shorter must not."""
         longer = self._retain(made, self._mode, LONGER)
         if not longer.done:
-            told = f"to make it longer is refused, too: {longer}; allow s3:PutObjectRetention"
-            return "unknown", f"because {told}"
+            why = f"making it longer is refused, too: {longer}; allow s3:PutObjectRetention"
+            return "unknown", f"because {why}"
         before = self._trial.protection(made)
         evidence = f"longer: {longer}; shorter: {self._retain(made, self._mode, SHORTER)}"
         if self._mode == "compliance":
@@ -286,12 +289,12 @@ class Probing:
         if not trial.protection(made).hold:
             return "not enforced", f"PUT with a hold: {answer}; HEAD: not held"
         answer = trial.ask("delete_object", **made.exactly)
-        there = trial.holds(made, self._first)
+        kept = trial.holds(made, self._first)
         lifted = trial.ask("put_object_legal_hold", **made.exactly, LegalHold={"Status": "OFF"})
         evidence = f"DeleteObject of the version: {answer}{self._remark}"
-        if not there:
+        if not kept:
             return "not enforced", f"{evidence}; it is gone"
-        return "enforced", f"{evidence}; to lift it: {lifted}"
+        return "enforced", f"{evidence}; lifting the hold: {lifted}"
 
     # -- as a guard --------------------------------------------------------------------------
 
@@ -305,22 +308,22 @@ class Probing:
         plain = trial.delete(Key=made.key)
         exactly = trial.ask("delete_object", **made.exactly) if made.version else plain
         if not exactly.done:
-            self._remark = ", as of what is not locked"
+            self._remark = ", as for what is not locked"
         of_version = f"; of a version: {exactly}" if made.version else ""
         evidence = f"DeleteObject: {plain}{of_version}; of an index: {index}"
         return "not enforced" if plain.done or exactly.done else "enforced", evidence
 
     def _secret(self) -> Found:
-        """A request that is signed with another secret differs in nothing but its signature."""
-        return _refused(self._stranger.look(), "a list, wrongly signed")
+        """Send a request that differs from a good one in nothing but its signature."""
+        return _refused(self._stranger.look(), "a list with a wrong signature")
 
     def _clock(self) -> Found:
         ahead = self._trial.ahead
         if ahead is None:
-            return "unknown", "because its answers have no Date"
-        evidence = f"the server's is {abs(ahead)} s {'ahead' if ahead > 0 else 'behind'}"
+            return "unknown", "because the server's answers have no Date"
+        evidence = f"the server's clock is {abs(ahead)} s {'ahead' if ahead > 0 else 'behind'}"
         if not ahead:
-            evidence = "the server's is ours, to the second"
+            evidence = "the server's clock agrees with ours, to the second"
         if abs(ahead) <= CLOCKS_AGREE:
             return "enforced", evidence
         return "not enforced", f"{evidence}; above {CLOCKS_MAY_DIFFER} s requests are refused"

@@ -2,10 +2,10 @@
 
     ask ──▸ bytes ──▸ the end that was wanted, or the object's own
      ▴        │ broken off, or ended early
-     └────────┘ from the next byte on, of the very same bytes
+     └────────┘ from the next byte on, of the same version
 
-An answer is believed in what it tells of itself (Content-Range, ETag); one that tells nothing
-is none: a proxy's empty 200 is no empty object.
+An answer has to say what it holds (Content-Range, ETag). One that does not is refused: a proxy's
+empty 200 is not an empty object.
 """
 
 import re
@@ -24,14 +24,16 @@ from archiver.stores.s3.faults import BETWEEN, FAULTS, explained, missing, place
 
 CHUNK = 2**20
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-# Before the same byte is asked for again, in seconds; doubled each time.
+# How long to wait before the same byte is asked for again: seconds, doubled each time.
 PAUSE = 0.1
-DAMAGED = "the copy is damaged: use another store's"
+DAMAGED = "this copy is damaged; `archiver repair` replaces it from another store"
 
 
 @dataclass(frozen=True)
 class RangeBody:
-    """What a GET gives: the bytes from `first` on, of an object of so many (None: not told)."""
+    """What a GET gives. first: the offset of its first byte. total: the object's size in bytes;
+    None: the server did not say.
+    """
 
     body: Any
     first: int
@@ -39,9 +41,9 @@ class RangeBody:
 
 
 class ObjectReading:
-    """One object being read from `start` on: `length` bytes, or all there are.
+    """One object being read from offset `start` on: `length` bytes; None: to its end.
 
-    find: looks for a key anew.
+    find: asks the store again what a key holds.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class ObjectReading:
         self._at = start
         self._wanted = None if length is None else start + length
         self._total: int | None = None
-        # What makes a later answer one about the same bytes.
+        # The condition under which a later request is answered with the same version.
         self._same: dict[str, str] = {}
 
     def chunks(self) -> Iterator[bytes]:
@@ -79,7 +81,7 @@ class ObjectReading:
             except FAULTS as error:
                 trouble = explained(error, self._target, "reading", self._key)
             if self._total is None and trouble is None:
-                # Nothing told where it was to end: so may a connection that was cut.
+                # No answer said where the object ends, and the connection may have been cut.
                 self._total = self._size()
             fruitless = 0 if self._at > before else fruitless + 1
             if fruitless >= self._target.attempts and not self._is_done():
@@ -93,7 +95,7 @@ class ObjectReading:
         return bool(ends) and self._at >= min(ends)
 
     def _taken(self, answer: RangeBody) -> Iterator[bytes]:
-        """Yield what is wanted of an answer: it may begin too early, and end too late."""
+        """Yield what is wanted of an answer, which may begin too early and end too late."""
         if answer.total is not None:
             self._total = answer.total
         skip = self._at - answer.first
@@ -109,7 +111,7 @@ class ObjectReading:
             yield chunk
 
     def _ask(self) -> RangeBody | None:
-        """Ask for the bytes from `at` on; None: the object ends before them."""
+        """Ask for the bytes from the next one on; None: the object has no more."""
         asked = dict(self._same)
         if self._at or self._wanted is not None:
             last = "" if self._wanted is None else self._wanted - 1
@@ -137,14 +139,14 @@ class ObjectReading:
             raise self._changed()
         self._same = same
         answer = RangeBody(given["Body"], 0, given.get("ContentLength"))
-        told = CONTENT_RANGE.fullmatch(given.get("ContentRange", ""))
-        if told:
-            total = None if told[2] == "*" else int(told[2])
-            answer = RangeBody(given["Body"], int(told[1]), total)
+        span = CONTENT_RANGE.fullmatch(given.get("ContentRange", ""))
+        if span:
+            total = None if span[2] == "*" else int(span[2])
+            answer = RangeBody(given["Body"], int(span[1]), total)
         is_part = given["ResponseMetadata"]["HTTPStatusCode"] == 206
-        if not (same or "LastModified" in given) or is_part > bool(told) or answer.first > self._at:
+        if not (same or "LastModified" in given) or is_part > bool(span) or answer.first > self._at:
             raise StoreError(
-                f"{self._name()}: the answer does not tell what it holds",
+                f"{self._name()}: the answer does not say what it holds",
                 hint=BETWEEN,
             )
         return answer
@@ -160,7 +162,7 @@ class ObjectReading:
 
     def _changed(self) -> StoreError:
         return StoreError(
-            f"{self._name()} was replaced while it was read", hint="read it again: it is whole"
+            f"{self._name()} was replaced while it was read", hint="try again: it can be read now"
         )
 
     def _name(self) -> str:

@@ -3,9 +3,8 @@
     put        HEAD ── nothing ──▸ PUT, If-None-Match ──▸ HEAD proves size and lock
                  └─ something ──▸ read back and compared ──▸ locked, if it is not yet
 
-Every change is asked for by one request that the server takes wholly or not at all, may be
-asked for again, and counts once a HEAD has shown it. A bucket that is not there is never taken
-for an empty one.
+Every change is one request that the server carries out wholly or not at all. It may be repeated,
+and counts once a HEAD has shown it. A bucket that does not exist is never taken for an empty one.
 """
 
 import hashlib
@@ -44,15 +43,16 @@ from archiver.stores.s3.upload import Sent, Uploader, protection_of, version_of
 from archiver.system.zone import rfc3339
 
 COLD = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-# How often somebody else may come between, who is storing the same key.
+# How often another process that stores the same key may get in the way.
 ATTEMPTS = 5
-# Another request about the same key was under way, or took our upload for its own.
+# Another request about the same key was under way, or has completed our upload as its own.
 CROSSED = frozenset({"ConditionalRequestConflict", "OperationAborted", "NoSuchUpload", "409"})
-# Before the same is asked again, in seconds; doubled each time.
+# How long to wait before the same is asked again: seconds, doubled each time.
 PAUSE = 0.1
-# Left by runs that were killed; the next put of the key goes on with a younger one.
+# An upload that was begun so long ago is aborted; the next put of its key continues a younger one.
+# Seconds.
 STALE = 7 * DAY_SECONDS
-# A lock that ends sooner is refused by the server once it gets there.
+# A lock that ends sooner would be over when the server gets the request, and be refused. Seconds.
 SOONEST = 60
 LATEST = 253_402_300_799  # the last second of the year 9999
 EPOCH = date(1970, 1, 1)
@@ -87,7 +87,7 @@ class S3Store:
         with self._failing("looking for", key):
             found = self._head(key)
             if found is None:
-                # HEAD says 404 as well if it is the bucket that is missing.
+                # If it is the bucket that is missing, HEAD says 404, too.
                 self._demand_bucket(name)
             return found
 
@@ -105,12 +105,12 @@ class S3Store:
             )
             for page in pages:
                 if "IsTruncated" not in page:
-                    raise self._untold("listed", prefix)
-                for each in page.get("Contents", ()):
-                    key = each["Key"].removeprefix(self.target.prefix)
-                    # What is no key of ours, such as the "folders" that consoles make.
+                    raise self._empty_answer("listed", prefix)
+                for listed in page.get("Contents", ()):
+                    key = listed["Key"].removeprefix(self.target.prefix)
+                    # Anything else is not ours, such as the "folders" that consoles make.
                     if _is_key(key):
-                        found.append((key, each["Size"], each.get("StorageClass") in COLD))
+                        found.append((key, listed["Size"], listed.get("StorageClass") in COLD))
         # Not every server sorts as AWS does: SeaweedFS lists `a/b` before `a-b`.
         for key, size, cold in sorted(found):
             yield Stored(key, size, cold=cold)
@@ -136,7 +136,7 @@ class S3Store:
 
     def remove(self, key: str) -> None:
         if not key.endswith(INDEX_SUFFIXES):
-            raise ValueError(f"{key!r} is no index")
+            raise ValueError(f"{key!r} is not the key of an index")
         name = self._full(key)
         with self._failing("removing", key):
             try:
@@ -153,7 +153,7 @@ class S3Store:
             for upload in self._uploader.begun(name):
                 if upload["Key"] == name:
                     self._uploader.abort(name, upload["UploadId"])
-            # HEAD says 404 as well, and a list nothing, if it is the bucket that is missing.
+            # If the bucket is missing, HEAD says 404, too, and a list of versions may be empty.
             self._demand_bucket(name)
             return destroy(self._expirer, self.target, key)
 
@@ -177,7 +177,7 @@ class S3Store:
         if left is None or left.protection.hold:
             raise StoreRefusedError(
                 f"store {self.name!r}: {self._place(key)} is still held, though the server said "
-                "that it is not",
+                "that the hold was lifted",
                 hint="it is kept. Do not trust this server with a legal hold",
             )
 
@@ -205,7 +205,7 @@ class S3Store:
                         raise
 
     def close(self) -> None:
-        """Give back the connections; they are made anew when needed."""
+        """Close the connections; they are opened again when needed."""
         with self._connecting:
             if self._connected:
                 self._connected[0].close()
@@ -243,56 +243,56 @@ class S3Store:
                         self._uploader.sweep(name)
                     return
         raise StoreError(
-            f"store {self.name!r}: somebody else is storing {self._place(key)} all the time",
-            hint="two archivers with one host name share this bucket: give each its own",
+            f"store {self.name!r}: somebody else keeps storing {self._place(key)}",
+            hint="do two archivers share this bucket and host.name? Give each its own name",
         )
 
     def _compare(self, found: Stored, size: int, sha256: str, source: Path) -> None:
-        """Raise unless what is there is what the source holds."""
+        """Raise unless the object that was found holds what the source does."""
         read = hashlib.sha256()
         if found.size == size:
             for chunk in self.stream(found.key):
                 read.update(chunk)
         if found.size != size or read.hexdigest() != sha256:
             raise IntegrityError(
-                f"store {self.name!r}: {self._place(found.key)} exists and holds something else "
+                f"store {self.name!r}: {self._place(found.key)} already holds something other "
                 f"than {source}",
                 hint="it was left alone. If the catalog came from an old backup, run "
                 "`archiver catalog rebuild`, then run again",
             )
 
     def _prove(self, key: str, size: int, protection: Protection, sent: Sent = SENT) -> None:
-        """Raise unless the server has what it said it took, protected as it was told to."""
+        """Raise unless the server has what it claims to have stored, protected as was asked."""
         found = self._head(key)
         if found is None or found.size != size:
             has = "nothing" if found is None else f"{found.size} bytes"
             raise StoreError(
-                f"store {self.name!r}: says that it stored {self._place(key)} ({size} bytes), "
-                f"but does not have it: it has {has}",
+                f"store {self.name!r}: the server says that it stored {self._place(key)} "
+                f"({size} bytes), but it has {has}",
                 hint=BETWEEN,
             )
         if sent.resumed and not found.protection.covers(protection):
-            # It was begun under the settings of that day.
+            # The upload was begun under the settings of that day.
             self._strengthen(found, protection)
             found = self._head(key) or found
-        # What has no version is not locked (S3: Object Lock protects versions), whatever is said.
+        # What has no version is not locked, whatever HEAD says: Object Lock protects versions (S3).
         versionless = bool(protection.mode) and found.version is None
         if versionless or not found.protection.covers(protection):
             says = _described(found.protection) + (", and no version" if versionless else "")
             raise StoreRefusedError(
                 f"store {self.name!r}: {self._place(key)} was to be locked "
                 f"({_described(protection)}), but HEAD says {says}",
-                hint="this copy does not count. May these credentials s3:GetObjectRetention and "
-                "s3:GetObjectLegalHold? If so, do not trust this server with a lock",
+                hint="this copy does not count. Allow these credentials s3:GetObjectRetention and "
+                "s3:GetObjectLegalHold; if they have those, do not trust this server with a lock",
             )
         if found.version != sent.version is not None:
             raise StoreError(
-                f"store {self.name!r}: somebody else has stored {self._place(key)} meanwhile",
-                hint="two archivers with one host name share this bucket: give each its own",
+                f"store {self.name!r}: somebody else stored {self._place(key)} at the same time",
+                hint="do two archivers share this bucket and host.name? Give each its own name",
             )
 
     def _strengthen(self, found: Stored, wanted: Protection) -> None:
-        """Ask for more protection. What there is stays: no lock becomes weaker, or shorter."""
+        """Ask for more protection; an existing lock never becomes weaker or shorter."""
         have = found.protection
         at = {"Bucket": self.target.bucket, "Key": self._full(found.key)}
         if found.version:
@@ -308,48 +308,51 @@ class S3Store:
     # -- asking ------------------------------------------------------------------------------
 
     def _head(self, key: str) -> Stored | None:
-        """What there is, None if the server says that there is nothing of the kind."""
+        """Return what HEAD says of a key; None if the server says that there is no such object."""
         name = self._full(key)
         try:
-            told = self._client.head_object(Bucket=self.target.bucket, Key=name)
+            answer = self._client.head_object(Bucket=self.target.bucket, Key=name)
         except ClientError as error:
             if status_of(error) == 404:
                 return None
             if status_of(error) < 500:
-                # Without a body it cannot say why; a list can.
+                # An answer to HEAD has no body to say why; a list has one, and raises.
                 with suppress(BotoCoreError):
-                    listed = self._ask(name)
+                    listed = self._list_one(name)
                     if status_of(error) == 403 and name not in listed:
-                        # So Ceph answers, until 2026, where ListBucket is limited to a prefix.
+                        # Until 2026, Ceph answers like this if ListBucket is limited to a prefix.
                         return None
             raise
-        if "ContentLength" not in told or not {"ETag", "LastModified"} & set(told):
-            raise self._untold("looked for", key)
-        ongoing = 'ongoing-request="true"' in told.get("Restore", "")
-        is_cold = told.get("StorageClass") in COLD or "ArchiveStatus" in told
+        if "ContentLength" not in answer or not {"ETag", "LastModified"} & set(answer):
+            raise self._empty_answer("looked for", key)
+        ongoing = 'ongoing-request="true"' in answer.get("Restore", "")
+        is_cold = answer.get("StorageClass") in COLD or "ArchiveStatus" in answer
         return Stored(
             key,
-            told["ContentLength"],
-            version_of(told),
-            protection_of(told),
-            cold=is_cold and (ongoing or "Restore" not in told),
+            answer["ContentLength"],
+            version_of(answer),
+            protection_of(answer),
+            cold=is_cold and (ongoing or "Restore" not in answer),
             thawing=ongoing,
         )
 
     def _demand_bucket(self, name: str) -> None:
+        """Raise if the bucket does not exist."""
         try:
-            self._ask(name)
+            self._list_one(name)
         except ClientError as error:
             if code_of(error) not in DENIED:
                 raise
 
-    def _ask(self, name: str) -> list[str]:
-        """Return the shortest list: if there is trouble, the answer says which."""
-        told = self._client.list_objects_v2(Bucket=self.target.bucket, Prefix=name, MaxKeys=1)
-        return [each["Key"] for each in told.get("Contents", ())]
+    def _list_one(self, name: str) -> list[str]:
+        """Return the shortest list: if something is wrong, the error says what."""
+        answer = self._client.list_objects_v2(Bucket=self.target.bucket, Prefix=name, MaxKeys=1)
+        return [each["Key"] for each in answer.get("Contents", ())]
 
     def _raise_if_locked(self, error: ClientError, doing: str, key: str) -> None:
-        """Where versions are not kept, a lock denies what else is merely not allowed."""
+        """Raise LockedError if the server denied it because of a lock: in a bucket without versions
+        that looks like a permission that is missing.
+        """
         found = None
         if code_of(error) in DENIED:
             with suppress(ClientError):
@@ -369,7 +372,7 @@ class S3Store:
 
     @property
     def _expirer(self) -> BaseClient:
-        """The client that may destroy: with credentials of its own, if there are any."""
+        """The client that may destroy: with its own credentials, if any are configured."""
         with self._connecting:
             if self._destroying is None and self.target.expirer_access_key_id:
                 self._destroying = connect(self.target.as_expirer)
@@ -394,21 +397,21 @@ class S3Store:
 
     def _full(self, key: str) -> str:
         if not _is_key(key):
-            raise ValueError(f"{key!r} is no key")
+            raise ValueError(f"{key!r} is not a key")
         return self.target.prefix + key
 
     def _place(self, key: str) -> str:
         return place(self.target, key)
 
-    def _untold(self, asked: str, key: str) -> StoreError:
+    def _empty_answer(self, asked: str, key: str) -> StoreError:
         return StoreError(
-            f"store {self.name!r}: {self._place(key)} was {asked}, and the answer tells nothing",
+            f"store {self.name!r}: {self._place(key)} was {asked}, but the answer is empty",
             hint=BETWEEN,
         )
 
 
 def _is_key(key: str) -> bool:
-    """As in a directory, so that every store can hold what another one holds."""
+    """Whether it could be a key in a directory, too: every store can hold what another holds."""
     parts = key.split("/")
     return all(parts) and not any(part in {".", ".."} for part in parts) and "\0" not in key
 

@@ -1,7 +1,7 @@
-"""A probe's own corner of a bucket: small objects below `probe/`, asked about and removed again.
+"""A probe's own corner of a bucket: small objects below `probe/`, examined and removed again.
 
-What the server refuses is an answer, and part of what is found; what may pass by itself (it is
-busy, or cannot be reached) is a failure, for then nothing has been found.
+A refusal by the server is an answer, and part of what the probe learns. What may pass by itself
+(the server is busy, or cannot be reached) is a failure: then nothing was learnt.
 """
 
 import base64
@@ -44,19 +44,20 @@ from archiver.stores.s3.upload import (
 BELOW = "probe/"
 STAMP = "%Y%m%dT%H%M%SZ"
 STAMPED = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]+/")
-# Another host's probe of the same bucket may be under way; a lock of one lasts two minutes.
+# Younger objects are left alone: another host's probe of the bucket may be under way; and a lock
+# of a probe lasts two minutes. Seconds.
 LEFT_OVER = 3600
-# So many of what earlier probes have left are removed by one probe.
+# One probe removes at most so many objects that earlier probes have left.
 MOST = 1000
 PASSING = BUSY | FULL | {"RequestTimeout", "408", "OperationAborted", "429"}
 
 
 @dataclass(frozen=True)
 class Response:
-    """What a server said: done, if there is no error."""
+    """What a server answered. status: of HTTP. fields: of the answer. error: None: it did it."""
 
     status: int
-    told: Mapping[str, Any]
+    fields: Mapping[str, Any]
     error: ClientError | None = None
 
     @property
@@ -65,7 +66,7 @@ class Response:
 
     @property
     def unknown(self) -> bool:
-        """Whether the server does not know what it was asked for."""
+        """Whether the server does not know the operation."""
         code = code_of(self.error) if self.error else ""
         return not self.done and (code in UNKNOWN or self.status in {405, 501})
 
@@ -76,22 +77,22 @@ class Response:
 
 @dataclass(frozen=True)
 class Made:
-    """An object of the probe. version: None where the server keeps none."""
+    """An object of the probe. version: None if the server keeps none."""
 
     key: str
     version: str | None
 
     @property
     def exactly(self) -> dict[str, str]:
-        """As a request names it, its version too."""
+        """The arguments that name it in a request, with its version."""
         return {"Key": self.key, **({"VersionId": self.version} if self.version else {})}
 
 
 class Trial:
-    """Asks one bucket. now: when the probe began, which is part of its keys.
+    """Sends requests to one bucket. now: the instant at which the probe began, part of its keys.
 
-    ahead: by so many seconds the server's clock is ahead of ours; None: it tells no time.
-    usual: what every object is put with, such as a short lock, where else a long one would come.
+    ahead: how many seconds the server's clock is ahead of ours; None: it does not say. usual: what
+    every object is put with, such as a short lock, where the bucket would set a long one.
     """
 
     def __init__(self, client: BaseClient, target: S3Target, now: int) -> None:
@@ -107,20 +108,20 @@ class Trial:
     # -- asking ------------------------------------------------------------------------------
 
     def ask(self, operation: str, **arguments: Any) -> Response:  # noqa: ANN401 (botocore's own)
-        """Ask for an operation on the bucket.
+        """Send a request about the bucket. A refusal is an answer, too.
 
-        Raises: ArchiverError: nothing was learnt; what is not retryable concerns this request.
+        Raises: ArchiverError: nothing was learnt; if not retryable, only from this request.
         """
         try:
             with self.failing(arguments.get("Key", "")):
-                told = getattr(self._client, operation)(Bucket=self.target.bucket, **arguments)
+                answer = getattr(self._client, operation)(Bucket=self.target.bucket, **arguments)
         except ClientError as error:
             return Response(status_of(error), error.response, error)
-        return Response(told["ResponseMetadata"]["HTTPStatusCode"], told)
+        return Response(answer["ResponseMetadata"]["HTTPStatusCode"], answer)
 
     @contextmanager
     def failing(self, key: str = "") -> Iterator[None]:
-        """Let refusals pass, and explain what is none."""
+        """Let refusals (ClientError) through, and explain everything else."""
         try:
             yield
         except ClientError as error:
@@ -132,35 +133,35 @@ class Trial:
             raise self.explained(error, key) from error
 
     def explained(self, error: Exception, key: str = "") -> ArchiverError:
-        """Say what it means."""
+        """Return our own error for it, which says what it means."""
         return explained(error, self.target, "probing", key.removeprefix(self.target.prefix))
 
     def demand(self, answer: Response, key: str = "") -> Response:
-        """Return an answer without which there is no probe. Raises: what it refuses."""
+        """Return an answer that the probe cannot do without. Raises: ArchiverError: a refusal."""
         if answer.error:
             raise self.explained(answer.error, key) from answer.error
         return answer
 
     def meet(self) -> None:
-        """Ask for the first time: is there such a bucket, and who is asked for it; what time is
-        it there.
+        """Send the first request: does the bucket exist, are the credentials accepted, and what
+        time is it there? Raises: ArchiverError: no probe is possible.
         """
         begun = time.time()
         answer = self.look()
-        headers = answer.told.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        headers = answer.fields.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         with suppress(ValueError, TypeError):
             theirs = parsedate_to_datetime(headers.get("date", "")).timestamp()
-            # Theirs has no fractions, and was written while we waited.
+            # Theirs is in whole seconds, and was written while we waited.
             early, late = theirs - time.time(), theirs + 1 - begun
             self.ahead = round(early if early > 0 else min(late, 0))
         self.demand(answer)
 
     def look(self) -> Response:
-        """Ask for the shortest list."""
+        """Ask for a list of one object."""
         return self.ask("list_objects_v2", Prefix=self._below, MaxKeys=1)
 
     def instant(self, seconds: int) -> datetime:
-        """So many seconds from now, by the server's clock: it is that which ends locks."""
+        """Return the time so many seconds from now by the server's clock, which ends locks."""
         return datetime.fromtimestamp(int(time.time()) + (self.ahead or 0) + seconds, UTC)
 
     # -- making ------------------------------------------------------------------------------
@@ -169,7 +170,7 @@ class Trial:
         return self._below + name
 
     def put(self, name: str, body: bytes, **more: Any) -> Response:  # noqa: ANN401
-        """Put an object with its digest, and `more`, which may be another digest."""
+        """Put an object with its digest and `more` headers, which may hold another digest."""
         digests = self._digest(body)
         if set(DIGESTS.values()) & set(more):
             digests = {}
@@ -178,20 +179,20 @@ class Trial:
         return self._noted(name, answer)
 
     def put_in_parts(self, name: str, body: bytes, *, once: bool = False, **more: Any) -> Response:  # noqa: ANN401
-        """Put an object as a large one is: the last answer, or the first one that refuses."""
+        """Put an object as a large one is put; return the last answer, or the first refusal."""
         at = {"Key": self.key(name)}
         wanted = {**self.usual, **encryption(self.target), **algorithm(self.target), **more}
         answer = self.ask("create_multipart_upload", **at, **wanted)
         if not answer.done:
             return answer
-        upload = self._told(answer, "UploadId")
+        upload = self._required(answer, "UploadId")
         try:
             digest = self._digest(body)
             answer = self.ask(
                 "upload_part", **at, UploadId=upload, PartNumber=1, Body=body, **digest
             )
             if answer.done:
-                part = {"PartNumber": 1, "ETag": self._told(answer, "ETag"), **digest}
+                part = {"PartNumber": 1, "ETag": self._required(answer, "ETag"), **digest}
                 part.pop("ContentMD5", None)
                 answer = self.ask(
                     "complete_multipart_upload",
@@ -210,65 +211,64 @@ class Trial:
         return self._noted(name, answer)
 
     def made(self, name: str) -> Made:
-        """Return the last one that was put under a name."""
-        return next(each for each in reversed(self._made) if each.key == self.key(name))
+        """Return the object that was last put under a name."""
+        return next(made for made in reversed(self._made) if made.key == self.key(name))
 
     def _noted(self, name: str, answer: Response) -> Response:
         if answer.done:
-            self._made.append(Made(self.key(name), version_of(answer.told)))
+            self._made.append(Made(self.key(name), version_of(answer.fields)))
         return answer
 
-    def _told(self, answer: Response, what: str) -> str:
-        if what in answer.told:
-            return str(answer.told[what])
+    def _required(self, answer: Response, field: str) -> str:
+        if field in answer.fields:
+            return str(answer.fields[field])
         raise StoreError(
-            f"store {self.target.name!r}: the server took what it was sent, but told no {what}",
+            f"store {self.target.name!r}: the server accepted an upload, but returned no {field}",
             hint=BETWEEN,
         )
 
     def _digest(self, body: bytes) -> dict[str, str]:
-        """What an upload is verified by, as for archives."""
+        """Return the header by which the server verifies an upload, as for archives."""
         digest = hashlib.new(self.target.checksum, body, usedforsecurity=False).digest()
         return {DIGESTS[self.target.checksum]: base64.b64encode(digest).decode()}
 
     # -- looking -----------------------------------------------------------------------------
 
     def got(self, made: Made, **more: str) -> tuple[Response, bytes]:
-        """Get an object, or a part of it, to its end."""
+        """Get an object, or a part of it; return the answer and all bytes."""
         answer = self.ask("get_object", **made.exactly, **more)
         if not answer.done:
             return answer, b""
-        with self.failing(made.key), answer.told["Body"] as body:
+        with self.failing(made.key), answer.fields["Body"] as body:
             return answer, body.read()
 
     def holds(self, made: Made, body: bytes) -> bool:
-        """Whether that very version is still there, with these bytes."""
+        """Whether that version still exists, with these bytes."""
         answer, found = self.got(made)
         if not answer.done and answer.status != 404:
             self.demand(answer, made.key)
         return found == body
 
     def protection(self, made: Made) -> Protection:
-        """What protects that version, as HEAD tells."""
+        """Return how that version is protected, according to HEAD."""
         answer = self.ask("head_object", **made.exactly)
-        told = answer.told if answer.done else {}
-        return protection_of(told)
+        return protection_of(answer.fields if answer.done else {})
 
     # -- removing ----------------------------------------------------------------------------
 
     def delete(self, **what: Any) -> Response:  # noqa: ANN401
-        """Delete an object or a version; a marker that this makes is one more to remove."""
+        """Delete an object or a version. If that makes a marker, it has to be removed, too."""
         answer = self.ask("delete_object", **what)
-        if answer.done and answer.told.get("DeleteMarker"):
-            self._made.append(Made(what["Key"], version_of(answer.told)))
+        if answer.done and answer.fields.get("DeleteMarker"):
+            self._made.append(Made(what["Key"], version_of(answer.fields)))
         return answer
 
     def remove(self) -> int:
-        """Remove what was made; return how many objects stay. Who may remove those, removes
+        """Remove what was made; return how many objects stay. If the credentials allow that, remove
         what earlier probes have left, too.
         """
         left = len(self._made)
-        with suppress(ArchiverError):  # what does not answer now is not waited for again and again
+        with suppress(ArchiverError):  # a server that does not answer is not waited for repeatedly
             for made in reversed(self._made):
                 left -= self._removed(made)
             if left < len(self._made):
@@ -280,7 +280,7 @@ class Trial:
     def _removed(self, made: Made) -> bool:
         answer = self.ask("delete_object", **made.exactly)
         if not answer.done and answer.status != 404 and self.protection(made).hold:
-            # Left by a probe that was killed: its own, and nobody else's.
+            # The hold is a probe's own, left when that was killed.
             off = {"LegalHold": {"Status": "OFF"}}
             self.ask("put_object_legal_hold", **made.exactly, **off)
             answer = self.ask("delete_object", **made.exactly)
@@ -294,7 +294,7 @@ class Trial:
                     uploader.abort(upload["Key"], upload["UploadId"])
 
     def _left_over(self) -> Sequence[Made]:
-        """What probes made that began an hour ago, or earlier."""
+        """Return what was made by probes that began an hour ago or earlier."""
         found: list[Made] = []
         pages = self._client.get_paginator("list_object_versions")
         with suppress(*FAULTS):

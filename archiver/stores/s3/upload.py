@@ -1,13 +1,13 @@
 """Send a file to a bucket: in one request, or in parts that outlive the run which sent them.
 
     one part     PutObject
-    several      ListMultipartUploads, ListParts   what a run that was killed has sent already
-                 CreateMultipartUpload             if there is nothing of the kind
-                 UploadPart                        for each part that is missing, four at once
+    several      ListMultipartUploads, ListParts   what a killed run has sent already
+                 CreateMultipartUpload             if there is no such upload
+                 UploadPart                        for each missing part, four at once
                  CompleteMultipartUpload           only now is there an object, and it is whole
 
-Created once (If-None-Match), and locked by the very request that begins it. That the server
-answers 200 proves nothing: S3 itself may say so and fail, and so may a proxy.
+An object is created once (If-None-Match), and locked by the same request that begins it. A 200
+proves nothing: S3 itself may answer that and fail, and so may a proxy.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,14 +36,14 @@ from archiver.stores.s3.faults import (
 )
 
 AT_ONCE = 4
-# By what an upload is verified: the header for each value of `checksum`.
+# The header with the digest by which the server verifies an upload, for each value of `checksum`.
 DIGESTS = {"md5": "ContentMD5", "sha256": "ChecksumSHA256"}
 
 
 @dataclass(frozen=True)
 class Sent:
-    """version: the server's name for the object's bytes, if it told. resumed: the upload had been
-    begun by another run, perhaps with less protection.
+    """What was sent. version: the server's id for it; None: it gave none. resumed: an earlier run
+    had begun the upload, perhaps with less protection.
     """
 
     version: str | None = None
@@ -52,20 +52,20 @@ class Sent:
 
 
 class Uploader:
-    """Sends files to one bucket. Keys are whole ones here, with the target's prefix."""
+    """Sends files to one bucket. All keys here include the target's prefix."""
 
     def __init__(self, client: BaseClient, target: S3Target) -> None:
         self._client = client
         self._target = target
         self._pace = Pace(target.max_bandwidth)
-        # Until the server says that it does not know If-None-Match.
+        # False once the server has said that it does not know If-None-Match.
         self._creates_once = True
         client.meta.events.register("before-send.s3", _mark)
 
     def send(self, key: str, source: CheckedFile, protection: Protection, *, once: bool) -> Sent:
-        """Store a file. once: only if nothing is there.
+        """Store a file. once: only if the key holds nothing.
 
-        Raises: ClientError, of status 412: something is there. What botocore raises.
+        Raises: ClientError, of status 412: the key holds something. What botocore raises.
         """
         if len(source.parts) > 1:
             return self._in_parts(key, source, protection, once=once)
@@ -79,21 +79,21 @@ class Uploader:
         return Sent(version_of(answer))
 
     def begun(self, prefix: str) -> list[dict[str, Any]]:
-        """The uploads of keys with a prefix that were begun and neither completed nor aborted.
+        """Return the uploads below a prefix that were begun, and neither completed nor aborted.
 
-        None, where the server or its policy does not tell.
+        An empty list if the server cannot list them, or its policy does not allow it.
         """
         pages = self._client.get_paginator("list_multipart_uploads")
         try:
-            told = [page.get("Uploads", ()) for page in pages.paginate(**self._at(Prefix=prefix))]
+            found = [page.get("Uploads", ()) for page in pages.paginate(**self._at(Prefix=prefix))]
         except ClientError as error:
             if code_of(error) in DENIED | UNKNOWN:
                 return []
             raise
-        return [upload for page in told for upload in page]
+        return [upload for page in found for upload in page]
 
     def abort(self, key: str, upload: str) -> None:
-        """Have the server forget an upload, if it has not done so yet."""
+        """Have the server discard an upload, unless it has done so already."""
         try:
             self._client.abort_multipart_upload(**self._at(Key=key), UploadId=upload)
         except ClientError as error:
@@ -101,13 +101,13 @@ class Uploader:
                 raise
 
     def sweep(self, key: str) -> None:
-        """Have the server forget all that was begun of a key, for the object is there.
+        """Have the server discard all uploads of a key, whose object is stored now.
 
-        What that fails for is left to `tidy`: it is no failure to have stored something.
+        Those for which that fails are left to `tidy`: the object is stored all the same.
         """
         with suppress(*FAULTS):
-            for each in self._begun_of(key):
-                self.abort(key, each["UploadId"])
+            for upload in self._begun_of(key):
+                self.abort(key, upload["UploadId"])
 
     def _begun_of(self, key: str) -> list[dict[str, Any]]:
         return [each for each in self.begun(key) if each["Key"] == key]
@@ -117,10 +117,10 @@ class Uploader:
     ) -> Sent:
         upload = ""
         done: dict[int, Any] = {}
-        for each in self._begun_of(key):
-            kept = self._kept(key, each, source)
+        for begun in self._begun_of(key):
+            kept = self._kept(key, begun, source)
             if len(kept) > len(done):
-                upload, done = each["UploadId"], kept
+                upload, done = begun["UploadId"], kept
         resumed = bool(upload)
         upload = upload or self._begin(key, protection)
         self._send_rest(key, upload, source, done)
@@ -134,7 +134,7 @@ class Uploader:
             )
         except ClientError as error:
             if status_of(error) in {400, 412}:
-                # It can never be completed: something is there, or a part is not what it was.
+                # It can never be completed: the key holds something, or a part is damaged.
                 with suppress(*FAULTS):
                     self.abort(key, upload)
             raise
@@ -144,10 +144,12 @@ class Uploader:
         answer = self._client.create_multipart_upload(
             **self._at(Key=key), **self._made(key), **_lock(protection), **algorithm(self._target)
         )
-        return str(self._told(answer, "UploadId", key))
+        return str(self._required(answer, "UploadId", key))
 
     def _kept(self, key: str, begun: Mapping[str, Any], source: CheckedFile) -> dict[int, Any]:
-        """Return those parts of an upload that are what the file's are, as Complete wants them."""
+        """Return the parts of an upload that equal the file's, as CompleteMultipartUpload wants
+        them, by number.
+        """
         if begun.get("ChecksumAlgorithm", "") not in {"", self._target.checksum.upper()}:
             return {}
         ours = {part.number: part for part in source.parts}
@@ -166,7 +168,7 @@ class Uploader:
         return kept
 
     def _send_rest(self, key: str, upload: str, source: CheckedFile, done: dict[int, Any]) -> None:
-        """Send the parts that are not among `done`, and add them there."""
+        """Send the parts that are not in `done`, and add them to it."""
         with ThreadPoolExecutor(AT_ONCE, "upload") as pool:
             sending = {
                 pool.submit(
@@ -184,7 +186,7 @@ class Uploader:
             try:
                 for sent in as_completed(sending):
                     part = sending[sent]
-                    etag = self._told(sent.result(), "ETag", key)
+                    etag = self._required(sent.result(), "ETag", key)
                     done[part.number] = self._listed(part, etag)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -210,7 +212,7 @@ class Uploader:
     def _conditional(
         self, send: Callable[[Mapping[str, str]], dict[str, Any]], *, once: bool
     ) -> dict[str, Any]:
-        """Send with If-None-Match if the server knows it; the caller has looked before."""
+        """Send with If-None-Match if the server knows that; if not, the caller's HEAD must do."""
         if once and self._creates_once:
             try:
                 return send({"IfNoneMatch": "*"})
@@ -223,25 +225,26 @@ class Uploader:
         return send({})
 
     def _made(self, key: str) -> dict[str, str]:
-        """How an object is to be kept. Manifests and indexes stay where they can be read."""
+        """How an object is to be kept. Only archives get a storage class: the rest stays warm."""
         made = encryption(self._target)
         if self._target.storage_class and key.endswith(ARCHIVE_SUFFIX):
             made["StorageClass"] = self._target.storage_class
         return made
 
     def _listed(self, part: Part, etag: str) -> dict[str, Any]:
-        """A part, as CompleteMultipartUpload wants it."""
+        """Describe a part as CompleteMultipartUpload wants it."""
         listed = {"PartNumber": part.number, "ETag": etag}
         if self._target.checksum == "sha256":
             listed["ChecksumSHA256"] = part.in_base64
         return listed
 
-    def _told(self, answer: Mapping[str, Any], what: str, key: str) -> str:
-        if what in answer:
-            return str(answer[what])
+    def _required(self, answer: Mapping[str, Any], field: str, key: str) -> str:
+        """Return a field of an answer. Raises: StoreError: it is missing."""
+        if field in answer:
+            return str(answer[field])
         raise StoreError(
-            f"store {self._target.name!r}: the server took s3://{self._target.bucket}/{key}, "
-            f"or a part of it, but told no {what}",
+            f"store {self._target.name!r}: the server accepted s3://{self._target.bucket}/{key}, "
+            f"or a part of it, but returned no {field}",
             hint=BETWEEN,
         )
 
@@ -250,7 +253,9 @@ class Uploader:
 
 
 def version_of(answer: Mapping[str, Any]) -> str | None:
-    """Return the version that an answer names; "null" is what was stored before there were any."""
+    """Return the version that an answer names; None: there is none ("null": stored before versions
+    were kept).
+    """
     version = answer.get("VersionId")
     return None if version in {None, "null"} else str(version)
 
@@ -266,18 +271,18 @@ def protection_of(answer: Mapping[str, Any]) -> Protection:
 
 
 def encryption(target: S3Target) -> dict[str, str]:
-    """The headers that have an object encrypted; a bucket may refuse what has others, or none."""
+    """Return the headers that have an object encrypted. A bucket may refuse requests without."""
     wanted = {"ServerSideEncryption": target.sse, "SSEKMSKeyId": target.kms_key_id}
     return {name: value for name, value in wanted.items() if value}
 
 
 def algorithm(target: S3Target) -> dict[str, str]:
-    """What announces the digests of parts, where they are to be kept beside them."""
+    """Return the header that announces digests of parts, if the server is to keep those."""
     return {"ChecksumAlgorithm": "SHA256"} if target.checksum == "sha256" else {}
 
 
 def _lock(protection: Protection) -> dict[str, Any]:
-    """The headers that lock an object from its first moment."""
+    """Return the headers that lock an object from its first moment."""
     wanted: dict[str, Any] = {}
     if protection.mode:
         wanted["ObjectLockMode"] = protection.mode.upper()
@@ -288,9 +293,9 @@ def _lock(protection: Protection) -> dict[str, Any]:
 
 
 def _is_same(sent: Mapping[str, Any], part: Part, source: CheckedFile) -> bool:
-    """Whether a part that the server has is ours: by its SHA-256, or by its MD5, the ETag.
+    """Whether a part on the server equals ours: by its SHA-256, or by its ETag, which is its MD5.
 
-    Under SSE-KMS an ETag is no MD5: then none is, and all are sent again.
+    Under SSE-KMS an ETag is not an MD5: then no part is equal, and all are sent again.
     """
     if source.checksum == "sha256" and "ChecksumSHA256" in sent:
         return bool(sent["ChecksumSHA256"] == part.in_base64)
@@ -299,6 +304,6 @@ def _is_same(sent: Mapping[str, Any], part: Part, source: CheckedFile) -> bool:
 
 
 def _mark(request: Any, **_more: object) -> None:  # noqa: ANN401 (botocore hands it over)
-    """From here on a body is read to be sent, no longer to be signed."""
+    """Note that from here on a body is read to be sent, no longer to be signed."""
     if isinstance(request.body, Body):
         request.body.is_sending = True

@@ -153,8 +153,8 @@ def nobody(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
     ("environment", "words"),
     [
         ({}, "there are no credentials for bucket 'bucket'"),
-        ({"AWS_ACCESS_KEY_ID": "id"}, r"no credentials to be had \(Partial credentials found"),
-        ({"AWS_PROFILE": "none"}, r"no credentials to be had \(The config profile \(none\)"),
+        ({"AWS_ACCESS_KEY_ID": "id"}, r"no credentials were found \(Partial credentials found"),
+        ({"AWS_PROFILE": "none"}, r"no credentials were found \(The config profile \(none\)"),
     ],
 )
 def test_no_credentials_at_all(

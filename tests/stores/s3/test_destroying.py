@@ -147,7 +147,7 @@ def test_a_server_that_says_yes_and_does_nothing(
     with faults(weed_server, [Rule("DELETE", "versionId", agree, times=None)]) as through:
         store = opening(through, bucket)
         put(store, place, SMALL)
-        with pytest.raises(StoreRefusedError, match="still has 1 versions"):
+        with pytest.raises(StoreRefusedError, match="still has 1 of its versions"):
             store.destroy(KEY)
     assert bucket.versions() == [SMALL]
 
@@ -197,7 +197,7 @@ def test_a_server_that_does_not_list_versions(
     ) as through:
         store = opening(through, bucket)
         put(store, place, SMALL)
-        with pytest.raises(StoreRefusedError, match="does not tell which versions"):
+        with pytest.raises(StoreRefusedError, match="does not list the versions"):
             store.destroy(KEY)
     assert bucket.versions() == [SMALL]
 

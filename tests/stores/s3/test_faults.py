@@ -156,13 +156,13 @@ def test_what_does_not_pass_is_told_and_tried_again(
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        ("put", "says that it stored .*, but does not have it: it has nothing"),
-        ("create", "told no UploadId"),
-        ("part", "told no ETag"),
-        ("complete", "says that it stored .*, but does not have it: it has nothing"),
-        ("head", "was looked for, and the answer tells nothing"),
-        ("get", "the answer does not tell what it holds"),
-        ("list", "was listed, and the answer tells nothing"),
+        ("put", "says that it stored .*, but it has nothing"),
+        ("create", "returned no UploadId"),
+        ("part", "returned no ETag"),
+        ("complete", "says that it stored .*, but it has nothing"),
+        ("head", "was looked for, but the answer is empty"),
+        ("get", "the answer does not say what it holds"),
+        ("list", "was listed, but the answer is empty"),
     ],
 )
 @pytest.mark.parametrize("tls", [False, True])
@@ -222,7 +222,11 @@ def test_a_list_that_is_cut_short_is_no_list(
 
 
 FINAL: dict[str, tuple[Action, str, str]] = {
-    "expired": (EXPIRED_TOKEN, r"the session token has expired \(ExpiredToken", "refresh it"),
+    "expired": (
+        EXPIRED_TOKEN,
+        r"the session token has expired \(ExpiredToken",
+        "refresh it, together",
+    ),
     "skewed": (TOO_SKEWED, r"the clock here and the server's differ too much", "clock"),
     "denied": (ACCESS_DENIED, r"access denied \(AccessDenied", "allow these credentials s3:"),
     "bucket": (NO_SUCH_BUCKET, r"there is no bucket 'archive-", "`bucket`"),

@@ -179,7 +179,7 @@ def test_moto_is_found_out(place: Path, moto: Moto) -> None:
     assert short_of(report) == dict.fromkeys(LIES, "not enforced")
     assert list(told(report.failed)) == ["lock in parts", "lock against shortening", "no bypass"]
     assert "shorter: 200" in evidence(report, "lock against shortening")
-    assert evidence(report, "secret") == "a list, wrongly signed: 200"
+    assert evidence(report, "secret") == "a list with a wrong signature: 200"
 
 
 # -- what other servers do -------------------------------------------------------------------
@@ -402,7 +402,7 @@ def test_another_clock_is_told(place: Path, weed_server: Weed, bucket: str) -> N
     assert abs(trial.ahead + 400) <= 2
     assert abs(moment + 340) <= 3
     assert (report.ok, verdicts(report)["clock"]) == (True, "not enforced")
-    ahead = r"the server's is (39[89]|40[012]) s ahead; above 900 s requests are refused"
+    ahead = r"the server's clock is (39[89]|40[012]) s ahead; above 900 s requests are refused"
     assert re.fullmatch(ahead, evidence(report, "clock"))
 
 

@@ -91,7 +91,7 @@ def test_two_halves_are_of_one_object_for_whoever_does_not_know_if_match(
     [
         (cut(to=0, length=False), IntegrityError, "holds 100000 bytes, but gives 0"),
         (cut(to=0), StoreError, "broke off"),
-        (empty_200, StoreError, "does not tell what it holds"),
+        (empty_200, StoreError, "does not say what it holds"),
     ],
 )
 def test_who_never_gives_more_is_given_up(
@@ -140,7 +140,7 @@ def test_a_range_that_is_another_one(weed_server: Weed, opening: Opening, place:
         store = opening(through, made(weed_server))
         put(store, place, SMALL)
         through.rules = [Rule("GET", "", later, times=None)]
-        with pytest.raises(StoreError, match="does not tell what it holds"):
+        with pytest.raises(StoreError, match="does not say what it holds"):
             got(store, 7, 3)
 
 

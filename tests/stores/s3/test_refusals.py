@@ -85,7 +85,7 @@ def test_a_bucket_that_is_missing_is_no_empty_one(
     ("which", "words"),
     [
         ("id", "does not know the access key id"),
-        ("secret", "the secret access key is not that of the access key id"),
+        ("secret", "the secret access key does not belong to the access key id"),
     ],
 )
 def test_wrong_credentials_are_told_apart(
@@ -182,7 +182,7 @@ def test_tls_where_there_is_none(weed_server: Weed, opening: Opening) -> None:
 def test_no_tls_where_there_is(tls_weed: Weed, opening: Opening) -> None:
     url = tls_weed.endpoint.replace("https:", "http:")
     store = opening(tls_weed, "bucket", endpoint_url=url)
-    with pytest.raises(StoreRefusedError, match=r"refuses \(400") as failed:
+    with pytest.raises(StoreRefusedError, match=r"refuses it \(400") as failed:
         store.find(KEY)
     assert "https" in failed.value.hint
 
@@ -219,7 +219,7 @@ def test_what_is_wrong_with_an_object_is_told_of_it(
         got(store)
     said(failed.value, bucket)
     put(store, place, SMALL)
-    with pytest.raises(IntegrityError, match="exists and holds something else") as other:
+    with pytest.raises(IntegrityError, match="already holds something other than") as other:
         put(store, place, b"other")
     said(other.value, bucket)
     with pytest.raises(IntegrityError, match="ends 1 bytes too early") as short:

@@ -122,7 +122,7 @@ def test_a_conflict_is_waited_out(weed_server: Weed, opening: Opening, place: Pa
         put(opening(through, bucket), place, SMALL)
         assert methods(through).count("PUT") == 4
         through.rules = [Rule("PUT", "", conflict, times=None)]
-        with pytest.raises(StoreError, match="somebody else is storing"):
+        with pytest.raises(StoreError, match="somebody else keeps storing"):
             put(opening(through, bucket), place, SMALL, key=f"{KEY}.more")
     assert got(opening(weed_server, bucket)) == SMALL
 

@@ -134,7 +134,7 @@ def test_an_upload_that_cannot_be_completed_is_forgotten(
 
 KILLED = """
 import pickle, sys
-from archiver.stores.s3 import S3Store
+from archiver.stores.s3.store import S3Store
 target, *what = pickle.loads(bytes.fromhex(sys.argv[1]))
 S3Store(target).put(*what)
 """

@@ -60,7 +60,7 @@ FAULTS = {
     ),
     "502": Fault(Rule("PUT", ARCHIVE, bad_gateway), STORE, r"the server failed \(502"),
     "200 and nothing stored": Fault(
-        Rule("PUT", ARCHIVE, empty_200), STORE, "says that it stored .*, but does not have it"
+        Rule("PUT", ARCHIVE, empty_200), STORE, "says that it stored .*, but it has nothing"
     ),
     "short": Fault(Rule("GET", ARCHIVE, cut()), STORE, "broke off"),
     "short, unseen": Fault(Rule("GET", ARCHIVE, cut(length=False)), INTEGRITY, "gives"),
@@ -139,7 +139,7 @@ MIB = 2**20
 
 @pytest.mark.parametrize(
     ("asked", "says"),
-    [("partNumber=2", "told no ETag"), (r"\?uploadId=[^&]*$", "but does not have it")],
+    [("partNumber=2", "returned no ETag"), (r"\?uploadId=[^&]*$", "but it has nothing")],
 )
 def test_nothing_is_done_in_the_middle_of_an_upload_in_parts(
     place: Path, weed_server: Weed, faulty: Faults, asked: str, says: str

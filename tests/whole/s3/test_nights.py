@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from archiver.nightly import NightReport
+from archiver.policy.questions.reply import count
 from tests.world.faults import SLOW_DOWN, Faults, Rule, answer, faults, reset
 from tests.world.host import MONDAY, Host, after, lines
 from tests.world.s3_host import Bucket, FarHost, numbers_put
@@ -79,7 +80,7 @@ def test_a_week_away_and_all_waits(
             written.append(day(host, ahead))
             assert night(host, ahead).exit_status == 12
             assert len(host.journal().entries()) == ahead
-            assert f"{ahead} segments wait in the spool" in status(host, ahead)
+            assert f"{count(ahead, 'segment')} waiting in the spool" in status(host, ahead)
         now = host.at(after(MONDAY, SUNDAY + 2), "12:00")
         said = host.archiver("fetch", "--date", f"{MONDAY}..today", now=now)
         assert (0, b"".join(written)) == (said.status, said.out)
@@ -102,7 +103,7 @@ def test_a_week_away_and_one_copy_is_enough(
             written.append(day(host, ahead))
             assert night(host, ahead).exit_status == 12
             assert host.spooled() == []
-            assert f"store 'far' lacks {ahead} archives" in status(host, ahead)
+            assert f"store 'far' is missing {count(ahead, 'archive')}" in status(host, ahead)
     written.append(day(host, SUNDAY + 1))
     assert night(host, SUNDAY + 1).exit_status == 0
     assert list(range(1, SUNDAY + 3)) == numbers_put(faulty)
@@ -128,7 +129,9 @@ def test_a_server_that_fails_while_it_catches_up(
         assert night(host, ahead).exit_status == 12
         put = numbers_put(faulty)
         assert list(range(1, len(put) + 1)) == put
-        assert f"store 'far' lacks {ahead + 1 - len(put)} archives" in status(host, ahead)
+        assert f"store 'far' is missing {count(ahead + 1 - len(put), 'archive')}" in status(
+            host, ahead
+        )
     assert 1 < len(put) < ahead
     faulty.rules = []
     assert night(host, SUNDAY + 1).exit_status == 0

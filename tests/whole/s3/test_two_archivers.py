@@ -68,7 +68,7 @@ def test_the_same_key_at_the_same_time(two: tuple[FarHost, FarHost], faulty: Fau
     faulty.rules = [meanwhile(other, 0)]
     said = one.archiver("run", now=one.at(after(MONDAY)))
     assert said.status == 5
-    assert "exists and holds something else than" in said.err
+    assert "already holds something other than" in said.err
     assert len(one.journal().entries()) == 1
     assert one.night(after(MONDAY), "00:10").exit_status == 0
     assert one.spooled() == other.spooled() == []
