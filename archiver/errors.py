@@ -40,6 +40,7 @@ them apart. Every error carries a `hint`: the operator's next step.
 import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import overload
 
 
 class ArchiverError(Exception):
@@ -264,7 +265,39 @@ def explained(doing: str) -> Iterator[None]:
         raise from_os_error(error, doing) from error
 
 
-def worst(problems: Sequence[ArchiverError]) -> int:
-    """Return one exit status for what went wrong on the way: theirs if shared, else 3."""
-    statuses = {problem.exit_status for problem in problems}
-    return min(statuses, default=0) if len(statuses) < 2 else 3
+class Problems(Sequence[ArchiverError]):
+    """What went wrong with work that went on all the same, in the order in which it was met.
+
+    The same message is kept once: several stages may meet the same intent that cannot be read.
+    """
+
+    def __init__(self, *problems: ArchiverError) -> None:
+        self._by_message: dict[str, ArchiverError] = {}
+        self.add(*problems)
+
+    def add(self, *problems: ArchiverError) -> None:
+        for problem in problems:
+            self._by_message.setdefault(problem.message, problem)
+
+    @property
+    def worst(self) -> int:
+        """One exit status for all: theirs if they share one, else 3; 0 if there are none."""
+        statuses = {problem.exit_status for problem in self}
+        return min(statuses, default=0) if len(statuses) < 2 else WorkKeptError.exit_status
+
+    @overload
+    def __getitem__(self, index: int) -> ArchiverError: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[ArchiverError]: ...
+
+    def __getitem__(self, index: int | slice) -> ArchiverError | list[ArchiverError]:
+        return list(self._by_message.values())[index]
+
+    def __len__(self) -> int:
+        return len(self._by_message)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it grows

@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 
 from archiver.config.settings import Config
-from archiver.errors import ArchiverError, InterruptedRunError, WorkKeptError, explained
+from archiver.errors import ArchiverError, InterruptedRunError, Problems, explained
 from archiver.index.merge import merge_indexes
 from archiver.retention import evict, expire, hold
 from archiver.retention.expire import Expiry
@@ -48,21 +48,23 @@ class NightReport:
     """
 
     sources: list[SourceReport] = field(default_factory=list)
-    problems: list[ArchiverError] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
     expiry: Expiry = field(default_factory=Expiry)
     evicted: int = 0
 
     @property
-    def failures(self) -> list[ArchiverError]:
+    def failures(self) -> Problems:
         """What went wrong, each once: a store's failure may also be why a segment waits."""
-        every = [failure for each in self.sources for failure in each.failures] + self.problems
-        return list({failure.message: failure for failure in every}.values())
+        every = Problems()
+        for source in self.sources:
+            every.add(*source.failures)
+        every.add(*self.problems)
+        return every
 
     @property
     def exit_status(self) -> int:
         """0, the status that all failures share, or 3: of several kinds."""
-        statuses = {failure.exit_status for failure in self.failures}
-        return min(statuses, default=0) if len(statuses) < 2 else WorkKeptError.exit_status
+        return self.failures.worst
 
 
 # What is done for each log. One step's failure does not keep the others from theirs: a store that
@@ -102,15 +104,13 @@ def pass_through(turn: Turn) -> SourceReport:
     """Take the log through all the stages; a failure ends it and is part of the report."""
     for doing, step in FOR_EACH_LOG:
         if turn.session.asked_to_stop():
-            turn.report.failures.append(STOPPED)
+            turn.report.failures.add(STOPPED)
             break
         try:
             with explained(f"{doing} {turn.source.path}"):
                 step(turn)
         except ArchiverError as failure:
-            # Several may meet the same, such as an intent that cannot be read.
-            if failure.message not in [each.message for each in turn.report.failures]:
-                turn.report.failures.append(failure)
+            turn.report.failures.add(failure)
     return turn.report
 
 
@@ -140,7 +140,7 @@ def run(
         complete: dict[str, date] = {}
         logs: dict[str, tuple[int, ...]] = {}
         report = NightReport(problems=session.problems)
-        report.problems += forgotten(config, last.spool)
+        report.problems.add(*forgotten(config, last.spool))
         for source in config.sources:
             if source.name not in names:
                 continue
@@ -158,7 +158,7 @@ def run(
             apply_retention(session, report)
         session.note_copies()
         if session.unchained and not report.failures:
-            report.problems.append(session.unchained)
+            report.problems.add(session.unchained)
         with explained("noting how the run ended"):
             after = last.after(
                 now,
@@ -176,8 +176,7 @@ def expiry(config: Config, *, now: int) -> NightReport:
     """Hold and destroy what the rules say, and nothing else. Raises: LockHeldError."""
     with started(config, now=now) as session:
         report = NightReport(problems=session.problems)
-        if session.unchained:
-            raise session.unchained
+        session.demand_chain()
         apply_retention(session, report)
         session.note_copies()
     return report
@@ -200,7 +199,7 @@ def plan(
     stores = open_stores(config.storage)
     last = last_run.load(config.host.state_dir)
     rotators = Rotators(root)
-    with readable(config.host.catalog, config.host.name, stores, []) as catalog:
+    with readable(config.host.catalog, config.host.name, stores, Problems()) as catalog:
         session = Session(config, catalog, stores, now)
         for source in config.sources:
             if source.name not in names:
@@ -221,5 +220,5 @@ def plan(
                         release.check(source.reopen)
                         each.rotated = True
             except ArchiverError as failure:
-                each.failures.append(failure)
+                each.failures.add(failure)
     return report

@@ -34,6 +34,7 @@ from archiver.archives.names import ARCHIVE_SUFFIX, PAGE
 from archiver.archives.receipts import Stored
 from archiver.config.settings import Config, load
 from archiver.config.targets import LocalTarget
+from archiver.errors import Problems
 from archiver.find.search import Search
 from archiver.find.snapshot import Window, catalogued
 from archiver.index import merge, pages, spans
@@ -109,7 +110,7 @@ def small_day(day: dt.date) -> bytes:
 def manifests(config: Config) -> list[Manifest]:
     """Return those of a host's archives, in the order of the chain."""
     window = EVER
-    with catalogued(config, []) as catalog:
+    with catalogued(config, Problems()) as catalog:
         found = catalog.between(config.sources[0].name, window.start, window.end)
     return sorted((each.manifest for each in found), key=lambda manifest: manifest.sequence)
 
@@ -184,7 +185,7 @@ def some_keys(
 
 def run_identity(config: Config, span: spans.Span) -> bytes:
     """What the pages of a run of the first source are sealed with."""
-    with catalogued(config, []) as catalog:
+    with catalogued(config, Problems()) as catalog:
         identity = merge.identity_of(catalog, config.sources[0].name, span)
     if identity is None:
         sys.exit(f"the archives {span} are not one chain")
@@ -323,7 +324,7 @@ Find = Callable[[Key, Window], Found]
 def searching(config: Config, latency: float = 0.0) -> Iterator[Find]:
     """Give what finds a key in a host's archives; a store that fails ends the benchmark."""
     stores = [CountingStore(store, latency) for store in open_stores(config.storage)]
-    with readable(config.host.catalog, config.host.name, stores, []) as catalog:
+    with readable(config.host.catalog, config.host.name, stores, Problems()) as catalog:
 
         def find(key: Key, window: Window) -> Found:
             for store in stores:

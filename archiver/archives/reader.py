@@ -11,7 +11,14 @@ from typing import Protocol
 import zstandard
 
 from archiver.archives.manifest import Frame, Manifest
-from archiver.errors import ArchiverError, ColdError, IntegrityError, NotFoundError, StoreError
+from archiver.errors import (
+    ArchiverError,
+    ColdError,
+    IntegrityError,
+    NotFoundError,
+    Problems,
+    StoreError,
+)
 
 
 class ReadableStore(Protocol):
@@ -55,7 +62,7 @@ class WantedFrames:
 
 
 def frames(
-    parts: Iterable[WantedFrames], problems: list[ArchiverError]
+    parts: Iterable[WantedFrames], problems: Problems
 ) -> Iterator[tuple[Manifest, Frame, bytes]]:
     """Yield the wanted frames of each archive with their log, decompressed, in order.
 
@@ -73,21 +80,21 @@ def frames(
 
 
 def _first(
-    ahead: deque[tuple[WantedFrames, Frame, Future[bytes]]], problems: list[ArchiverError]
+    ahead: deque[tuple[WantedFrames, Frame, Future[bytes]]], problems: Problems
 ) -> Iterator[tuple[Manifest, Frame, bytes]]:
     wanted, frame, decompressing = ahead.popleft()
     manifest = wanted.manifest
     try:
         yield manifest, frame, decompressing.result()
     except IntegrityError as problem:
-        problems.append(problem)
+        problems.add(problem)
         for store in wanted.stores:
             try:
                 stored = b"".join(store.stream(manifest.archive_key, frame.offset, frame.size))
                 data = _decompress(manifest, frame, stored)
             except ArchiverError as another:
                 if another.message != problem.message:
-                    problems.append(another)
+                    problems.add(another)
             else:
                 yield manifest, frame, data
                 return
@@ -101,7 +108,7 @@ def _ranges(parts: Iterable[WantedFrames]) -> Iterator[WantedFrames]:
 
 
 def _read_ahead(
-    ranges: Iterable[WantedFrames], problems: list[ArchiverError]
+    ranges: Iterable[WantedFrames], problems: Problems
 ) -> Iterator[tuple[WantedFrames, Frame, bytes]]:
     """Yield the frames of the ranges, still compressed, in order; several are read at once."""
     ahead: deque[tuple[WantedFrames, Future[_Read] | None]] = deque()
@@ -116,17 +123,17 @@ def _read_ahead(
                 first, reading = ahead.popleft()
                 if reading:
                     found, its_problems = reading.result()
-                    problems += its_problems
+                    problems.add(*its_problems)
                 else:
                     found = _stored(first, problems)
                 yield from ((first, frame, stored) for frame, stored in found)
 
 
-_Read = tuple[Iterable[tuple[Frame, bytes]], list[ArchiverError]]
+_Read = tuple[Iterable[tuple[Frame, bytes]], Problems]
 
 
 def _whole(part: WantedFrames) -> _Read:
-    problems: list[ArchiverError] = []
+    problems = Problems()
     return list(_stored(part, problems)), problems
 
 
@@ -142,7 +149,7 @@ def _neighbours(wanted: Sequence[Frame]) -> Iterator[list[Frame]]:
         yield adjacent
 
 
-def _stored(part: WantedFrames, problems: list[ArchiverError]) -> Iterator[tuple[Frame, bytes]]:
+def _stored(part: WantedFrames, problems: Problems) -> Iterator[tuple[Frame, bytes]]:
     """Yield the range's frames, still compressed; where one store stops short, the next goes on."""
     manifest, wanted = part.manifest, part.frames
     end = wanted[-1].offset + wanted[-1].size
@@ -160,17 +167,16 @@ def _stored(part: WantedFrames, problems: list[ArchiverError]) -> Iterator[tuple
                     yield frame, bytes(rest[: frame.size])
                     del rest[: frame.size]
         except NotFoundError as problem:
-            problems.append(IntegrityError(problem.message, hint=problem.hint))
+            problems.add(IntegrityError(problem.message, hint=problem.hint))
         except (StoreError, IntegrityError) as problem:
-            if problem.message not in [each.message for each in problems]:
-                problems.append(problem)
+            problems.add(problem)
         if at == len(wanted):
             return
     cold = {problem.key for problem in problems if isinstance(problem, ColdError)}
     if manifest.archive_key in cold:
         return  # once restored, the frames can be read
     count = f"{len(wanted) - at} frame{'s' if len(wanted) - at > 1 else ''}"
-    problems.append(
+    problems.add(
         IntegrityError(
             f"{manifest.archive_key}: {count} could not be read from any store",
             hint="`archiver list` names the stores that should hold it: are they mounted, and do "

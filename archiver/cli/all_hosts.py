@@ -3,7 +3,7 @@
 from typing import Any
 
 from archiver.cli.answer import Answer, Invocation, count, human_size, table
-from archiver.errors import ArchiverError, worst
+from archiver.errors import ArchiverError, Problems
 from archiver.find.address import target_of
 from archiver.service.hosts import LATEST, HostLog, Hosts
 from archiver.stores import open_store
@@ -17,7 +17,7 @@ def status_of_all_hosts(
     """List every store of the configuration, or the one of --store. A store that fails is
     reported, and the others are listed all the same.
     """
-    found, failures = [], list[ArchiverError]()
+    found, failures = [], Problems()
     try:
         address = invocation.store
         targets = (target_of(address),) if address else invocation.config().storage.targets
@@ -31,8 +31,8 @@ def status_of_all_hosts(
             age = LATEST if max_age is None else max_age
             found.append(Hosts.of(target.name, listed, now=invocation.now, max_age=age))
         except ArchiverError as failure:
-            failures.append(failure)
-    failures += [problem for hosts in found for problem in hosts.problems]
+            failures.add(failure)
+    failures.add(*[problem for hosts in found for problem in hosts.problems])
     data = {"hosts": [_data(hosts.target, log) for hosts in found for log in hosts.logs]}
     if as_nagios:
         messages = "; ".join(failure.message for failure in failures)
@@ -44,7 +44,7 @@ def status_of_all_hosts(
         data=data,
         text=table(HEADER, rows) if rows else "these stores have no archive of any host",
         failures=failures,
-        exit_status=worst(failures),
+        exit_status=failures.worst,
     )
 
 

@@ -4,7 +4,7 @@ import click
 
 from archiver.catalog import opened
 from archiver.cli.answer import Answer, Invocation, count, verb
-from archiver.errors import UsageError, explained, worst
+from archiver.errors import UsageError, explained
 from archiver.index.rebuild import reindex
 from archiver.stores import open_stores
 from archiver.stores.catch_up import rebuild as rebuild_
@@ -53,5 +53,5 @@ def rebuild(invocation: Invocation, also_index: bool) -> Answer:
         data={"manifests": manifests, "indexed": indexed, "problems": len(problems)},
         text=text,
         failures=problems,
-        exit_status=worst(problems),
+        exit_status=problems.worst,
     )

@@ -15,6 +15,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from archiver.cli.answer import Answer, Invocation, verb
+from archiver.errors import Problems
 
 COMPLETE = "_ARCHIVER_COMPLETE"
 SHELLS = ("bash", "zsh", "fish")
@@ -74,7 +75,7 @@ def cases(context: click.Context, _parameter: click.Parameter, begun: str) -> li
     config = load(_file(context))
     if not config.host.catalog.exists():
         return []
-    with readable(config.host.catalog, config.host.name, (), []) as catalog:
+    with readable(config.host.catalog, config.host.name, (), Problems()) as catalog:
         holds = inventory_of(config, catalog, now=context.find_root().obj.now).holds
     return _beginning_with(begun, sorted({each.case for each in holds if each.released is None}))
 

@@ -3,7 +3,7 @@
 import click
 
 from archiver.cli.answer import Answer, Invocation, count, verb
-from archiver.errors import ArchiverError, WorkKeptError
+from archiver.errors import ArchiverError, Problems, WorkKeptError
 from archiver.setup.checks import CRITICAL, OK, WARNING, Patient
 from archiver.setup.checks.system import service_user
 from archiver.setup.doctor import examine, examine_as
@@ -55,8 +55,8 @@ def doctor(invocation: Invocation, as_service: bool, as_nagios: bool) -> Answer:
         sum(finding.level == level for finding in found) for level in (OK, WARNING, CRITICAL)
     )
     rows.append(f"{well} well, {count(warnings, 'warning')}, {critical} critical")
-    failures = []
+    failures = Problems()
     if critical:
         hint = "the remedy that stands under each"
-        failures.append(WorkKeptError(count(critical, "critical finding"), hint=hint))
+        failures.add(WorkKeptError(count(critical, "critical finding"), hint=hint))
     return Answer(data=data, text="\n".join(rows), failures=failures)

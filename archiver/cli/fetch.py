@@ -11,7 +11,7 @@ from archiver.cli.fetch_options import looked_for_options
 from archiver.cli.fetch_request import request_of
 from archiver.cli.fetch_work import Fetch
 from archiver.cli.options import date_option, from_option, host_option, source_option, to_option
-from archiver.errors import ArchiverError, IndexFailedError, worst
+from archiver.errors import ArchiverError, IndexFailedError, Problems
 from archiver.find.snapshot import catalogued
 
 COUNT = click.IntRange(0, 1_000_000)
@@ -51,16 +51,16 @@ def fetch(invocation: Invocation, **options: Any) -> Answer:  # noqa: ANN401 (se
     source and date; it is made if its name ends in a slash.
     """
     request = request_of(invocation, **options)
-    problems: list[ArchiverError] = []
+    problems = Problems()
     with catalogued(request.here, problems, of_host=request.config.host.name) as catalog:
         work = Fetch(invocation, request, catalog, problems)
         work.carry_out()
-        failures = [each for each in problems if not isinstance(each, IndexFailedError)]
+        failures = Problems(*(e for e in problems if not isinstance(e, IndexFailedError)))
         gone = destroyed(request, catalog)
         if not (failures or work.found_anything or request.form == "count"):
-            failures = nothing_found(request, catalog)
+            failures = Problems(*nothing_found(request, catalog))
             if failures and gone and not request.in_words:
-                failures, gone = gone, []
+                failures, gone = Problems(*gone), []
     if request.explain:
         click.echo(cost_text(work.search.cost), err=True)
     warnings: list[ArchiverError] = [
@@ -72,5 +72,5 @@ def fetch(invocation: Invocation, **options: Any) -> Answer:  # noqa: ANN401 (se
         data=work.data(),
         text=str(work.matching) if request.form == "count" else "",
         failures=[*failures, *warnings],
-        exit_status=worst(failures),
+        exit_status=failures.worst,
     )

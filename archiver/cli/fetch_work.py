@@ -10,7 +10,7 @@ from archiver.cli.fetch_formats import written
 from archiver.cli.fetch_output import Output, Pieces
 from archiver.cli.fetch_request import FetchRequest
 from archiver.config.settings import Source
-from archiver.errors import ArchiverError, ColdError
+from archiver.errors import ArchiverError, ColdError, Problems
 from archiver.find.search import FoundLine, Search
 from archiver.find.snapshot import Window, lines, looked_through, snapshot, sound_copy
 from archiver.stores import Store, open_stores
@@ -29,7 +29,7 @@ class Fetch:
         invocation: Invocation,
         request: FetchRequest,
         catalog: Catalog,
-        problems: list[ArchiverError],
+        problems: Problems,
     ) -> None:
         self.invocation = invocation
         self.request = request
@@ -68,7 +68,7 @@ class Fetch:
         for name, pieces in self.files():
             self.output.write(name, pieces)
         if self.request.restore:
-            self.problems += self.restore()
+            self.problems.add(*self.restore())
 
     def files(self) -> Iterator[tuple[str, Pieces]]:
         """Yield what is to be written to (see `Output.write`), and what goes there."""
@@ -155,7 +155,7 @@ class Fetch:
                 try:
                     store = sound_copy(archive, self.stores)
                 except ArchiverError as problem:
-                    self.problems.append(problem)
+                    self.problems.add(problem)
                 else:
                     self.opened += 1
                     yield archive, store

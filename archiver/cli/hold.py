@@ -11,7 +11,7 @@ from archiver.cli.completion import cases
 from archiver.cli.dates import days
 from archiver.cli.options import from_option, host_option, refuse_unknown, source_option, to_option
 from archiver.config.settings import Config
-from archiver.errors import ArchiverError, NotFoundError, UsageError, worst
+from archiver.errors import ArchiverError, NotFoundError, Problems, UsageError
 from archiver.find.snapshot import catalogued
 from archiver.policy.inventory import Inventory
 from archiver.policy.ledger import HoldAdded, HoldReleased
@@ -93,15 +93,13 @@ def release(invocation: Invocation, case: str, reason: str) -> Answer:
 
 def _record(session: Session, body: HoldAdded | HoldReleased, case: str) -> Answer:
     """Write to the ledger, apply the holds on the stores, and answer with the holds of the case."""
-    if session.unchained:
-        raise session.unchained
+    session.demand_chain()
     session.ledger.append(body)
     try:
         session.ledger.demand()
     except ArchiverError as problem:
         # It is in force all the same; the next run copies it to the stores.
-        if problem.message not in [each.message for each in session.problems]:
-            session.problems.append(problem)
+        session.problems.add(problem)
     apply(session)
     session.note_copies()
     inventory = inventory_of(session.config, session.catalog, now=session.now)
@@ -116,14 +114,14 @@ def _record(session: Session, body: HoldAdded | HoldReleased, case: str) -> Answ
 def list_holds(invocation: Invocation, also_released: bool, host: str | None) -> Answer:
     """List the holds: case, log dates, sources, how many archives, since when, by whom, and why."""
     config = invocation.config_to_read(host)
-    problems: list[ArchiverError] = []
+    problems = Problems()
     with catalogued(config, problems) as catalog:
         inventory = inventory_of(config, catalog, now=invocation.now)
     chosen = [each for each in inventory.holds if also_released or each.released is None]
     return _answer(inventory, chosen, problems)
 
 
-def _answer(inventory: Inventory, holds: Sequence[Hold], problems: list[ArchiverError]) -> Answer:
+def _answer(inventory: Inventory, holds: Sequence[Hold], problems: Problems) -> Answer:
     rows = [_row(inventory, each) for each in holds]
     data = [_data(inventory, each) for each in holds]
     header = ("CASE", "FROM", "TO", "SOURCE", "ARCHIVES", "SINCE", "BY", "REASON", "RELEASED")
@@ -131,7 +129,7 @@ def _answer(inventory: Inventory, holds: Sequence[Hold], problems: list[Archiver
         data={"holds": data},
         text=table(header, rows) if rows else "no holds",
         failures=problems,
-        exit_status=worst(problems),
+        exit_status=problems.worst,
     )
 
 

@@ -8,7 +8,7 @@ import click
 from archiver.cli.answer import Answer, Invocation, verb
 from archiver.cli.options import source_option, sources_named
 from archiver.cli.run import archive_data, archive_line
-from archiver.errors import ArchiverError, UsageError, worst
+from archiver.errors import ArchiverError, Problems, UsageError
 from archiver.index.merge import merge_indexes
 from archiver.rotation.importing import Adopted, adopt, oldest_first
 from archiver.stores.session import started
@@ -34,20 +34,20 @@ def import_files(
             f"{config.path} has several sources", hint=f"name one: --source {sources[0].name}"
         )
     adopted: list[Adopted] = []
-    failures: list[ArchiverError] = []
+    failures = Problems()
     with started(config, now=invocation.now, meter=invocation.meter) as session:
         for path in oldest_first(files):
             try:
                 adopted.append(adopt(session, sources[0], path, remove=remove))
             except ArchiverError as failure:
-                failures.append(failure)
+                failures.add(failure)
         merge_indexes(session, sources[0])
-        failures += session.problems
+        failures.add(*session.problems)
     return Answer(
         data={"files": [_data(each) for each in adopted]},
         text="\n".join(_text(each) for each in adopted),
         failures=failures,
-        exit_status=worst(failures),
+        exit_status=failures.worst,
     )
 
 

@@ -10,7 +10,7 @@ from archiver.cli.answer import Answer, Invocation, human_size, table, verb
 from archiver.cli.dates import days_or_all
 from archiver.cli.options import date_option, host_option, source_option, sources_named
 from archiver.cli.run import archive_data
-from archiver.errors import ArchiverError, worst
+from archiver.errors import Problems
 from archiver.find.snapshot import catalogued
 from archiver.policy.inventory import Summary
 from archiver.service.status import archived
@@ -28,7 +28,7 @@ def list_archives(
     """List the archives and the days recorded as empty, oldest first."""
     config = invocation.config_to_read(host)
     first, last = days_or_all(day or None, config.host.zone, invocation.now)
-    problems: list[ArchiverError] = []
+    problems = Problems()
     with catalogued(config, problems) as catalog:
         sources = sources_named(config, names)
         found = archived(catalog, sources, first, last)
@@ -54,7 +54,7 @@ def list_archives(
         data={"archives": [_data(each, receipts) for each in found]},
         text=table(header, rows) if rows else "no archives of these dates and sources",
         failures=problems,
-        exit_status=worst(problems),
+        exit_status=problems.worst,
     )
 
 

@@ -14,7 +14,7 @@ from archiver.cli.dates import days_or_all
 from archiver.cli.options import date_option, host_option, source_option
 from archiver.cli.retention_expire import expire_, plan
 from archiver.config.toml_tables import DAY_SECONDS, duration_in_seconds
-from archiver.errors import ArchiverError, NotFoundError, UsageError, worst
+from archiver.errors import NotFoundError, Problems, UsageError
 from archiver.find.snapshot import catalogued
 from archiver.policy.decide import Verdict
 from archiver.policy.inventory import Inventory
@@ -61,7 +61,7 @@ def show(invocation: Invocation, day: str | None, host: str | None) -> Answer:
         },
         text="\n".join(lines),
         failures=problems,
-        exit_status=worst(problems),
+        exit_status=problems.worst,
     )
 
 
@@ -105,7 +105,7 @@ def list_(
         if rows
         else "no such archives",
         failures=problems,
-        exit_status=worst(problems),
+        exit_status=problems.worst,
     )
 
 
@@ -171,7 +171,7 @@ def ask(
         },
         text=_csv(reply) if as_csv else _text(reply),
         failures=problems,
-        exit_status=worst(problems),
+        exit_status=problems.worst,
     )
 
 
@@ -185,7 +185,7 @@ def _questions() -> Answer:
 
 def _certificate(invocation: Invocation, number: int, host: str | None) -> Answer:
     """Answer with the document as it is stored: the record after it holds its digest."""
-    problems: list[ArchiverError] = []
+    problems = Problems()
     with catalogued(invocation.config_to_read(host), problems) as catalog:
         document = catalog.records.document(number)
     if document is None or not isinstance(decode(document).body, Tombstone):
@@ -197,15 +197,15 @@ def _certificate(invocation: Invocation, number: int, host: str | None) -> Answe
         data=json.loads(document),
         text=document.decode().rstrip("\n"),
         failures=problems,
-        exit_status=worst(problems),
+        exit_status=problems.worst,
     )
 
 
 def _inventory(
     invocation: Invocation, names: tuple[str, ...], host: str | None, *, acts: bool = False
-) -> tuple[Inventory, list[ArchiverError]]:
+) -> tuple[Inventory, Problems]:
     config = invocation.config_to_read(host)
-    problems: list[ArchiverError] = []
+    problems = Problems()
     with catalogued(config, problems) as catalog:
         inventory = inventory_of(config, catalog, now=invocation.now, sources=names, acts=acts)
     for name in names:

@@ -11,7 +11,7 @@ from archiver.cli.dates import days_or_all
 from archiver.cli.options import date_option, refuse_unknown, source_option
 from archiver.cli.reporting import attended
 from archiver.cli.run import certificate_data, destroyed_line
-from archiver.errors import ArchiverError, ClockError, RefusedError, UsageError, worst
+from archiver.errors import ClockError, Problems, RefusedError, UsageError
 from archiver.find.snapshot import catalogued
 from archiver.nightly import expiry
 from archiver.policy.inventory import Inventory
@@ -82,8 +82,7 @@ def expire_(
     _confirm([each for each in shown if each.may_go], yes=yes)
     agreed = {each.summary.key for each in shown}
     with started(config, now=invocation.now, meter=invocation.meter) as session:
-        if session.unchained:
-            raise session.unchained
+        session.demand_chain()
         if trust_clock:
             session.ledger.append(ClockConfirmed(trust_clock))
             session.doubt = ""
@@ -99,14 +98,16 @@ def expire_(
         if going:
             expire(session, going, "asked", done)
         session.note_copies()
-        session.problems += [
-            RefusedError(
-                f"{choice.summary.archive_key} was not destroyed: {choice.decision.reason}",
-                hint="`archiver retention list` shows when it may be destroyed",
-            )
-            for choice in chosen
-            if not choice.may_go
-        ]
+        session.problems.add(
+            *[
+                RefusedError(
+                    f"{choice.summary.archive_key} was not destroyed: {choice.decision.reason}",
+                    hint="`archiver retention list` shows when it may be destroyed",
+                )
+                for choice in chosen
+                if not choice.may_go
+            ]
+        )
         return _destroyed(done, session.problems)
 
 
@@ -117,10 +118,10 @@ def _expire_automatically(invocation: Invocation) -> Answer:
 
 def _due_now(
     invocation: Invocation, day: str | None, names: tuple[str, ...]
-) -> tuple[Inventory, list[Chosen], list[ArchiverError]]:
+) -> tuple[Inventory, list[Chosen], Problems]:
     """Return the inventory, what of it is due to be destroyed, and the problems met."""
     config = invocation.config()
-    problems: list[ArchiverError] = []
+    problems = Problems()
     with catalogued(config, problems) as catalog:
         inventory = inventory_of(config, catalog, now=invocation.now)
     return inventory, _chosen(inventory, names, day), problems
@@ -159,7 +160,7 @@ def _plan(invocation: Invocation, day: str | None, names: tuple[str, ...]) -> An
         },
         text=f"{text}\n{inventory.doubt}" if inventory.doubt else text,
         failures=problems,
-        exit_status=worst(problems),
+        exit_status=problems.worst,
     )
 
 
@@ -186,7 +187,7 @@ def _confirm(going: Sequence[Chosen], *, yes: bool) -> None:
     click.confirm(f"Destroy {archives}, in all copies, for ever?", abort=True, err=True)
 
 
-def _destroyed(done: Expiry, problems: Sequence[ArchiverError]) -> Answer:
+def _destroyed(done: Expiry, problems: Problems) -> Answer:
     return Answer(
         data={
             "destroyed": [certificate_data(each) for each in done.destroyed],
@@ -194,5 +195,5 @@ def _destroyed(done: Expiry, problems: Sequence[ArchiverError]) -> Answer:
         },
         text="\n".join(map(destroyed_line, done.destroyed)) or "nothing was destroyed",
         failures=problems,
-        exit_status=worst(problems),
+        exit_status=problems.worst,
     )

@@ -8,7 +8,7 @@ import click
 from archiver.cli.all_hosts import status_of_all_hosts
 from archiver.cli.answer import Answer, Invocation, count, human_size, verb
 from archiver.config.toml_tables import duration_in_seconds
-from archiver.errors import ArchiverError, UsageError, worst
+from archiver.errors import ArchiverError, Problems, UsageError
 from archiver.find.snapshot import catalogued
 from archiver.service.status import Status, nagios
 from archiver.service.status import status as status_
@@ -34,7 +34,7 @@ def status(invocation: Invocation, max_age: str | None, as_nagios: bool, all_hos
         raise UsageError(f"--max-age: {error}", hint="such as --max-age 26h") from error
     if all_hosts:
         return status_of_all_hosts(invocation, age, as_nagios=as_nagios)
-    problems: list[ArchiverError] = []
+    problems = Problems()
     try:
         config = invocation.config()
         with catalogued(config, problems) as catalog:
@@ -47,12 +47,12 @@ def status(invocation: Invocation, max_age: str | None, as_nagios: bool, all_hos
     if as_nagios:
         code, line = nagios(found)
         return Answer(data=_status_data(found, retention), text=line, exit_status=code)
-    failures = [*problems, *found.problems]
+    failures = Problems(*problems, *found.problems)
     return Answer(
         data=_status_data(found, retention),
         text=_status_text(found, retention),
         failures=failures,
-        exit_status=worst(failures),
+        exit_status=failures.worst,
     )
 
 

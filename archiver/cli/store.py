@@ -7,7 +7,7 @@ import click
 from archiver.cli.answer import Answer, Invocation, table, verb
 from archiver.cli.completion import targets
 from archiver.cli.options import refuse_unknown
-from archiver.errors import ArchiverError, explained, worst
+from archiver.errors import ArchiverError, Problems, explained
 from archiver.stores import probe_report
 from archiver.stores.probe import probe as probe_
 from archiver.stores.probe_report import ProbeReport
@@ -35,7 +35,7 @@ def probe(invocation: Invocation, names: tuple[str, ...], lock: bool) -> Answer:
     known = {target.name: target for target in config.storage.targets}
     refuse_unknown("target", names, known)
     reports: list[ProbeReport] = []
-    failures: list[ArchiverError] = []
+    failures = Problems()
     with explained("probing"):
         make_directory(config.host.state_dir)
         with exclusive(config.host.state_dir / "lock"):
@@ -43,17 +43,17 @@ def probe(invocation: Invocation, names: tuple[str, ...], lock: bool) -> Answer:
                 try:
                     report = probe_(known[name], invocation.now, lock=lock)
                 except ArchiverError as problem:
-                    failures.append(problem)
+                    failures.add(problem)
                     continue
                 probe_report.save(config.host.state_dir, report)
                 reports.append(report)
                 if refused := probe_report.refused(known[name], report):
-                    failures.append(refused)
+                    failures.add(refused)
     return Answer(
         data={"targets": [_data(report) for report in reports]},
         text="\n\n".join(_text(report) for report in reports),
         failures=failures,
-        exit_status=worst(failures),
+        exit_status=failures.worst,
     )
 
 

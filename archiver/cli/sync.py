@@ -10,7 +10,7 @@ from archiver.cli.options import refuse_unknown, source_option, sources_named
 from archiver.cli.reporting import attended
 from archiver.config.settings import Source
 from archiver.config.toml_tables import share
-from archiver.errors import UsageError, worst
+from archiver.errors import UsageError
 from archiver.index.merge import merge_indexes
 from archiver.service.reporting import Attended
 from archiver.stores.ledger_writer import LedgerWriter
@@ -96,8 +96,7 @@ def _run_on_sources(
     config = invocation.config()
     starting = started(config, now=invocation.now, meter=invocation.meter, refill=refill)
     with starting as session:
-        if session.unchained:
-            raise session.unchained
+        session.demand_chain()
         syncing = session.sync()
         for source in sources_named(config, names):
             work(syncing, source)
@@ -117,5 +116,5 @@ def _run_on_sources(
         data={**done, "problems": [problem.message for problem in failures]},
         text=f"copies: {text or 'nothing to do'}",
         failures=failures,
-        exit_status=worst(failures),
+        exit_status=failures.worst,
     )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from archiver.archives.manifest import Frame
 from archiver.archives.names import PAGE
 from archiver.catalog import Archived, Catalog
-from archiver.errors import ArchiverError, IndexFailedError
+from archiver.errors import ArchiverError, IndexFailedError, Problems
 from archiver.index.merge import identity_of
 from archiver.index.pages import DamagedIndexError, Places, hasher, look_up, number
 from archiver.index.spans import Span, key_of, spans
@@ -89,7 +89,7 @@ class Lookup:
         wanted: Wanted,
         *,
         cost: Cost,
-        problems: list[ArchiverError],
+        problems: Problems,
     ) -> None:
         self.stores = stores
         self.source = source
@@ -192,7 +192,7 @@ class Lookup:
                 problem = f"store {store.name!r}: {index.key}: {error}"
             except ArchiverError as error:
                 problem = error.message
-            self.problems.append(IndexFailedError(problem, hint=REBUILD))
+            self.problems.add(IndexFailedError(problem, hint=REBUILD))
         return None
 
 

@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 from archiver.archives.manifest import Frame
 from archiver.catalog import Archived, Catalog
 from archiver.config.settings import Config, Source
-from archiver.errors import ArchiverError
+from archiver.errors import Problems
 from archiver.find.lookup import Cost, CountedStore, Lookup
 from archiver.find.snapshot import Piece, Window, archived_pieces, raw_pieces, snapshot
 from archiver.maillog.born import born
@@ -78,7 +78,7 @@ class Search:
     context: Context = Context()
     with_times: bool = False
     meter: Meter = unwatched
-    problems: list[ArchiverError] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
     cost: Cost = field(default_factory=Cost)
 
     def lines(self, catalog: Catalog, source: Source, window: Window) -> Iterator[FoundLine]:

@@ -20,7 +20,7 @@ from archiver.archives.manifest import Frame, Manifest
 from archiver.archives.reader import WantedFrames, frames
 from archiver.catalog import Archived, Catalog
 from archiver.config.settings import Config, Source
-from archiver.errors import ArchiverError, IntegrityError, WorkKeptError, explained
+from archiver.errors import IntegrityError, Problems, WorkKeptError, explained
 from archiver.maillog.clock import Clock, State
 from archiver.rotation.spool import Journal
 from archiver.stores import ReadableStore, Store, open_stores
@@ -69,7 +69,7 @@ class Snapshot:
 
 
 def catalogued(
-    config: Config, problems: list[ArchiverError], *, of_host: str | None = None
+    config: Config, problems: Problems, *, of_host: str | None = None
 ) -> AbstractContextManager[Catalog]:
     """Open a host's catalog, for reading; see `stores.catch_up.readable`.
 
@@ -137,7 +137,7 @@ def _fresh(config: Config, catalog: Catalog) -> Iterator[Catalog]:
     if catalog.is_the_one_at(config.host.catalog):
         yield catalog
         return
-    with catalogued(config, []) as another:
+    with catalogued(config, Problems()) as another:
         yield another
 
 
@@ -216,7 +216,7 @@ def lines(
     *,
     zone: ZoneInfo,
     stores: Sequence[ReadableStore],
-    problems: list[ArchiverError],
+    problems: Problems,
     advance: Advance = lambda _bytes: None,
 ) -> Iterator[bytes]:
     """Yield the window's lines, as logged, in large pieces that end where lines end.
@@ -255,7 +255,7 @@ def archived_pieces(
     chosen: Iterable[tuple[Archived, Sequence[Frame]]],
     window: Window,
     stores: Sequence[ReadableStore],
-    problems: list[ArchiverError],
+    problems: Problems,
     advance: Advance,
 ) -> Iterator[Piece]:
     """Yield those of the chosen frames that may hold lines of the window.

@@ -23,7 +23,7 @@ from typing import Self
 
 import zstandard
 
-from archiver.errors import ArchiverError, IndexFailedError
+from archiver.errors import IndexFailedError, Problems
 from archiver.index.pages import PLACE_BITS, Entries, entries_of, hasher, save
 from archiver.maillog.bulk import KeyReader
 from archiver.maillog.lines import NEAR
@@ -83,7 +83,7 @@ class Indexing:
         kinds: Collection[str],
         directory: Path,
         size: int,
-        problems: list[ArchiverError],
+        problems: Problems,
     ) -> None:
         self._kinds = frozenset(kinds)
         self._directory = directory
@@ -131,7 +131,7 @@ class Indexing:
             self._broken = error
         if self._broken:
             path.unlink(missing_ok=True)
-            self._problems.append(
+            self._problems.add(
                 IndexFailedError(
                     f"the index could not be made: {self._broken}",
                     hint="the archive is complete without it; "

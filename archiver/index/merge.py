@@ -18,7 +18,7 @@ from pathlib import Path
 from archiver.archives.names import MERGED_INDEX_SUFFIX, PAGE
 from archiver.catalog import Catalog
 from archiver.config.settings import Source
-from archiver.errors import ArchiverError, IndexFailedError
+from archiver.errors import ArchiverError, IndexFailedError, Problems
 from archiver.index.pages import (
     BITS,
     PLACE_BITS,
@@ -56,7 +56,7 @@ def merge(
     stores: Sequence[Store],
     source: str,
     directory: Path,
-    problems: list[ArchiverError],
+    problems: Problems,
 ) -> None:
     """Make the missing merged indexes of a source, and remove those that larger ones replace.
 
@@ -76,14 +76,14 @@ def merge(
                     for store in missing:
                         bring(catalog, store, key, path)
             except (ArchiverError, DamagedIndexError, OSError) as error:
-                problems.append(_failed(key, error))
+                problems.add(_failed(key, error))
                 continue
         for part in span.parts:
             try:
                 drop(catalog, stores, source, part)
             except ArchiverError as error:
                 problem = f"a merged index that a larger one replaces was left: {error.message}"
-                problems.append(IndexFailedError(problem, hint=error.hint))
+                problems.add(IndexFailedError(problem, hint=error.hint))
 
 
 def _is_there(catalog: Catalog, store: Store, key: str, identity: bytes) -> bool:
@@ -289,6 +289,5 @@ def merge_indexes(session: Session, source: Source) -> None:
     """
     if not session.unchained and session.config.index.keys:
         work_dir = session.config.host.work_dir
-        behind = session.behind.get(source.name, set())
-        stores = [store for store in session.stores if store.name not in behind]
+        stores = session.stores_level_in(source.name)
         merge(session.catalog, stores, source.name, work_dir, session.problems)

@@ -52,7 +52,7 @@ def _index(
         advance(len(data))
     maker.finish(path, bytes.fromhex(manifest.sha256))
     if read < len(manifest.frames):
-        session.problems.append(
+        session.problems.add(
             IndexFailedError(
                 f"{manifest.index_key} was not made: {len(manifest.frames) - read} of the "
                 f"archive's {len(manifest.frames)} frames could not be read",
@@ -66,5 +66,5 @@ def _index(
         try:
             bring(session.catalog, store, manifest.index_key, path)
         except ArchiverError as problem:
-            session.problems.append(problem)
+            session.problems.add(problem)
     return True

@@ -24,7 +24,7 @@ def evict(session: Session) -> int:
         try:
             removed += _evict_from(session, inventory, store)
         except ArchiverError as problem:
-            session.problems.append(problem)
+            session.problems.add(problem)
     return removed
 
 

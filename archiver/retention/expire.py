@@ -97,7 +97,7 @@ def nightly(session: Session) -> Expiry:
         resume(session, done)
         by_itself = [each for each in due(inventory_now(session)) if each.decision.by_itself]
         if by_itself and session.new_policy:
-            session.problems.append(
+            session.problems.add(
                 WorkKeptError(
                     f"{len(by_itself)} archives are past their maximum by rules that are new; "
                     "the run that first sees new rules destroys nothing by them",
@@ -108,7 +108,7 @@ def nightly(session: Session) -> Expiry:
         elif by_itself:
             expire(session, by_itself, "auto", done)
     except ArchiverError as problem:
-        session.problems.append(problem)
+        session.problems.add(problem)
     return done
 
 
@@ -180,20 +180,20 @@ def _carry_out(
         except LockedError as refusal:
             kept.append(Withdrawn(each.key, refusal.message))
         except ArchiverError as problem:
-            session.problems.append(problem)
+            session.problems.add(problem)
             if problem.retryable:
                 break  # what is left of the order is carried out by the next run
     if kept:
         session.ledger.append(Withdrawal(number, tuple(kept)))
         done.kept += kept
-        session.problems += [
-            RefusedError(
-                f"{each.key} was not destroyed: {each.reason}",
-                hint="it is kept, and will be until that is over; what was already removed of it "
-                "is brought back from what is left",
+        for archive in kept:
+            session.problems.add(
+                RefusedError(
+                    f"{archive.key} was not destroyed: {archive.reason}",
+                    hint="it is kept, and will be until that is over; what was already removed of "
+                    "it is brought back from what is left",
+                )
             )
-            for each in kept
-        ]
     for source in session.config.sources:
         merge_indexes(session, source)
 

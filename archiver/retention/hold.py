@@ -29,7 +29,7 @@ def apply(session: Session) -> None:
             if store.can_hold:
                 _level(session, store, inventory)
         except ArchiverError as problem:
-            session.problems.append(problem)
+            session.problems.add(problem)
 
 
 def _level(session: Session, store: Store, inventory: Inventory) -> None:

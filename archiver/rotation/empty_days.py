@@ -17,14 +17,16 @@ def record_empty_days(turn: Turn) -> None:
     What is recorded stands for ever; so if anything is in doubt, nothing is.
     """
     orphans = turn.journal.orphans()
-    turn.report.failures += [
-        WorkKeptError(
-            f"{path} is in the spool, but no journal entry speaks of it",
-            hint="somebody put it there or removed its .intent; `archiver import` "
-            "archives a segment, then remove it",
-        )
-        for path in orphans
-    ]
+    turn.report.failures.add(
+        *[
+            WorkKeptError(
+                f"{path} is in the spool, but no journal entry speaks of it",
+                hint="somebody put it there or removed its .intent; `archiver import` "
+                "archives a segment, then remove it",
+            )
+            for path in orphans
+        ]
+    )
     if turn.report.failures or turn.report.waiting:
         return
     live = rotate.inspect(turn.source)

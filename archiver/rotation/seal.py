@@ -23,7 +23,7 @@ from archiver.archives.manifest import EMPTY_SHA256, Head, Manifest, Segment, de
 from archiver.archives.names import INDEX_SUFFIX, MANIFEST_SUFFIX
 from archiver.archives.writer import ArchiveWriter, Sealed, Threads
 from archiver.config.settings import Compress
-from archiver.errors import ArchiverError, IntegrityError, SpoolDamagedError
+from archiver.errors import IntegrityError, Problems, SpoolDamagedError
 from archiver.index.build import Indexing
 from archiver.maillog.clock import Clock
 from archiver.maillog.days import DayCutter
@@ -63,7 +63,7 @@ def seal(
     head: Head,
     *,
     size: int = 0,
-    problems: list[ArchiverError] | None = None,
+    problems: Problems | None = None,
 ) -> tuple[Manifest, ...]:
     """Archive the segment that `stream` gives, one archive per log date, oldest first.
 
@@ -71,7 +71,7 @@ def seal(
     size: about how many bytes there are, if known. problems: gets why there is no index, if so.
     Raises: IntegrityError: what was written does not give back what was read.
     """
-    problems = [] if problems is None else problems
+    problems = Problems() if problems is None else problems
     with _sealing(entry), ExitStack() as stack:
         index = None
         if recipe.keys:

@@ -28,7 +28,7 @@ from archiver.system.streams import Metered, Readable
 def bring_missing(session: Session, source: Source) -> None:
     """Bring the stores what they missed; those that still fail are left alone by this run."""
     if not session.unchained:
-        session.behind[source.name] = session.sync().fill(source)
+        session.leave_behind(source.name, session.sync().fill(source))
 
 
 def finish(session: Session, source: Source, journal: Journal, entry: Entry) -> list[Manifest]:
@@ -36,9 +36,9 @@ def finish(session: Session, source: Source, journal: Journal, entry: Entry) -> 
 
     Returns what was delivered: nothing, if its lines are in the stores already.
     """
-    if session.unchained and entry.sealed.exists():
-        raise session.unchained  # whether it still fits cannot be known
-    if source.name not in session.behind:
+    if entry.sealed.exists():
+        session.demand_chain()  # else whether it still fits cannot be known
+    if not session.knows_who_is_behind(source.name):
         bring_missing(session, source)
     known = session.catalog.of_segment_named(source.name, entry.name)
     delivered: list[Manifest] = []
@@ -96,16 +96,16 @@ def deliver(session: Session, entry: Entry) -> list[Manifest]:
     """
     delivered = []
     for manifest, document in seal.sealed(entry):
-        behind = session.behind.setdefault(manifest.source, set())
-        stores = [store for store in session.stores if store.name not in behind]
+        stores = session.stores_level_in(manifest.source)
         copies = copy.copy(entry.sealed, manifest, document, stores, now=session.now)
         if len(copies.stores) < session.config.storage.required:
             # A store that is behind, or away, was told of already.
             first, *others = copies.failures or session.problems[:1]
-            session.problems += others
+            session.problems.add(*others)
             raise first
-        session.problems += copies.failures
-        behind |= {store.name for store in stores} - set(copies.stores)
+        session.problems.add(*copies.failures)
+        failed = {store.name for store in stores} - set(copies.stores)
+        session.leave_behind(manifest.source, failed)
         session.catalog.add(document, copies.stores, copies.indexes, copies.receipts)
         delivered.append(manifest)
     return delivered
@@ -113,8 +113,7 @@ def deliver(session: Session, entry: Entry) -> list[Manifest]:
 
 def chain_head(session: Session, source: Source) -> Head:
     """The end of the chain. Where it cannot be known, sealing would fork it: refused."""
-    if session.unchained:
-        raise session.unchained
+    session.demand_chain()
     head = session.catalog.head(source.name)
     for problem in session.problems:
         if isinstance(problem, ChainError):
@@ -162,6 +161,7 @@ def may_be_made_again(entry: Entry, known: Sequence[Manifest], unfit: IntegrityE
         return  # from it, and if stored in part, exactly as it was
     if known or entry.intent.origin == "run":
         raise unfit
+    # An import's file is still where it was, and days without lines are found again.
 
 
 def is_archived(session: Session, source: Source, entry: Entry) -> bool:

@@ -6,7 +6,7 @@ from datetime import date
 
 from archiver.archives.manifest import Manifest
 from archiver.config.settings import Source
-from archiver.errors import ArchiverError
+from archiver.errors import Problems
 from archiver.maillog.clock import Clock
 from archiver.rotation.last_run import LastRun
 from archiver.rotation.others.rotators import Rotator, Rotators
@@ -37,7 +37,7 @@ class SourceReport:
     archived: list[Manifest] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
-    failures: list[ArchiverError] = field(default_factory=list)
+    failures: Problems = field(default_factory=Problems)
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Taken:
 
     manifests: list[Manifest] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
-    failures: list[ArchiverError] = field(default_factory=list)
+    failures: Problems = field(default_factory=Problems)
     heads: list[bytes] = field(default_factory=list)
     inodes: set[tuple[int, int]] = field(default_factory=set)
     unbroken: bool = False

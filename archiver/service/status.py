@@ -12,7 +12,7 @@ from pathlib import Path
 from archiver.catalog import Catalog
 from archiver.config.settings import Config, Source
 from archiver.config.targets import LocalTarget, Target
-from archiver.errors import ArchiverError, WorkKeptError
+from archiver.errors import ArchiverError, Problems, WorkKeptError
 from archiver.policy.inventory import Summary
 from archiver.policy.questions.reply import count
 from archiver.policy.rules import holds_on
@@ -73,20 +73,20 @@ def status(config: Config, catalog: Catalog, *, now: int, max_age: float | None)
     sources = tuple(_source(config, catalog, source, today) for source in config.sources)
     last = last_run.load(config.host.state_dir)
     missed = [] if max_age is None else _missed(config, last, now, max_age)
-    problems = list(forgotten(config, last.spool))
+    problems = Problems(*forgotten(config, last.spool))
     for source in sources:
-        problems += _problems(config, source)
-    problems += _overdue(config, catalog, now)
+        problems.add(*_problems(config, source))
+    problems.add(*_overdue(config, catalog, now))
     if last.exit_status:
-        problems.append(
+        problems.add(
             WorkKeptError(
                 f"the last run ended with exit status {last.exit_status}",
                 hint="`archiver run` continues from there, and says what is wrong",
             )
         )
     if last.started is None:
-        problems.append(WorkKeptError("no run has been made yet", hint="call `archiver run`"))
-    problems += missed
+        problems.add(WorkKeptError("no run has been made yet", hint="call `archiver run`"))
+    problems.add(*missed)
     return Status(sources, last, tuple(problems), bool(missed))
 
 

@@ -29,6 +29,7 @@ from archiver.errors import (
     ChainError,
     IntegrityError,
     NotFoundError,
+    Problems,
     StoreAwayError,
     StoreError,
 )
@@ -57,15 +58,13 @@ RECORDS = Chained[Record]("record", decode_record, lambda record: record.key)
 MANIFESTS = Chained[Manifest]("manifest", decode_manifest, lambda found: found.manifest_key)
 
 
-def catch_up(
-    catalog: Catalog, stores: Sequence[Store], away: set[str] | None = None
-) -> list[ArchiverError]:
+def catch_up(catalog: Catalog, stores: Sequence[Store], away: set[str] | None = None) -> Problems:
     """Catalogue what the stores hold, and forget the copies that are gone.
 
     away: gets the names of the stores that do not answer (whose copies stay as they were). Returns
     what is wrong with them: documents that cannot be read, copies that are gone, such stores.
     """
-    problems: list[ArchiverError] = []
+    problems = Problems()
     catalog.copies.forget_other_targets([store.name for store in stores])
     listings: list[tuple[Store, dict[str, int]]] = []
     with catalog.changing():
@@ -73,7 +72,7 @@ def catch_up(
             try:
                 listings.append((store, _listed(catalog, store)))
             except ArchiverError as problem:
-                problems.append(problem)
+                problems.add(problem)
                 if away is not None:
                     away.add(store.name)
         # First the ledger: it tells which archives are no longer to be there.
@@ -82,9 +81,9 @@ def catch_up(
                 try:
                     catch_up_with(catalog, store, sizes, problems)
                 except ArchiverError as problem:
-                    problems.append(problem)
+                    problems.add(problem)
     if (number := catalog.records.first_unchained()) is not None:
-        problems.append(unchained(catalog.host, number))
+        problems.add(unchained(catalog.host, number))
     return problems
 
 
@@ -113,7 +112,7 @@ def _listed(catalog: Catalog, store: Store) -> dict[str, int]:
 
 
 def _catch_up_with_ledger(
-    catalog: Catalog, store: Store, sizes: Mapping[str, int], problems: list[ArchiverError]
+    catalog: Catalog, store: Store, sizes: Mapping[str, int], problems: Problems
 ) -> None:
     known = catalog.records.copies_in(store.name)
     stored = {key for key in sizes if parse(key).suffix == RECORD_SUFFIX}
@@ -122,7 +121,7 @@ def _catch_up_with_ledger(
         try:
             _take_record(catalog, store, key, document)
         except ArchiverError as problem:
-            problems.append(problem)
+            problems.add(problem)
     if new:
         catalog.records.refold()
     _forget_gone(catalog, store, known - stored, problems)
@@ -136,7 +135,7 @@ def _take_record(catalog: Catalog, store: Store, key: str, document: bytes | Arc
 
 
 def _catch_up_with(
-    catalog: Catalog, store: Store, sizes: Mapping[str, int], problems: list[ArchiverError]
+    catalog: Catalog, store: Store, sizes: Mapping[str, int], problems: Problems
 ) -> None:
     known = catalog.copies.keys_in(store.name)
     stored = {key for key in sizes if key.endswith(MANIFEST_SUFFIX)}
@@ -145,31 +144,31 @@ def _catch_up_with(
         try:
             _take(catalog, store, key, document, sizes, expired.keys())
         except ArchiverError as problem:
-            problems.append(problem)
+            problems.add(problem)
     indexes = {key: size for key, size in sizes.items() if key.endswith(INDEX_SUFFIXES)}
     _catch_up_with_indexes(catalog, store, indexes)
     _forget_gone(catalog, store, known - stored, problems)
-    problems += [
-        IntegrityError(
-            f"store {store.name!r}: {archive} is there, but it was destroyed (certificate "
-            f"{certificate})",
-            hint="an old copy was put back: remove it there",
-        )
-        for key, (_, certificate) in expired.items()
-        for archive in [key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX]
-        if certificate is not None and archive in sizes
-    ]
+    problems.add(
+        *[
+            IntegrityError(
+                f"store {store.name!r}: {archive} is there, but it was destroyed (certificate "
+                f"{certificate})",
+                hint="an old copy was put back: remove it there",
+            )
+            for key, (_, certificate) in expired.items()
+            for archive in [key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX]
+            if certificate is not None and archive in sizes
+        ]
+    )
 
 
-def _forget_gone(
-    catalog: Catalog, store: Store, keys: Collection[str], problems: list[ArchiverError]
-) -> None:
+def _forget_gone(catalog: Catalog, store: Store, keys: Collection[str], problems: Problems) -> None:
     gone = sorted(keys)
     for key in gone:
         catalog.copies.forget(key, store.name)
     if gone:
         others = f", and {len(gone) - 1} more" if len(gone) > 1 else ""
-        problems.append(
+        problems.add(
             IntegrityError(
                 f"store {store.name!r}: {gone[0]}{others} have disappeared",
                 hint="is the right file system mounted there? Else bring them back from another "
@@ -277,7 +276,7 @@ def _differs(store: Store, key: str, kind: "Chained[Document]") -> ChainError:
 
 def rebuild(
     path: Path, host: str, stores: Sequence[Store], away: set[str] | None = None
-) -> list[ArchiverError]:
+) -> Problems:
     """Make the catalog anew from the stores; returns what is wrong with those. away: as above.
 
     Raises: StoreError, ChainError: the end of a chain cannot be known, because a store is away or
@@ -300,9 +299,7 @@ def rebuild(
     return problems
 
 
-def _refuse_to_guess(
-    catalog: Catalog, stores: Sequence[Store], problems: Sequence[ArchiverError]
-) -> None:
+def _refuse_to_guess(catalog: Catalog, stores: Sequence[Store], problems: Problems) -> None:
     """Raise whatever leaves open what the next manifests have to be chained to."""
     for problem in problems:
         if isinstance(problem, ChainError):
@@ -330,7 +327,7 @@ def _refuse_to_guess(
 
 @contextmanager
 def readable(
-    path: Path | None, host: str, stores: Sequence[Store], problems: list[ArchiverError]
+    path: Path | None, host: str, stores: Sequence[Store], problems: Problems
 ) -> Iterator[Catalog]:
     """Open the catalog to read; if it cannot be, read every manifest from the stores instead.
 
@@ -346,7 +343,7 @@ def readable(
                 raise IntegrityError(f"{path} is damaged", hint=REBUILD_HINT)
         except ArchiverError as problem:
             if path and path.exists():
-                problems.append(problem)
+                problems.add(problem)
             catalog = stack.enter_context(nowhere(host))
-            problems += catch_up(catalog, stores)
+            problems.add(*catch_up(catalog, stores))
         yield catalog

@@ -16,7 +16,7 @@ from archiver.archives.manifest import digest
 from archiver.archives.names import ledger_prefix
 from archiver.catalog import Catalog
 from archiver.config.settings import Config
-from archiver.errors import ArchiverError, IntegrityError, NotFoundError, explained
+from archiver.errors import ArchiverError, IntegrityError, NotFoundError, Problems, explained
 from archiver.policy.ledger import (
     Body,
     CopiesSeen,
@@ -48,7 +48,7 @@ class LedgerWriter:
     stores: Sequence[Store]
     now: int
     by: str
-    problems: list[ArchiverError] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
 
     @property
     def directory(self) -> Path:
@@ -99,7 +99,7 @@ class LedgerWriter:
                 try:
                     self._bring(number, store, mend=False)
                 except ArchiverError as problem:
-                    self._fail(problem)
+                    self.problems.add(problem)
                     break
 
     def repair(self) -> None:
@@ -110,7 +110,7 @@ class LedgerWriter:
                 try:
                     self._bring(number, store, mend=True)
                 except ArchiverError as problem:
-                    self._fail(problem)
+                    self.problems.add(problem)
 
     def protect(self) -> None:
         """Lock and hold every record as the configuration says now; never less than before."""
@@ -123,7 +123,7 @@ class LedgerWriter:
                         record.key, store.protection(local_date(record.at, zone), self.now)
                     )
                 except ArchiverError as problem:
-                    self._fail(problem)
+                    self.problems.add(problem)
                     break
 
     def note_policy(self) -> bool:
@@ -158,7 +158,7 @@ class LedgerWriter:
                     raise
                 store.replace(record.key, path, sha256, protection)
                 copy.receipt(store, record.key, sha256, protection, self.now)
-                self._fail(
+                self.problems.add(
                     IntegrityError(f"{damage.message}; it was replaced", hint="suspect that store")
                 )
         with self.catalog.changing():
@@ -169,10 +169,6 @@ class LedgerWriter:
         if document is None:
             raise unchained(self.catalog.host, number)
         return document
-
-    def _fail(self, problem: ArchiverError) -> None:
-        if problem.message not in [each.message for each in self.problems]:
-            self.problems.append(problem)
 
 
 def _file(path: Path) -> File | None:

@@ -1,14 +1,14 @@
 """One run under way: the lock held, catalog and stores open and level with each other."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from archiver.archives.names import host_prefix
 from archiver.catalog import Catalog, is_sound, nowhere, opened
 from archiver.config.settings import Config
-from archiver.errors import ArchiverError, StoreAwayError, explained
+from archiver.errors import ArchiverError, Problems, StoreAwayError, explained
 from archiver.policy.decide import clock_doubt
 from archiver.policy.ledger import newest_instant
 from archiver.stores import Store, open_stores
@@ -28,28 +28,27 @@ def never() -> bool:
 
 @dataclass
 class Session:
-    """One run over a host's logs: what every command that writes begins with.
+    """What every command that writes begins with: the lock held, stores and catalog open.
 
     problems: noticed so far. unchained: why nothing can be chained to what is stored, if so;
-    logs are rotated all the same. behind: stores that lack earlier archives of a source, and must
-    not get later ones before those. away: stores that did not answer at the start. doubt: why the
-    clock cannot be trusted, if so. new_policy: the retention rules are others than before.
-    asked_to_stop: whether to end after the step that is being made. began: by the monotonic clock.
+    logs are rotated all the same. away: stores that did not answer at the start. doubt: why the
+    clock cannot be trusted, if so. new_policy: the retention rules are not those of last time.
+    asked_to_stop: whether to end after the present step. began: by the monotonic clock.
     """
 
     config: Config
     catalog: Catalog
     stores: Sequence[Store]
     now: int
-    problems: list[ArchiverError] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
     unchained: ArchiverError | None = None
     meter: Meter = unwatched
-    behind: dict[str, set[str]] = field(default_factory=dict)
     away: set[str] = field(default_factory=set)
     doubt: str = ""
     new_policy: bool = False
     asked_to_stop: Callable[[], bool] = never
     began: float = field(default_factory=time.monotonic)
+    _behind: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -58,28 +57,28 @@ class Session:
 
     @property
     def ledger(self) -> LedgerWriter:
-        """To be written to only if the run is not unchained."""
+        """To be written to only if the session is not `unchained`."""
         stores = [store for store in self.stores if store.name not in self.away]
         return LedgerWriter(self.config, self.catalog, stores, self.now, who(), self.problems)
 
     def open_ledger(self) -> None:
-        """Bring the stores what they lack of the ledger, and note the retention rules."""
-        # Before this run leaves a record of itself, which would vouch for its own clock.
+        """Copy to the stores what they are missing of the ledger, and note the retention rules."""
+        # Before this session leaves a record of itself, which would vouch for its own clock.
         self.doubt = clock_doubt(self.now, newest_instant(self.catalog.records.moments()))
         if not self.unchained:
             try:
                 self.ledger.fill()
                 self.new_policy = self.ledger.note_policy()
             except ArchiverError as problem:
-                self.problems.append(problem)
+                self.problems.add(problem)
 
     def note_copies(self) -> None:
-        """Let the ledger tell of the copies that were made, or found to be damaged."""
+        """Write into the ledger which copies were made, or found to be damaged."""
         if not self.unchained:
             try:
                 self.ledger.note_copies()
             except ArchiverError as problem:
-                self.problems.append(problem)
+                self.problems.add(problem)
 
     def sync(self) -> Sync:
         directory = self.config.host.work_dir
@@ -87,17 +86,37 @@ class Session:
         stores, problems = self.stores, self.problems
         return Sync(self.catalog, stores, directory, self.now, today, problems, self.meter)
 
-        # An import's file is still where it was, and days without lines are found again.
+    def demand_chain(self) -> None:
+        """Raise why nothing can be chained to what is stored, if so: sealing would fork the chain,
+        and destroying could hit what is not known.
+        """
+        if self.unchained:
+            raise self.unchained
+
+    def stores_level_in(self, source: str) -> list[Store]:
+        """Return the stores that have every earlier archive of a source, and so may get more."""
+        behind = self._behind.get(source, set())
+        return [store for store in self.stores if store.name not in behind]
+
+    def leave_behind(self, source: str, names: Collection[str]) -> None:
+        """Give these stores no more of a source in this session: they would get a gap, which a
+        later archive hides. The next session brings what they missed first.
+        """
+        self._behind.setdefault(source, set()).update(names)
+
+    def knows_who_is_behind(self, source: str) -> bool:
+        """Whether the stores were brought what they missed of that source."""
+        return source in self._behind
 
 
-def tidied(stores: Sequence[Store], host: str) -> list[ArchiverError]:
-    """Remove from the stores what runs that were killed have left half-done; return what fails."""
-    problems = []
+def tidied(stores: Sequence[Store], host: str) -> Problems:
+    """Remove from the stores what killed runs left half-done; return what fails."""
+    problems = Problems()
     for store in stores:
         try:
             store.tidy(host_prefix(host))
         except ArchiverError as problem:
-            problems.append(problem)
+            problems.add(problem)
     return problems
 
 
@@ -123,19 +142,19 @@ def started(
         with explained("opening the catalog"):
             try:
                 sound = is_sound(path)
-                problems = [] if sound else rebuild(path, host, stores, away)
+                problems = Problems() if sound else rebuild(path, host, stores, away)
                 catalog = stack.enter_context(opened(path, host))
                 for name in refill:
                     catalog.copies.forget_target(name)
                 if sound:
                     problems = catch_up(catalog, stores, away)
             except ArchiverError as problem:
-                problems, unchained = [], problem
+                problems, unchained = Problems(), problem
                 catalog = stack.enter_context(nowhere(host))
-        problems += untidy
+        problems.add(*untidy)
         # Nothing is to be called locked where no lock was seen to hold.
         unfit = {} if unchained else unproven(config, now)
-        problems += unfit.values()
+        problems.add(*unfit.values())
         # What is not there would be stored under a mount point, and be hidden tomorrow.
         unmounted = {problem.store for problem in problems if isinstance(problem, StoreAwayError)}
         there = [store for store in stores if store.name not in unmounted | unfit.keys()]

@@ -20,7 +20,14 @@ from archiver.archives.manifest import Manifest
 from archiver.archives.receipts import UNPROTECTED, Receipt
 from archiver.catalog import Archived, Catalog
 from archiver.config.settings import Source
-from archiver.errors import ArchiverError, ColdError, IntegrityError, NotFoundError, explained
+from archiver.errors import (
+    ArchiverError,
+    ColdError,
+    IntegrityError,
+    NotFoundError,
+    Problems,
+    explained,
+)
 from archiver.stores import ReadableStore, Store, copy
 from archiver.system.files import emptied, remove
 from archiver.system.streams import Meter, unwatched
@@ -38,7 +45,7 @@ class Sync:
     directory: Path
     now: int
     today: date
-    problems: list[ArchiverError] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
     meter: Meter = unwatched
     brought: int = 0
     verified: int = 0
@@ -64,9 +71,9 @@ class Sync:
                     self._bring(self.catalog.of_key(key), store, mend=False)
                     self.brought += 1
                 except IntegrityError as problem:
-                    self.problems.append(problem)  # the others can be brought all the same
+                    self.problems.add(problem)  # the others can be brought all the same
                 except ArchiverError as problem:
-                    self.problems.append(problem)
+                    self.problems.add(problem)
                     return False
                 advance(1)
         return True
@@ -87,7 +94,7 @@ class Sync:
                         store.protect(key, wanted)
                         found = store.find(key)
                     except ArchiverError as problem:
-                        self.problems.append(problem)
+                        self.problems.add(problem)
                         continue
                     self.protected += 1
                     if known and found:
@@ -106,7 +113,7 @@ class Sync:
         with self.meter(f"reading the copies of {source.name}", size) as advance:
             for each, store in chosen:
                 if store.name not in away and (failure := self._checked(each, store, every)):
-                    self.problems.append(failure)
+                    self.problems.add(failure)
                     if failure.retryable:
                         away.add(store.name)
                 advance(0 if each.expired else each.manifest.size)
@@ -154,10 +161,10 @@ class Sync:
         try:
             self._bring(each, store, mend=True)
         except ArchiverError as problem:
-            self.problems.append(problem)
+            self.problems.add(problem)
             return
         self.mended += 1
-        self.problems.append(
+        self.problems.add(
             IntegrityError(
                 f"store {store.name!r}: the copy of {each.manifest.archive_key} was damaged; "
                 "it was replaced by a sound one",
@@ -181,14 +188,14 @@ class Sync:
             )
         if not copies.stores:
             raise copies.failures[0]
-        self.problems += copies.failures
+        self.problems.add(*copies.failures)
         indexes, receipts = copies.indexes, copies.receipts
         self.catalog.add(document, copies.stores, indexes, receipts, whole=whole)
 
     def _fetch_sound(self, each: Archived, *, but: Store) -> None:
         """Bring an archive here, from the nearest copy that proves to be sound."""
         manifest = each.manifest
-        problems = []
+        problems = Problems()
         for store in self._with_a_copy(each):
             if store.name == but.name:
                 continue
@@ -196,7 +203,7 @@ class Sync:
                 if self._fetch(store, manifest.archive_key) == manifest.sha256:
                     return
             except ArchiverError as problem:
-                problems.append(problem)
+                problems.add(problem)
         if any(problem.retryable for problem in problems):
             raise problems[0]
         raise IntegrityError(

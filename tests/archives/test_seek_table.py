@@ -24,7 +24,7 @@ from archiver.archives.seek_table import (
     seek_table_size,
 )
 from archiver.config.settings import Compress
-from archiver.errors import ArchiverError
+from archiver.errors import Problems
 from archiver.rotation import seal
 from archiver.rotation.spool import Entry, Intent, Journal
 from tests.world.system import need
@@ -198,7 +198,7 @@ def test_a_flipped_byte_never_passes_for_log(tmp_path: Path) -> None:
         for change in (0x01, 0x80, 0xFF):
             changed = bytearray(content)
             changed[at] ^= change
-            problems: list[ArchiverError] = []
+            problems = Problems()
             stores = [Held(bytes(changed))]
             part = reading.WantedFrames(manifest, manifest.frames, stores)
             found = list(reading.frames([part], problems))
@@ -220,7 +220,7 @@ def test_a_frame_that_claims_another_size_asks_for_no_memory(sealed: Sealed, cla
     # RFC 8878: a single-segment frame whose content size is spelled out in eight bytes.
     header = b"\x28\xb5\x2f\xfd\xe4" + claimed.to_bytes(8, "little")
     content = header + file.read_bytes()[len(header) :]
-    problems: list[ArchiverError] = []
+    problems = Problems()
     part = reading.WantedFrames(manifest, [first], [Held(content)])
     assert not list(reading.frames([part], problems))
     expected = ["integrity"]

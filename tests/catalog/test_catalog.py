@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from archiver.archives.manifest import Frame, Head, Manifest, Segment, digest, encode
 from archiver.catalog import SCHEMA, Archived, Catalog, is_sound, nowhere, opened
-from archiver.errors import ArchiverError
+from archiver.errors import Problems
 from archiver.stores import open_stores
 from archiver.stores.catch_up import readable
 from archiver.system.zone import local_date
@@ -213,7 +213,7 @@ def test_overwritten_anywhere(tiny: Host, width: int, filler: bytes) -> None:
     for at in range(0, len(whole), max(width, 59)):
         changed_to = filler * width or bytes([whole[at] ^ 1 << at % 8])
         path.write_bytes(whole[:at] + changed_to + whole[at + width :])
-        problems: list[ArchiverError] = []
+        problems = Problems()
         with readable(path, "mx1", stores, problems) as catalog:
             wrong += [at] * (truth != told(catalog))
         wrong += [at] * (not problems and content != dump(path))

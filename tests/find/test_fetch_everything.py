@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archiver.config.settings import Compress
-from archiver.errors import ArchiverError
+from archiver.errors import Problems
 from archiver.find import snapshot as query
 from archiver.maillog.clock import Clock
 from archiver.stores import open_stores
@@ -66,7 +66,7 @@ def logs(draw: st.DrawFn) -> list[bytes]:
 
 
 def fetched(host: Host, window: query.Window, now: int) -> bytes:
-    problems: list[ArchiverError] = []
+    problems = Problems()
     with (
         query.catalogued(host.config, problems) as catalog,
         query.snapshot(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.errors import ArchiverError
+from archiver.errors import Problems
 from archiver.find.lookup import Cost, Lookup
 from archiver.find.snapshot import catalogued
 from archiver.maillog.match import Wanted
@@ -18,7 +18,7 @@ from tests.world.host import Host
 def test_absent_keys_read_no_frame(host: Host) -> None:
     """In 999 of 1000 look-ups, at least."""
     archived(host, 2)
-    problems: list[ArchiverError] = []
+    problems = Problems()
     stores = open_stores(host.config.storage)
     chosen = 0
     with catalogued(host.config, problems) as catalog:
@@ -34,7 +34,7 @@ def test_absent_keys_read_no_frame(host: Host) -> None:
 def test_frames_come_in_their_order(host: Host) -> None:
     """However many there are of them: what is found is given in the order of the log."""
     lines = archived(host, 1)
-    problems: list[ArchiverError] = []
+    problems = Problems()
     stores = open_stores(host.config.storage)
     with catalogued(host.config, problems) as catalog:
         for kind, key in some_of(scanned(lines), 30):

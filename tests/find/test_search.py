@@ -9,7 +9,7 @@ from datetime import date, datetime
 import pytest
 
 from archiver.config.settings import load
-from archiver.errors import ArchiverError
+from archiver.errors import Problems
 from archiver.find.lookup import Cost
 from archiver.find.search import Context, Search
 from archiver.find.snapshot import Window, catalogued
@@ -125,7 +125,7 @@ class Searched:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.problems: list[ArchiverError] = []
+        self.problems = Problems()
         self.cost = Cost()
 
     def lines(
@@ -137,9 +137,9 @@ class Searched:
         archived: bool = True,
         now: int = LATER,
     ) -> list[bytes]:
-        self.problems, self.cost = [], Cost()
+        self.problems, self.cost = Problems(), Cost()
         config = self.host.config
-        with catalogued(config, []) as catalog:
+        with catalogued(config, Problems()) as catalog:
             search = Search(
                 config,
                 open_stores(config.storage),

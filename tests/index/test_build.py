@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from archiver.archives.names import PAGE
-from archiver.errors import ArchiverError, IndexFailedError
+from archiver.errors import IndexFailedError, Problems
 from archiver.index import build as index
 from archiver.index.build import Indexing
 from archiver.index.pages import hasher, look_up, number
@@ -27,7 +27,7 @@ def frames(messages: int = 60) -> list[bytes]:
 
 
 def made(directory: Path, of: list[bytes], size: int = 0) -> bytes:
-    problems: list[ArchiverError] = []
+    problems = Problems()
     with Indexing("mx1", KINDS, directory, size, problems) as making:
         for frame in of:
             making.add(frame)
@@ -67,7 +67,7 @@ def test_the_same_bytes_whoever_makes_it(place: Path, monkeypatch: pytest.Monkey
     assert made(place, of, size=2**40) == alone
     monkeypatch.setattr(index, "AT_ONCE", 100)
     assert made(place, of) == alone
-    with Indexing("mx1", KINDS, place, 0, []) as making:
+    with Indexing("mx1", KINDS, place, 0, Problems()) as making:
         for name in ("first", "second"):
             for frame in of:
                 making.add(frame)
@@ -85,7 +85,7 @@ def test_a_failure_is_told_and_leaves_no_index(
     place: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     """Whatever it is; the next index is made."""
-    problems: list[ArchiverError] = []
+    problems = Problems()
     of = frames(20)
     alone = made(place, of)
 
@@ -171,7 +171,7 @@ def archives(host: Host) -> list[Path]:
 
 def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     """The index under way is lost, and told; the next one is made."""
-    problems: list[ArchiverError] = []
+    problems = Problems()
     frame = b"Nov 23 08:41:25 mx1 qmail: 1795423285.939816 new msg 2360559\n"
     with Indexing("mx1", ["queue_id"], tmp_path, 2**30, problems) as making:
         for worker in making._crew._processes:
@@ -194,7 +194,7 @@ def test_a_worker_that_is_stopped_keeps_nobody(
 ) -> None:
     """It is not waited for longer than patience lasts, and ended."""
     monkeypatch.setattr(index, "PATIENCE", 0.2)
-    problems: list[ArchiverError] = []
+    problems = Problems()
     with Indexing("mx1", ["queue_id"], tmp_path, 2**30, problems) as making:
         for worker in making._crew._processes:
             os.kill(worker._process.pid, signal.SIGSTOP)

@@ -239,7 +239,7 @@ def test_local_copies_go_earlier_and_searches_go_on(weed_server: Weed, place: Pa
     host.toml.write_text(text.replace("required = 2", "required = 1"))
     host.config = load(host.toml)
     report = host.night(TODAY, "01:00")
-    assert (report.failures, report.evicted) == ([], 2)
+    assert (list(report.failures), report.evicted) == ([], 2)
     assert there(host) == DAYS[2:]
     assert archived(host) == DAYS
     assert len(host.documents()) == 4

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from archiver.archives.manifest import decode
+from archiver.errors import Problems
 from archiver.find import snapshot as query
 from archiver.stores import open_stores
 from tests.world.host import MONDAY, ROME, Host, after, lines
@@ -225,7 +226,7 @@ def test_a_fetch_sees_what_a_run_moves_meanwhile(host: Host, how: str) -> None:
     window = query.day_window(MONDAY, after(MONDAY, 5), ROME)
     if how == "no catalog":
         host.config.host.catalog.unlink()
-    with query.catalogued(host.config, []) as catalog:
+    with query.catalogued(host.config, Problems()) as catalog:
         if how != "no catalog":
             assert host.archiver("catalog", "rebuild").status == 0
         assert host.night(after(MONDAY, 2)).exit_status == 0
@@ -234,7 +235,11 @@ def test_a_fetch_sees_what_a_run_moves_meanwhile(host: Host, how: str) -> None:
             host.config, catalog, host.source, window, now=now, archived=False
         ) as found:
             pieces = query.lines(
-                found, window, zone=ROME, stores=open_stores(host.config.storage), problems=[]
+                found,
+                window,
+                zone=ROME,
+                stores=open_stores(host.config.storage),
+                problems=Problems(),
             )
             assert b"".join(pieces) == lines(MONDAY, "08:00:00") + lines(after(MONDAY), "09:00:00")
 

@@ -18,7 +18,7 @@ from archiver import nightly
 from archiver.archives.names import MANIFEST_SUFFIX
 from archiver.catalog import Catalog, opened
 from archiver.config.settings import Config, parse
-from archiver.errors import ArchiverError
+from archiver.errors import Problems
 from archiver.find.snapshot import catalogued, day_window, lines, snapshot
 from archiver.rotation import importing as adopt
 from archiver.rotation import last_run, release, rotate, seal
@@ -150,7 +150,7 @@ def everything(config: Config) -> bytes:
     window = day_window(
         local_date(0, config.host.zone), local_date(NOW, config.host.zone), config.host.zone
     )
-    problems: list[ArchiverError] = []
+    problems = Problems()
     with (
         catalogued(config, problems) as catalog,
         snapshot(config, catalog, source, window, now=NOW, archived=False) as found,

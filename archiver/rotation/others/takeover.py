@@ -117,7 +117,7 @@ def take_over(session: Session, source: Source, directories: Sequence[str] = ())
         except (FileNotFoundError, NotFoundError):
             taken.waiting.append(f"{path} went away")
         except ArchiverError as failure:
-            taken.failures.append(failure)
+            taken.failures.add(failure)
             if not isinstance(failure, (DamagedInputError, WriterHoldsError)):
                 break  # it would be the same with the next one
     taken.unbroken = taken.has(seen.head)
@@ -265,4 +265,4 @@ def take_over_the_rest(turn: Turn) -> None:
     turn.taken = take_over(turn.session, turn.source, turn.directories)
     turn.report.archived += turn.taken.manifests
     turn.report.waiting += turn.taken.waiting
-    turn.report.failures += turn.taken.failures
+    turn.report.failures.add(*turn.taken.failures)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from archiver.catalog import Catalog
 from archiver.config.settings import Config
-from archiver.errors import ArchiverError
+from archiver.errors import Problems
 from archiver.rotation.last_run import LastRun
 from archiver.rotation.last_run import load as load_last
 from archiver.rotation.others.rotators import ROOT, Rotators
@@ -44,7 +44,7 @@ class Patient:
     now: int
     root: Path = ROOT
     away: bool = False
-    problems: list[ArchiverError] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
 
     @cached_property
     def rotators(self) -> Rotators:
