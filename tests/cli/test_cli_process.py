@@ -111,19 +111,43 @@ def test_a_bar_only_on_a_terminal(host: Host) -> None:
     assert host.archiver("import", old).err == ""
 
 
+# The command, which tells at its end what it has imported.
+TELLING = """\
+import sys
+from archiver.cli.main import main
+try:
+    main()
+except SystemExit as ended:
+    print(ended.code or 0, *sys.modules, file=sys.stderr)
+"""
+BOTO3 = {"boto3", "botocore", "s3transfer", "urllib3"}
+
+
+def imported(*words: str | Path) -> set[str]:
+    """Return the modules that a command has imported, which went well."""
+    argv = [sys.executable, "-c", TELLING, *map(str, words)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    status, *loaded = done.stderr.splitlines()[-1].split()
+    assert status == "0"
+    return set(loaded)
+
+
 def test_help_imports_nothing_heavy() -> None:
     """`archiver --help` is instant: no compressor, no database, no pools, no verb's module."""
-    code = (
-        "import sys; from archiver.cli.main import main\n"
-        "sys.argv = ['archiver', '--help']\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "print(*sys.modules, file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(done.stderr.split())
+    loaded = imported("--help")
     assert "archiver.cli.main" in loaded
-    assert set() == loaded & {"zstandard", "sqlite3", "concurrent.futures", "archiver.cli.run"}
+    heavy = {"zstandard", "sqlite3", "concurrent.futures", "archiver.cli.run"} | BOTO3
+    assert set() == loaded & heavy
+
+
+def test_only_a_bucket_imports_boto3(host: Host) -> None:
+    """Half a second and more, for which whoever has directories only need not wait."""
+    host.write(lines(MONDAY, "12:00:00"))
+    for words in (("run",), ("fetch", "--date", str(MONDAY)), ("list",)):
+        loaded = imported("-c", host.toml, *words)
+        assert "archiver.stores.local" in loaded
+        assert set() == loaded & BOTO3
+    assert [(str(MONDAY), 1)] == host.dates()
 
 
 def test_the_module_is_the_command(host: Host) -> None:

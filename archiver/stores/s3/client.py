@@ -5,16 +5,16 @@ A secret is read when it is first needed, is never printed, and is no part of an
 
 from functools import cache
 
+from boto3.session import Session
 from botocore.client import BaseClient
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
 from botocore.loaders import Loader
-from botocore.session import Session
+from botocore.session import Session as Core
 
 from archiver.config import secret_refs
 from archiver.config.targets import S3Target
 from archiver.errors import StoreRefusedError
-from archiver.stores.s3.faults import explained
+from archiver.stores.s3.faults import FAULTS, explained, without_credentials
 
 # Readers (16) and parts (4) at once; who finds the pool full would connect anew each time.
 CONNECTIONS = 32
@@ -23,9 +23,13 @@ REGION = "us-east-1"
 
 
 def connect(target: S3Target) -> BaseClient:
-    """Return a client that threads may share. Nothing has been asked of the server yet.
+    """Return a client that threads may share. Nothing has been asked of the bucket yet.
 
-    Raises: StoreRefusedError: a secret is not where it was said to be, or is none.
+    What the target does not say, boto3 finds where it finds it for every program: AWS_PROFILE,
+    ~/.aws, AWS_ENDPOINT_URL, the machine's role. For some of that it asks AWS for credentials.
+
+    Raises: StoreError: that cannot be asked now. StoreRefusedError: a secret is not where it was
+    said to be, or is none; there are no credentials.
     """
     if target.ca_bundle is not None and not target.ca_bundle.is_file():
         raise StoreRefusedError(
@@ -33,24 +37,32 @@ def connect(target: S3Target) -> BaseClient:
             hint="name a file with the certificates (PEM) that the server's is signed by",
         )
     try:
-        session = Session()
-        session.register_component("data_loader", _models())
-        if target.access_key_id:
-            session.set_credentials(
-                _secret(target, "access_key_id"),
-                _secret(target, "secret_access_key"),
-                _secret(target, "session_token"),
-            )
+        session = _session(target)
         _demand_credentials(session, target)
-        return session.create_client(
+        return session.client(
             "s3",
             endpoint_url=target.endpoint_url or None,
-            region_name=target.region or session.get_config_variable("region") or REGION,
             verify=str(target.ca_bundle) if target.ca_bundle else None,
             config=_config(target),
         )
-    except (BotoCoreError, ValueError) as error:
+    except (*FAULTS, ValueError) as error:
         raise explained(error, target, "connecting") from error
+
+
+def _session(target: S3Target) -> Session:
+    """The target's own settings, where it has some; the rest is for boto3 to find."""
+    core = Core()
+    session = Session(
+        aws_access_key_id=_secret(target, "access_key_id"),
+        aws_secret_access_key=_secret(target, "secret_access_key"),
+        aws_session_token=_secret(target, "session_token"),
+        # Not only of the client: a role is asked for in a region, too.
+        region_name=target.region or core.get_config_variable("region") or REGION,
+        botocore_session=core,
+    )
+    # Not before: boto3 adds a directory to the loader that it finds, and this one is shared.
+    core.register_component("data_loader", _models())
+    return session
 
 
 @cache
@@ -76,13 +88,20 @@ def _config(target: S3Target) -> Config:
 
 def _demand_credentials(session: Session, target: S3Target) -> None:
     """Without any, requests would be sent unsigned, or fail one by one."""
-    found = session.get_credentials()
-    frozen = found and found.get_frozen_credentials()
+    try:
+        found = session.get_credentials()
+        frozen = found and found.get_frozen_credentials()
+    except (OSError, ValueError) as error:
+        # No network: botocore wraps that. It is a program or a file that a profile names.
+        raise without_credentials(target, str(error)) from error
+    except EOFError as error:
+        why = "an MFA code is asked for, and nobody is there to type it"
+        raise without_credentials(target, why) from error
     if not frozen or not frozen.access_key or not frozen.secret_key:
         raise StoreRefusedError(
             f"store {target.name!r}: there are no credentials for bucket {target.bucket!r}",
             hint="set access_key_id and secret_access_key of the target, or give them where "
-            "AWS's own tools look: AWS_ACCESS_KEY_ID, ~/.aws/credentials, the instance's role",
+            "AWS's own tools look: AWS_ACCESS_KEY_ID, AWS_PROFILE, ~/.aws, the instance's role",
         )
 
 

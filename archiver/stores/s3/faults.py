@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
@@ -91,19 +92,53 @@ ACTIONS = {
     "PutObjectRetention": "s3:PutObjectRetention (to turn governance into compliance, some servers "
     "want s3:BypassGovernanceRetention, too)",
 }
+# What a profile has botocore ask of AWS before it asks the bucket anything.
+ROLES = frozenset({"AssumeRole", "AssumeRoleWithWebIdentity", "GetRoleCredentials"})
 MAKING = frozenset({"PutObject", "CreateMultipartUpload"})
 LOCKING = "s3:PutObject, s3:PutObjectRetention and s3:PutObjectLegalHold"
 
-CREDENTIALS = (
-    boto.NoCredentialsError,
-    boto.PartialCredentialsError,
-    boto.CredentialRetrievalError,
-    boto.TokenRetrievalError,
-    boto.MetadataRetrievalError,
-    boto.NoAuthTokenError,
-    boto.SSOError,
-    boto.ProfileNotFound,
+WHERE = (
+    "see access_key_id of the target, AWS_ACCESS_KEY_ID, AWS_PROFILE, ~/.aws, the machine's role"
 )
+# Whose files: a service has another home than the administrator, and perhaps none.
+PROFILE = (
+    "correct AWS_PROFILE, or that profile in what this user reads: ~/.aws/config and "
+    "~/.aws/credentials, or the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name"
+)
+LOGIN = (
+    "`{}`, as this user and with this AWS_PROFILE; what runs at night, when nobody can log in, "
+    "needs a key or a role"
+)
+CREDENTIALS = (
+    (
+        (boto.SSOError, boto.TokenRetrievalError, boto.NoAuthTokenError),
+        LOGIN.format("aws sso login"),
+    ),
+    # Of `aws login`, which botocore has not always known.
+    (getattr(boto, "LoginError", ()), LOGIN.format("aws login")),
+    (
+        (
+            boto.ProfileNotFound,
+            boto.ConfigParseError,
+            boto.InvalidConfigError,
+            boto.InfiniteLoopConfigError,
+            boto.UnknownCredentialError,
+            boto.RefreshWithMFAUnsupportedError,
+        ),
+        PROFILE,
+    ),
+    (
+        (
+            boto.NoCredentialsError,
+            boto.PartialCredentialsError,
+            boto.CredentialRetrievalError,
+            boto.MetadataRetrievalError,
+        ),
+        WHERE,
+    ),
+)
+# A network's errors are others.
+UNREADABLE = (FileNotFoundError, IsADirectoryError, PermissionError)
 GARBLED = (ResponseParserError, boto.PaginationError, boto.FlexibleChecksumError)
 BROKEN_OFF = (boto.ConnectionClosedError, boto.ResponseStreamingError, boto.IncompleteReadError)
 SILENT = (
@@ -148,6 +183,12 @@ def explained(
     return kind(_sentence(target, what, doing, key), hint=hint)
 
 
+def without_credentials(target: S3Target, reason: str) -> StoreRefusedError:
+    """Return the error that says that what AWS's own tools use here leads to no credentials."""
+    what = f"no credentials were found ({reason})"
+    return StoreRefusedError(_sentence(target, what, "connecting", ""), hint=WHERE)
+
+
 def locked(target: S3Target, doing: str, key: str, said: str = "") -> LockedError:
     """Return the error that says that a lock or a hold is in the way.
 
@@ -166,7 +207,7 @@ def _answered(
     """Explain an answer that is an error."""
     code, status, operation = code_of(error), status_of(error), str(error.operation_name)
     said = str(error.response.get("Error", {}).get("Message", "")).rstrip(".")
-    if code in MISSING and operation != "ListObjectsV2":
+    if code in MISSING and operation not in {"ListObjectsV2", *ROLES}:
         return missing(target, key)
     if code == "InvalidObjectState":
         what = "it is in cold storage, and must be restored first"
@@ -203,6 +244,12 @@ def _final(error: boto.ClientError, target: S3Target, *, locking: bool) -> tuple
             f"the server does not know {operation}",
             "use a server that does, or change the setting that needs it",
         )
+    if operation in ROLES:
+        what = "no credentials were found: AWS gives none for the role of the profile"
+        return (
+            what,
+            "correct AWS_PROFILE, or that profile; or allow who asks for that role to have it",
+        )
     if code in DENIED or status == 403:
         action = LOCKING if locking and operation in MAKING else ACTIONS.get(operation)
         return "access denied", f"allow these credentials {action or 's3:' + operation} there"
@@ -218,21 +265,34 @@ def _unanswered(error: Exception, target: S3Target) -> tuple[str, str, bool]:
     somebody must change something.
     """
     reason = _reason(error)
-    url = target.endpoint_url or "AWS"
+    url = _asked(error) or target.endpoint_url or "the server"
     check = f"is {url} up, and reachable from here? {AGAIN.capitalize()}"
     if isinstance(error, (boto.SSLError, URLLib3SSLError, ssl.SSLError)):
-        return _of_tls(reason, target)
-    if isinstance(error, CREDENTIALS):
-        hint = "check the target's access_key_id, AWS_ACCESS_KEY_ID, ~/.aws, the instance's role"
-        return f"no credentials were found ({reason})", hint, True
+        return _of_tls(error, reason, target)
+    for kinds, hint in CREDENTIALS:
+        if isinstance(error, kinds):
+            return f"no credentials were found ({reason})", hint, True
     if isinstance(error, GARBLED):
         hint = f"is endpoint_url an S3 server's, and no proxy between? {AGAIN.capitalize()}"
-        return f"what answers at {url} does not speak S3 ({reason})", hint, False
+        return f"{url} does not speak S3 ({reason})", hint, False
     for kinds, what in SILENT:
         if isinstance(error, kinds):
             seconds = f"{target.connect_timeout:g} s", f"{target.read_timeout:g} s"
-            return what.format(*seconds, url=url, reason=reason), check, False
-    return f"no request can be made ({reason})", "correct the target's settings", True
+            told = what.format(*seconds, url=url, reason=reason)
+            return told, check, False
+    hint = "correct the target's settings, or what AWS's own tools read: AWS_…, ~/.aws/config"
+    return f"no request can be made ({reason})", hint, True
+
+
+def _asked(error: Exception) -> str:
+    """Return who has not answered, if the error tells. It may be who gives credentials, or a server
+    that AWS_ENDPOINT_URL names, of which the target knows nothing.
+    """
+    told = getattr(error, "kwargs", {})
+    url = urlsplit(str(told.get("endpoint_url", "")) if isinstance(told, dict) else "")
+    # Without a password, which is no part of it, and may have been written there.
+    host = url.netloc.rpartition("@")[2]
+    return f"{url.scheme}://{host}" if host else ""
 
 
 def place(target: S3Target, key: str = "") -> str:
@@ -273,16 +333,16 @@ def _rfc3339(http_date: str) -> str:
         return ""
 
 
-def _of_tls(reason: str, target: S3Target) -> tuple[str, str, bool]:
+def _of_tls(error: Exception, reason: str, target: S3Target) -> tuple[str, str, bool]:
+    if any(isinstance(each, UNREADABLE) for each in _causes(error)):
+        what = f"the certificates of those to trust cannot be read ({reason})"
+        return what, "correct ca_bundle, or AWS_CA_BUNDLE: a file (PEM) of authorities", True
     if re.search(r"certificate|hostname", reason, re.IGNORECASE):
-        trusted = (
-            f"ca_bundle {target.ca_bundle}"
-            if target.ca_bundle
-            else "the system's list of authorities"
-        )
+        public = "public authorities, or those in AWS_CA_BUNDLE,"
+        trusted = f"those in ca_bundle {target.ca_bundle}" if target.ca_bundle else public
         return (
             f"the server's certificate is not trusted ({reason})",
-            f"only {trusted} is trusted: set ca_bundle to a file (PEM) with the authority that "
+            f"only {trusted} are trusted: set ca_bundle to a file (PEM) with the authority that "
             "signed it, and endpoint_url to a name in the certificate",
             True,
         )

@@ -1,6 +1,5 @@
 """How a bucket is reached, and with whose secrets."""
 
-import os
 import socket
 from contextlib import suppress
 from datetime import date
@@ -135,17 +134,6 @@ def test_credentials_of_systemd_without_systemd(
     with pytest.raises(StoreRefusedError, match="CREDENTIALS_DIRECTORY is not set") as refused:
         store.find(KEY)
     assert "LoadCredential" in refused.value.hint
-
-
-@pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
-    """An environment in which AWS's own tools find nothing."""
-    for name in [each for each in os.environ if each.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(place / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(place / "credentials"))
-    monkeypatch.setenv("BOTO_CONFIG", str(place / "boto"))
 
 
 @pytest.mark.usefixtures("nobody")
