@@ -183,7 +183,7 @@ def test_copies_in_stores_that_are_not_configured_do_not_count(place: Path) -> N
     host.configure(targets=("second",))
     host.night(after(MONDAY), "01:00")
     said = host.archiver("status", now=host.at(after(MONDAY), "02:00"))
-    assert (said.status, "fewer than 1 copies" in said.err) == (3, True)
+    assert (said.status, "fewer than 1 copy" in said.err) == (3, True)
 
 
 @pytest.mark.parametrize("change", ["spool", "name"])
