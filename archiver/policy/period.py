@@ -79,13 +79,6 @@ class Period:
         """Return a day from which this period is longer than the other, None if there is none."""
         return _outlasts(self, other)
 
-    def never_longer_than(self, other: "Period") -> bool:
-        """Whether this one is over no later than the other, from whatever day both are counted.
-
-        Neither of P3M and P90D is; of P12M and P1Y, each.
-        """
-        return self.outlasts(other) is None
-
     @cached_property
     def least_days(self) -> int:
         """How many days it lasts at least: P1M 28, P1Y 365."""
