@@ -26,7 +26,7 @@ from archiver.stores import Store, open_stores
 from archiver.system.files import remove
 
 # The longest day: clocks are set back by an hour, or two.
-DAY_SECONDS = 26 * 3600
+LONGEST_DAY = 26 * 3600
 # How long what was restored stays readable: long enough to come back for it after a weekend.
 RESTORE_DAYS = 7
 
@@ -202,7 +202,7 @@ class Fetch:
             return [self.not_found(f"no line with {what}", sources, looked, hint)]
         looked = 0
         for source in sources:
-            for each in self.catalog.between(source.name, wanted.start - DAY_SECONDS, wanted.end):
+            for each in self.catalog.between(source.name, wanted.start - LONGEST_DAY, wanted.end):
                 of_day = day_window(each.manifest.date, each.manifest.date, self.config.host.zone)
                 if each.manifest.is_empty_day and of_day.end > wanted.start:
                     return []

@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 
 from archiver.policy.period import Period
 from archiver.policy.rules import Policy, Rule, Scope, cuts
+from archiver.system.zone import DAY_SECONDS
 
-DAY_SECONDS = 86_400
 # The last day of a maximum ends first in UTC+14 (Kiribati); a lock is counted in UTC.
 AHEAD_OF_UTC = 14 * 3600
 WHO_LIFTS = {

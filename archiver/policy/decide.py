@@ -10,8 +10,8 @@ from enum import Enum
 from zoneinfo import ZoneInfo
 
 from archiver.archives.receipts import UNPROTECTED, Protection
-from archiver.policy.rules import DAY_SECONDS, DOUBTFUL, Hold, Policy, Rule, holds_on
-from archiver.system.zone import DAY, local_date, rfc3339
+from archiver.policy.rules import DOUBTFUL, Hold, Policy, Rule, holds_on
+from archiver.system.zone import DAY, DAY_SECONDS, local_date, rfc3339
 
 
 @dataclass(frozen=True)

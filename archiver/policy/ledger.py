@@ -24,8 +24,8 @@ from archiver.archives.manifest import DIGEST, TOOL
 from archiver.archives.names import NAME, host_prefix
 from archiver.archives.receipts import Protection, Receipt
 from archiver.policy.as_json import Instant, as_json, from_json
-from archiver.policy.rules import DAY_SECONDS, DOUBTFUL, Hold, Policy, Rule, Scope
-from archiver.system.zone import parse_rfc3339, rfc3339
+from archiver.policy.rules import DOUBTFUL, Hold, Policy, Rule, Scope
+from archiver.system.zone import DAY_SECONDS, parse_rfc3339, rfc3339
 
 SCHEMA = 1
 KEY = re.compile(r"host=([^/]+)/ledger/(\d{8})\.json", re.ASCII)

@@ -23,8 +23,9 @@ from archiver.system.zone import DAY
 KEPT = "no retention rule: everything is kept"
 EXPIRE = ("manual", "auto")
 NOT_A_DAY = Period()
-DAY_SECONDS = 86_400
-# As long as the nightly run trusts a clock that is behind, or days without lines.
+# Days. A clock that has jumped further than this, forward or back, is not believed; and a longer
+# stretch of days without a line may mean that the clock is ahead. What was destroyed by a wrong
+# clock, or sealed by one, can never be taken back.
 DOUBTFUL = 31
 
 

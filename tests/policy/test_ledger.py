@@ -25,7 +25,8 @@ from archiver.policy.ledger import (
     number_of,
 )
 from archiver.policy.period import Period
-from archiver.policy.rules import DAY_SECONDS, Rule, Scope
+from archiver.policy.rules import Rule, Scope
+from archiver.system.zone import DAY_SECONDS
 
 texts = st.text(max_size=20)
 instants = st.integers(0, 4_000_000_000)

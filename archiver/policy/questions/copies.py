@@ -6,8 +6,8 @@ from datetime import date
 from archiver.archives.receipts import UNPROTECTED, Protection, Receipt
 from archiver.policy.inventory import Inventory, Place, Summary
 from archiver.policy.questions.reply import Asked, Reply, archives, count, rows_of
-from archiver.policy.rules import DAY_SECONDS, Rule, holds_on
-from archiver.system.zone import local_date, rfc3339
+from archiver.policy.rules import Rule, holds_on
+from archiver.system.zone import DAY_SECONDS, local_date, rfc3339
 
 EPOCH = date(1970, 1, 1)
 # Between what was asked for and what a server wrote down.
