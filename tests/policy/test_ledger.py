@@ -16,7 +16,6 @@ from archiver.policy.ledger import (
     HoldReleased,
     PolicyNoted,
     Record,
-    changes,
     decode,
     encode,
     governed_at,
@@ -25,7 +24,7 @@ from archiver.policy.ledger import (
     number_of,
 )
 from archiver.policy.period import Period
-from archiver.policy.rules import Rule, Scope
+from archiver.policy.rules import Rule, Scope, changes
 from archiver.system.zone import DAY_SECONDS
 
 texts = st.text(max_size=20)
