@@ -4,32 +4,32 @@
     ├── UsageError           2  the command line cannot be carried out
     ├── WorkKeptError        3  a step failed; everything is kept, the next run goes on
     │   ├── DiskError        3  the system refused a file operation
-    │   ├── ClockError       3  the clock must be, or may be, wrong
+    │   ├── ClockError       3  the clock is wrong, or may be
     │   ├── IndexFailedError 3  an index could not be made, or is damaged; nothing needs it
     │   ├── MovedAsideError  3  the log was taken away while it was being rotated
     │   ├── JobError         3  a job of the service hung, or was ended from outside
-    │   ├── HookError        3  a hook failed; what it stood beside did not
-    │   └── NotToldError     3  a mail, ping, webhook or metric did not reach anybody
+    │   ├── HookError        3  a hook failed; the job it ran beside did not
+    │   └── NotToldError     3  a mail, ping, webhook or metric was not delivered
     ├── NotFoundError        4  nothing is stored for what was asked
     │   ├── LogMissingError  4  a configured log does not exist
-    │   ├── SyslogDoubtError 4  where mail is logged is doubtful; only ever a warning
+    │   ├── SyslogDoubtError 4  it is unclear where mail is logged; only ever a warning
     │   └── ExpiredError     4  it was archived, and then destroyed: its retention is over
-    ├── IntegrityError       5  stored bytes are not what was stored; never retried
-    │   ├── SpoolDamagedError 5 what was sealed in the spool has changed since
+    ├── IntegrityError       5  stored bytes have changed; never retried
+    │   ├── SpoolDamagedError 5 a sealed archive in the spool has changed since
     │   ├── ChainError       5  a manifest that the chain needs cannot be read
     │   └── DamagedInputError 5 a file to import cannot be read to its end
     ├── RefusedError         6  retention, a hold or a lock forbids it
     │   └── LockedError      6  a lock or a hold on the store does
     ├── ConfigError         10  the configuration cannot be used (every problem at once)
     │   ├── UnsafeLogError  10  the log, or the directory it lies in, could be a trap
-    │   └── SecondRotatorError 10 somebody else rotates the log, too
+    │   └── SecondRotatorError 10 another program rotates the log, too
     ├── LockHeldError       11  another archiver is at work
     ├── StoreError          12  a store could not be reached; retried by the next run
-    │   ├── StoreAwayError  12  a store is empty that was not: it is not mounted
-    │   ├── StoreRefusedError 12 a store answers, and will not: bucket, credentials, clock
+    │   ├── StoreAwayError  12  a store that had archives is empty: not mounted
+    │   ├── StoreRefusedError 12 a store answers, and refuses: bucket, credentials, clock
     │   └── ColdError       12  an object must be restored before it can be read
     ├── ReopenError         13  the writer could not be told to reopen its log
-    │   └── WriterHoldsError 13 the writer was told, and still holds the old file
+    │   └── WriterHoldsError 13 the writer got the signal, and keeps the old file open
     ├── NoSpaceError        14  a disk is full
     └── InterruptedRunError 130 a person or the system stopped the command
 
@@ -79,7 +79,7 @@ class ClockError(WorkKeptError):
 
 
 class IndexFailedError(WorkKeptError):
-    """Without an index, what it would find in kilobytes is looked for in all of an archive."""
+    """Without an index, a search reads a whole archive instead of some kilobytes of it."""
 
     code = "index_failed"
 
@@ -114,7 +114,7 @@ class SyslogDoubtError(NotFoundError):
 
 
 class ExpiredError(NotFoundError):
-    """That there was something, and by what authority it went, the ledger tells."""
+    """The ledger records what was destroyed, and by what authority."""
 
     code = "expired"
 
@@ -129,7 +129,7 @@ class SpoolDamagedError(IntegrityError):
 
 
 class ChainError(IntegrityError):
-    """key: of the manifest, on the store."""
+    """key: of the manifest that cannot be read."""
 
     code = "chain"
 
@@ -143,7 +143,7 @@ class DamagedInputError(IntegrityError):
 
 
 class RefusedError(ArchiverError):
-    """Retrying does not help; waiting until what forbids it is over does."""
+    """Retrying does not help until the minimum, the hold or the lock is over."""
 
     exit_status = 6
     code = "refused"
@@ -163,7 +163,7 @@ class UnsafeLogError(ConfigError):
 
 
 class SecondRotatorError(ConfigError):
-    """Waiting does not help: the log is one rotator's or the other's, as somebody configures."""
+    """Waiting does not help: somebody has to configure which of the two rotates the log."""
 
     code = "second_rotator"
 
@@ -234,7 +234,10 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def from_os_error(error: OSError, doing: str) -> ArchiverError:
-    """Return the error of our own that says what `error` means to an operator."""
+    """Return the ArchiverError that says what `error` means to an operator.
+
+    doing: a phrase such as "archiving maillog", which completes "no space left while …".
+    """
     path = f" {error.filename}" if error.filename else ""
     reason = error.strerror or str(error)
     if error.errno in FULL:
@@ -243,9 +246,14 @@ def from_os_error(error: OSError, doing: str) -> ArchiverError:
             hint="free some space on that file system; the next run goes on where this one stopped",
         )
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        hint = "run as the user who owns the log, the spool and the store (usually root)"
+        hint = (
+            "run as the user who owns the log, the spool and the store (usually root); "
+            "a read-only file system must be mounted read-write"
+        )
     else:
-        hint = "look at the system log for that disk; nothing was deleted, the next run tries again"
+        hint = (
+            "look for disk errors in the system log; nothing was deleted, the next run tries again"
+        )
     return DiskError(f"{reason} while {doing}{path}", hint=hint)
 
 
@@ -253,9 +261,9 @@ def from_os_error(error: OSError, doing: str) -> ArchiverError:
 def explained(doing: str) -> Iterator[None]:
     """Turn a bare OSError raised inside into an ArchiverError.
 
-    But for a broken pipe: that is no failure, only a reader who has seen enough.
+    A broken pipe passes: it is not a failure, the reader has only seen enough.
 
-    doing: a phrase such as "archiving maillog", which completes "no space left while …".
+    doing: see `from_os_error`.
     """
     try:
         yield

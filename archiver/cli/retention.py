@@ -13,7 +13,7 @@ from archiver.cli.answer import Answer, Invocation, table, verb
 from archiver.cli.dates import days_or_all
 from archiver.cli.options import date_option, host_option, source_option
 from archiver.cli.retention_expire import expire_, plan
-from archiver.config.toml_tables import DAY_SECONDS, duration_in_seconds
+from archiver.config.toml_tables import duration_in_seconds
 from archiver.errors import NotFoundError, Problems, UsageError
 from archiver.find.snapshot import catalogued
 from archiver.policy.decide import Verdict
@@ -21,6 +21,7 @@ from archiver.policy.inventory import Inventory
 from archiver.policy.ledger import Tombstone, decode
 from archiver.policy.questions import QUESTIONS, Asked, Reply
 from archiver.retention.gather import inventory_of
+from archiver.system.zone import DAY_SECONDS
 
 VERDICTS = {"keep": Verdict.KEEP, "may": Verdict.MAY, "must": Verdict.MUST}
 

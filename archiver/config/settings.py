@@ -28,7 +28,6 @@ from archiver.config.telling import (
 )
 from archiver.config.toml_lines import lines_of_keys
 from archiver.config.toml_tables import (
-    DAY_SECONDS,
     Table,
     TomlReader,
     clock,
@@ -40,7 +39,7 @@ from archiver.errors import ConfigError
 from archiver.maillog.kinds import KINDS
 from archiver.policy.conflicts import Lock
 from archiver.policy.rules import Policy
-from archiver.system.zone import zone_named
+from archiver.system.zone import DAY_SECONDS, zone_named
 
 SCHEMA = 1
 REOPEN_KINDS = ("pidfile", "systemctl", "command", "none")

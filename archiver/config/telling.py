@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from archiver.config.secret_refs import REFERENCE, absolute
-from archiver.config.toml_tables import DAY_SECONDS, Table, duration_in_seconds
+from archiver.config.toml_tables import Table, duration_in_seconds
+from archiver.system.zone import DAY_SECONDS
 
 # An address that may stand in a mail's header as it is (RFC 5322, 3.4.1, without quotes and
 # comments). A local name such as root is one, too; none may look like an option of sendmail.

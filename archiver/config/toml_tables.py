@@ -30,7 +30,6 @@ UNITS = {
 }
 DURATION = re.compile(r"(\d{1,40}(?:\.\d{1,40})?)\s*(ms|s|m|h|d)?", re.ASCII)
 SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-DAY_SECONDS = 86_400
 NAME_IN_WORDS = (
     "letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 64 in all"
 )

@@ -27,6 +27,7 @@ from operator import itemgetter
 from zoneinfo import ZoneInfo
 
 from archiver.system.streams import cut
+from archiver.system.zone import DAY_SECONDS
 
 MONTHS = {
     name: number
@@ -50,10 +51,9 @@ HEADER = re.compile(rb"(?:" + PRIORITY + rb")?(" + ANY + rb")")
 ISO_PARTS = re.compile(rb"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)?(.*)", re.DOTALL)
 SPLOGGER = re.compile(rb"\n(" + BSD + rb") [^ \n]{1,255} [^ \n]{1,64}: (\d{9,10})\.\d{6}[ +]")
 
-DAY = 86_400
-NEAR = 31 * DAY
+NEAR = 31 * DAY_SECONDS
 # A segment may hold a line dated tomorrow (clock ahead, wrong zone), but not next month.
-AHEAD = 2 * DAY
+AHEAD = 2 * DAY_SECONDS
 # How many seconds lines may stand out of order around a change of clocks.
 DISORDER = 600
 # Within how many dated lines two must agree on the year.
@@ -119,7 +119,7 @@ class Clock:
         text = _line_starts(frame[:LOOK_AHEAD], continues=continues)[:LOOK_AHEAD]
         for found in SPLOGGER.finditer(text):
             if _agree(found[1], stamp := int(found[2])) and stamp <= self.ceiling:
-                if self._newest is None or abs(stamp - self._newest) > 180 * DAY:
+                if self._newest is None or abs(stamp - self._newest) > 180 * DAY_SECONDS:
                     self._newest = stamp
                 break
         if self._newest is None:

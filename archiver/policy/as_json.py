@@ -1,8 +1,8 @@
 """Frozen dataclasses as JSON documents, and back: every field under its own name.
 
 Pure. An instant (seconds since 1970 UTC) is written as RFC 3339, a day as YYYY-MM-DD, a period as
-ISO 8601. Fields that are not known are passed over; one that lacks is an error, unless the class
-has a default for it: so documents of older and of newer versions can be read.
+ISO 8601. An unknown field is ignored; a missing one is an error, unless the class has a default
+for it. So documents of older and of newer versions can be read.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,35 +16,33 @@ from archiver.policy.period import Period
 from archiver.system.zone import parse_rfc3339, rfc3339
 
 Instant = Annotated[int, rfc3339]
-
-
 Convert = Callable[[Any], Any]
 
 
 def as_json(value: Any) -> dict[str, Any]:
-    """Return a dataclass's fields as JSON has them."""
+    """Return the fields of a dataclass, each as a value that `json` can write."""
     return {name: write(getattr(value, name)) for name, write, _, _ in _fields(value.__class__)}
 
 
 def from_json(kind: Any, document: object) -> Any:
-    """Return the instance of a dataclass that a document tells of.
+    """Return the instance of the dataclass `kind` that a document describes.
 
-    Raises: ValueError, TypeError: it is not one, in any of many ways.
+    Raises: ValueError, TypeError: the document does not describe one.
     """
     if not isinstance(document, dict):
         raise TypeError(f"{document!r} is not an object")
     found = {}
-    for name, _, read, is_needed in _fields(kind):
+    for name, _, read, is_required in _fields(kind):
         if name in document:
             found[name] = read(document[name])
-        elif is_needed:
-            raise ValueError(f"there is no {name!r}")
+        elif is_required:
+            raise ValueError(f"{name!r} is missing")
     return kind(**found)
 
 
 @cache
 def _fields(kind: Any) -> tuple[tuple[str, Convert, Convert, bool], ...]:
-    """Return of each field its name, how it is written and read, and whether it must be there."""
+    """Return for each field its name, its writer, its reader, and whether it is required."""
     hints = get_type_hints(kind, include_extras=True)
     return tuple(
         (
@@ -64,11 +62,11 @@ def _writer(hint: Any) -> Convert:
     if hint is Instant:
         return rfc3339
     if get_origin(hint) is tuple:
-        each = _writer(get_args(hint)[0])
-        return lambda value: [each(part) for part in value]
+        write = _writer(get_args(hint)[0])
+        return lambda value: [write(part) for part in value]
     if get_origin(hint) is Mapping:
-        part = _writer(get_args(hint)[1])
-        return lambda value: {key: part(under) for key, under in value.items()}
+        write_under = _writer(get_args(hint)[1])
+        return lambda value: {key: write_under(part) for key, part in value.items()}
     if hint in {date, Period}:
         return str
     return as_json if is_dataclass(hint) else lambda value: value
@@ -81,11 +79,11 @@ def _reader(hint: Any) -> Convert:
     if hint is Instant:
         return lambda value: parse_rfc3339(_plain(value, str))
     if get_origin(hint) is tuple:
-        each = _reader(get_args(hint)[0])
-        return lambda value: tuple([each(part) for part in _plain(value, list)])
+        read = _reader(get_args(hint)[0])
+        return lambda value: tuple([read(part) for part in _plain(value, list)])
     if get_origin(hint) is Mapping:
-        part = _reader(get_args(hint)[1])
-        return lambda value: {key: part(under) for key, under in _plain(value, dict).items()}
+        read_under = _reader(get_args(hint)[1])
+        return lambda value: {key: read_under(part) for key, part in _plain(value, dict).items()}
     if get_origin(hint) is Literal:
         return partial(_one_of, get_args(hint))
     if hint is date:
@@ -107,7 +105,7 @@ def _one_of(words: tuple[str, ...], value: Any) -> Any:
 
 
 def _plain(value: Any, kind: Any) -> Any:
-    # A bool is an int, but not here.
+    # In Python a bool is an int; in these documents it is not.
     if type(value) is not kind or (kind is int and not -(2**63) <= value < 2**63):
         raise TypeError(f"{value!r} is not {kind.__name__}")
     return value

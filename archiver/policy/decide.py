@@ -10,14 +10,14 @@ from enum import Enum
 from zoneinfo import ZoneInfo
 
 from archiver.archives.receipts import UNPROTECTED, Protection
-from archiver.policy.rules import DAY_SECONDS, DOUBTFUL, Hold, Policy, Rule, holds_on
-from archiver.system.zone import DAY, local_date, rfc3339
+from archiver.policy.rules import DOUBTFUL, Hold, Policy, Rule, holds_on
+from archiver.system.zone import DAY, DAY_SECONDS, local_date, rfc3339
 
 
 @dataclass(frozen=True)
 class Copy:
-    """An archive in one store. verified: it was read back, and was what it must be, and nothing
-    that is known speaks against it since. protection: as the store told.
+    """An archive in one store. verified: it was read back, was what it must be, and nothing known
+    speaks against it since. protection: lock and hold, as the store reported them.
     """
 
     target: str
@@ -27,7 +27,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Archive:
-    """What is known of an archive. day: its log date. known: a manifest that was read names it."""
+    """What is known of an archive. day: its log date. known: a manifest describes it."""
 
     host: str
     source: str
@@ -37,7 +37,7 @@ class Archive:
 
 
 class Verdict(Enum):
-    """In the order in which they follow each other as time goes by."""
+    """In the order in which an archive passes through them."""
 
     KEEP = "keep"
     MAY = "may expire"
@@ -48,9 +48,9 @@ class Verdict(Enum):
 class Decision:
     """The verdict, and the sentence that an auditor will read.
 
-    rule: that governs, if any. expires_on: the first day on which the rule lets it be destroyed;
-    None: never, or not in this calendar. must_go_by: the last day on which the rule lets it be
-    there. past_since: the first day that it should not have seen, if that has come.
+    rule: the one that governs, if any. expires_on: the first day on which the rule lets it be
+    destroyed; None: never, or beyond the calendar's end. must_go_by: the last day on which the
+    rule lets it be kept. past_since: the day after that, if it has come.
     """
 
     verdict: Verdict
@@ -62,7 +62,7 @@ class Decision:
 
     @property
     def by_itself(self) -> bool:
-        """Whether it is to be destroyed without anybody asking."""
+        """Whether it is to be destroyed without being asked for."""
         return self.verdict is Verdict.MUST and self.rule is not None and self.rule.expire == "auto"
 
 
@@ -78,8 +78,8 @@ def decide(
 ) -> Decision:
     """Return the verdict about an archive.
 
-    now: an instant; which day that is, the host's zone says. required: how many copies must have
-    been read back. doubt: why the clock cannot be trusted, see `clock_doubt`.
+    now: an instant. zone: the host's, in which `now` falls on a day. required: how many copies must
+    have been read back. doubt: why the clock cannot be trusted, see `clock_doubt`; empty: it can.
     """
     today = local_date(now, zone)
     rule = policy.rule_for(archive.host, archive.source, archive.day)
@@ -119,21 +119,24 @@ def evidence_missing(
     required: int = 1,
     doubt: str = "",
 ) -> tuple[str, ...]:
-    """Return what lacks for an archive to be destroyed; if there is nothing, it may be.
+    """Return what is still missing before an archive may be destroyed; nothing: it may be.
 
-    To be asked again at the last moment, of what is known then. stored_reason: the decision's,
-    once it is stored where the archive's end will not take it along.
+    To be called again at the last moment, with what is known then. stored_reason: the decision's
+    reason, as stored in a place that outlives the archive. The other arguments: see `decide`.
     """
     rule = policy.rule_for(archive.host, archive.source, archive.day)
-    lacking = _obstacles(archive, rule, holds, now=now, zone=zone, required=required, doubt=doubt)
-    return (*lacking, *([] if stored_reason.strip() else ["why it is destroyed was not stored"]))
+    missing = list(
+        _obstacles(archive, rule, holds, now=now, zone=zone, required=required, doubt=doubt)
+    )
+    if not stored_reason.strip():
+        missing.append("the reason was not recorded")
+    return tuple(missing)
 
 
 def clock_doubt(now: int, newest: int | None) -> str:
-    """Return why nothing may be destroyed by what the clock says now; empty: nothing speaks
-    against it.
+    """Return why the clock cannot be trusted to destroy anything; empty: it can.
 
-    newest: the newest instant that is known otherwise, and from before: of a run, of a line, of a
+    newest: the newest instant that was recorded before, such as that of a run, of a line, or of a
     reading back. A clock that is years ahead would end every period at once.
     """
     if newest is None:
@@ -156,7 +159,7 @@ def _obstacles(
     required: int,
     doubt: str,
 ) -> Iterator[str]:
-    """Yield everything that forbids to destroy an archive, the strongest first."""
+    """Yield every reason not to destroy an archive, the strongest first."""
     for hold in holds_on(holds, archive.host, archive.source, archive.day):
         yield f"held by case {hold.case} since {local_date(hold.since, zone)} ({hold.reason})"
     yield from (f"held on {copy.target}" for copy in archive.copies if copy.protection.hold)
@@ -165,7 +168,7 @@ def _obstacles(
     elif (ends := rule.minimum.after(archive.day)) >= local_date(now, zone):
         yield f"{_limit('minimum', rule)} ends on {ends}"
     if not archive.known:
-        yield "no manifest that is known speaks of it"
+        yield "no known manifest describes it"
     yield from _unverified(archive.copies, max(required, 1))
     for copy in archive.copies:
         mode, until = copy.protection.mode, copy.protection.until
@@ -176,7 +179,7 @@ def _obstacles(
 
 
 def _unverified(copies: Iterable[Copy], required: int) -> Iterator[str]:
-    """What is destroyed must be known to be what its certificate says that it was."""
+    """Yield what is unproven about the copies: a certificate says what exactly was destroyed."""
     verified = {copy.target for copy in copies if copy.verified}
     for copy in copies:
         if not copy.verified:

@@ -1,7 +1,7 @@
-"""What is known of archives: all that decisions and questions about them are made from.
+"""What is known of archives: the base of all decisions and questions about them.
 
-Pure. Module `retention` gathers it from the configuration and the catalog; nothing here asks a
-store, so it is as old as what the catalog has of that.
+Pure. archiver/retention/gather.py makes it from the configuration and the catalog. No store is
+asked, so it is as old as what the catalog knows of the stores.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,10 +21,11 @@ from archiver.system.zone import local_date
 
 @dataclass(frozen=True)
 class Summary:
-    """What a list tells of a manifest: instants, sizes in bytes.
+    """A manifest in short. earliest, latest, sealed_at: instants. raw_size, size: bytes of log, and
+    of the archive. sha256: of the archive. digest: of the manifest.
 
-    copies: targets that hold it, with its archive. ordered, destroyed: the numbers in the ledger
-    of the order that its archive be destroyed, and of the certificate that it was.
+    copies: targets that hold it, with its archive. ordered, destroyed: the ledger's numbers of the
+    order to destroy its archive, and of the certificate that this was done.
     """
 
     key: str
@@ -50,7 +51,7 @@ class Summary:
 
     @property
     def is_there(self) -> bool:
-        """Whether there is an archive that is to stay for now."""
+        """Whether it has an archive that is not ordered to be destroyed."""
         return not self.is_empty_day and self.ordered is None
 
 
@@ -58,9 +59,9 @@ class Summary:
 class Place:
     """A target, as configured. where: a directory or an address. near: reading costs no requests.
 
-    lock: "off", "governance" or "compliance", for so many seconds from the log date's end.
-    sse, kms_key: how the server encrypts what it stores; empty: nothing is asked of it.
-    keep: how long archives stay there; None: as long as anywhere.
+    lock: "off", "governance" or "compliance". lock_for: seconds after the log date's end.
+    sse, kms_key: how the server is asked to encrypt what it stores; empty: it is not asked.
+    keep: how long archives stay in this target; None: as long as in any.
     """
 
     name: str
@@ -78,10 +79,11 @@ class Place:
 class Inventory:
     """All that is known of one host's archives.
 
-    sources: those to be told of. complete: up to which day each is accounted for by the runs.
-    summaries: of these sources, in the order of their names. receipts: by key and target.
-    records: of the ledger, oldest first: the rules and the holds, and if it is asked for, what was
-    destroyed. doubt: why the clock cannot be trusted.
+    sources: those that were asked for. complete: the last day that the runs accounted for, by
+    source. summaries: of these sources, by source, in the order of their keys. receipts: by key and
+    target. required: how many verified copies an archive must have. records: of the ledger, oldest
+    first: rules and holds, and on request orders and certificates. doubt: why the clock cannot be
+    trusted; empty: it can.
     """
 
     host: str
@@ -107,17 +109,17 @@ class Inventory:
 
     @property
     def there(self) -> Iterable[Summary]:
-        """The archives that are there, and are to stay for now."""
+        """The archives that are not destroyed, nor ordered to be."""
         return (each for each in self.summaries if each.is_there)
 
-    def receipt(self, each: Summary, target: str) -> Receipt | None:
+    def receipt(self, summary: Summary, target: str) -> Receipt | None:
         """Return the receipt of an archive's copy, or of an empty day's manifest."""
-        key = each.key if each.is_empty_day else each.archive_key
+        key = summary.key if summary.is_empty_day else summary.archive_key
         return self.receipts.get((key, target))
 
-    def copies(self, each: Summary) -> tuple[Copy, ...]:
-        """Return an archive's copies, with what the stores told of them when they were read."""
-        found = [(target, self.receipt(each, target)) for target in each.copies]
+    def copies(self, summary: Summary) -> tuple[Copy, ...]:
+        """Return an archive's copies, with the protection that the stores last reported."""
+        found = [(target, self.receipt(summary, target)) for target in summary.copies]
         return tuple(
             Copy(target, receipt.sound, receipt.protection) if receipt else Copy(target, False)
             for target, receipt in found
@@ -127,27 +129,27 @@ class Inventory:
     def _decisions(self) -> dict[str, Decision]:
         return {}
 
-    def decision(self, each: Summary) -> Decision:
-        """Return the verdict about an archive, by what is known."""
-        if each.key not in self._decisions:
-            self._decisions[each.key] = self._decide(each)
-        return self._decisions[each.key]
+    def decision(self, summary: Summary) -> Decision:
+        """Return the verdict about an archive, from what is known."""
+        if summary.key not in self._decisions:
+            self._decisions[summary.key] = self._decide(summary)
+        return self._decisions[summary.key]
 
     @cached_property
     def _held(self) -> dict[str, list[Hold]]:
-        """The holds in force that name a source."""
+        """For each source, the holds in force that name it."""
         in_force = [hold for hold in self.holds if hold.released is None]
         return {
             source: [hold for hold in in_force if hold.scope.names(self.host, source)]
             for source in self.sources
         }
 
-    def _decide(self, each: Summary) -> Decision:
-        archive = Archive(self.host, each.source, each.date, self.copies(each))
+    def _decide(self, summary: Summary) -> Decision:
+        archive = Archive(self.host, summary.source, summary.date, self.copies(summary))
         return decide(
             archive,
             self.policy,
-            self._held[each.source],
+            self._held[summary.source],
             now=self.now,
             zone=self.zone,
             required=self.required,

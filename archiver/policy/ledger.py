@@ -1,16 +1,16 @@
 """The ledger: what was decided about archives, and done to them; one chain of records per host.
 
-Pure. Each record is one JSON document, which nothing changes or removes, and carries the SHA-256
+Pure. Each record is one JSON document, which is never changed or removed, and carries the SHA-256
 of the one before it; docs/format.md specifies every field.
 
-    policy      the retention rules, and the file they stand in, as they are from now on
-    hold        archives are kept for a case, whatever the rules say
+    policy      the retention rules from now on, and the file they come from
+    hold        these archives are kept for a case, whatever the rules say
     release     all holds of a case are over
     order       these archives are to be destroyed, and why
-    withdrawal  these are not, after all
-    tombstone   one was: what, why, and what every store said
+    withdrawal  these archives of an order are not destroyed after all, and why
+    tombstone   this archive was destroyed, why, and what every store answered
     copies      these copies were read back, or are no longer what they were
-    clock       a person says that the clock is right
+    clock       a person confirms that the clock is right
 """
 
 import json
@@ -24,15 +24,15 @@ from archiver.archives.manifest import DIGEST, TOOL
 from archiver.archives.names import NAME, ledger_prefix
 from archiver.archives.receipts import Protection, Receipt
 from archiver.policy.as_json import Instant, as_json, from_json
-from archiver.policy.rules import DAY_SECONDS, DOUBTFUL, Hold, Policy, Rule, Scope
-from archiver.system.zone import parse_rfc3339, rfc3339
+from archiver.policy.rules import DOUBTFUL, Hold, Policy, Rule, Scope
+from archiver.system.zone import DAY_SECONDS, parse_rfc3339, rfc3339
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class File:
-    """The configuration in which rules stood. modified, owner: as the file system tells."""
+    """The configuration file with the rules. modified, owner: from the file system."""
 
     path: str
     sha256: str
@@ -42,7 +42,7 @@ class File:
 
 @dataclass(frozen=True)
 class PolicyNoted:
-    """The rules from now on. file: None if they come from no file."""
+    """The rules from now on. file: where they come from; None: not from a file."""
 
     rules: tuple[Rule, ...]
     file: File | None = None
@@ -50,7 +50,7 @@ class PolicyNoted:
 
 @dataclass(frozen=True)
 class HoldAdded:
-    """Archives are kept, until the case is released."""
+    """The archives in the scope are kept until the case is released."""
 
     case: str
     scope: Scope
@@ -59,7 +59,7 @@ class HoldAdded:
 
 @dataclass(frozen=True)
 class HoldReleased:
-    """No hold of that case is in force any more."""
+    """No hold of the case is in force any longer."""
 
     case: str
     reason: str
@@ -67,7 +67,7 @@ class HoldReleased:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A copy that was read back at that instant, and found to be what it must be."""
+    """A copy that was read back at this instant, and was what it must be."""
 
     target: str
     at: Instant
@@ -76,7 +76,9 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Ordered:
-    """An archive that is to be destroyed. key: of its manifest. reason: the decision's."""
+    """An archive that is to be destroyed. key: its manifest's. sha256: the archive's. reason: the
+    decision's.
+    """
 
     key: str
     manifest_sha256: str
@@ -89,7 +91,7 @@ class Ordered:
 
 @dataclass(frozen=True)
 class Order:
-    """why: "auto", because a rule says so; or "asked", because a person did."""
+    """why: "auto", because a rule says so; or "asked", because a person asked for it."""
 
     why: str
     archives: tuple[Ordered, ...]
@@ -97,7 +99,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Withdrawn:
-    """key: of a manifest. reason: why its archive is not destroyed now."""
+    """key: the manifest's. reason: why its archive is not destroyed now."""
 
     key: str
     reason: str
@@ -105,7 +107,7 @@ class Withdrawn:
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """order: its number in the ledger."""
+    """order: the number of the withdrawn order in the ledger."""
 
     order: int
     archives: tuple[Withdrawn, ...]
@@ -113,7 +115,9 @@ class Withdrawal:
 
 @dataclass(frozen=True)
 class Removed:
-    """One version of an object that was destroyed. reply: what the store said."""
+    """One version of an object that was destroyed. marker: it was a delete marker. reply: the
+    store's answer.
+    """
 
     key: str
     version: str | None
@@ -123,9 +127,9 @@ class Removed:
 
 @dataclass(frozen=True)
 class StoreReply:
-    """What one store destroyed, after which it had nothing left under these keys.
+    """What one store destroyed. Afterwards it had nothing left under these keys.
 
-    at: when that was seen. place: where the store is.
+    at: when that was checked. place: where the store is.
     """
 
     target: str
@@ -138,7 +142,8 @@ class StoreReply:
 class Tombstone:
     """The certificate that an archive was destroyed, in all its copies.
 
-    order, policy: their numbers in the ledger. manifest: its key; it stays, with all digests.
+    order, policy: their numbers in the ledger. manifest: its key; the manifest stays in the stores,
+    with all digests.
     """
 
     order: int
@@ -165,7 +170,9 @@ class Tombstone:
 @dataclass(frozen=True)
 class Seen:
     """A copy as it was found. sound: it was read back, and was what it must be; if not, it was
-    found damaged, or gone, or another one may be there by now.
+    damaged or gone, or may have been replaced since.
+
+    mode, until: the store's lock; empty mode: none. hold: the store holds it.
     """
 
     key: str
@@ -212,14 +219,14 @@ class Seen:
 
 @dataclass(frozen=True)
 class CopiesSeen:
-    """Copies as they were found since the record of the kind before this one."""
+    """Copies as they were found since the previous record of this kind."""
 
     copies: tuple[Seen, ...]
 
 
 @dataclass(frozen=True)
 class ClockConfirmed:
-    """The clock is right, though it is far ahead of all records."""
+    """A person says that the clock is right, though it is far ahead of all records."""
 
     reason: str
 
@@ -249,7 +256,9 @@ NAMES = {kind: name for name, kind in KINDS.items()}
 
 @dataclass(frozen=True)
 class Record:
-    """One record. at: by the clock of that time. by: who ran the program."""
+    """One record. previous: SHA-256 of the record before it; None: it is the first. at: by the
+    clock of that time. by: who ran the program.
+    """
 
     host: str
     sequence: int
@@ -265,7 +274,7 @@ class Record:
 
     @property
     def key(self) -> str:
-        """The number alone: who stores another record under it is refused by every store."""
+        """Made of host and number alone: so every store refuses a second record of that number."""
         return f"{ledger_prefix(self.host)}{self.sequence:08d}.json"
 
 
@@ -286,7 +295,7 @@ def encode(record: Record) -> bytes:
 
 
 def decode(document: bytes) -> Record:
-    """Read what `encode` wrote. Raises: ValueError: it is no record."""
+    """Read what `encode` wrote. Raises: ValueError: it is not a record."""
     try:
         fields = json.loads(document.decode())
         if fields["schema"] is not SCHEMA:
@@ -299,13 +308,13 @@ def decode(document: bytes) -> Record:
 def _record(fields: Mapping[str, Any]) -> Record:
     sequence, previous = fields["sequence"], fields["previous"]
     if type(sequence) is not int or not 1 <= sequence < 10**8:
-        raise ValueError(f"{sequence!r} is no number of a record")
+        raise ValueError(f"{sequence!r} is not a record's number")
     if (previous is None) != (sequence == 1):
-        raise ValueError("only the first record has none before it")
+        raise ValueError("`previous` must be null in the first record, and only there")
     if previous is not None and not re.fullmatch(DIGEST, previous):
-        raise ValueError(f"{previous!r} is no digest")
+        raise ValueError(f"{previous!r} is not a SHA-256 digest")
     if not re.fullmatch(NAME, fields["host"]):
-        raise ValueError(f"{fields['host']!r} is no name of a host")
+        raise ValueError(f"{fields['host']!r} is not a host's name")
     return Record(
         host=fields["host"],
         sequence=sequence,
@@ -317,7 +326,7 @@ def _record(fields: Mapping[str, Any]) -> Record:
     )
 
 
-# -- what follows from them ------------------------------------------------------------------
+# -- what follows from records ---------------------------------------------------------------
 
 
 def holds(records: Iterable[Record]) -> tuple[Hold, ...]:
@@ -344,11 +353,11 @@ def _released(hold: Hold, record: Record, reason: str) -> Hold:
 
 
 def newest_instant(moments: Iterable[tuple[int, bool]]) -> int | None:
-    """Return the newest instant that the records make credible; None: there are none.
+    """Return the newest instant that the records make credible; None: there are no records.
 
-    moments: of each record its instant, and whether it confirms the clock. One that is far ahead
-    of those before it, and whatever follows, does not count until a person says so: a clock that
-    has jumped would else vouch for itself the night after.
+    moments: of each record its instant, and whether it confirms the clock. A record that is far
+    ahead of those before it does not count, nor do those after it, until a person confirms the
+    clock. Otherwise a clock that has jumped would vouch for itself one night later.
     """
     newest: int | None = None
     for at, confirmed in moments:
@@ -358,7 +367,7 @@ def newest_instant(moments: Iterable[tuple[int, bool]]) -> int | None:
 
 
 def governed_at(records: Iterable[Record], instant: int) -> Record | None:
-    """Return the record of the policy that was in force at an instant; None: none was noted."""
+    """Return the record of the policy in force at an instant; None: none was recorded by then."""
     in_force = None
     for record in records:
         if isinstance(record.body, PolicyNoted) and record.at <= instant:
@@ -366,32 +375,6 @@ def governed_at(records: Iterable[Record], instant: int) -> Record | None:
     return in_force
 
 
-def changes(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[str, ...]:
-    """Say how rules differ, a line each; nothing if they do not."""
-    before, after = {rule.name: rule for rule in old}, {rule.name: rule for rule in new}
-    said = [f"- {before[name]}" for name in before if name not in after]
-    for name, rule in after.items():
-        if name not in before:
-            said.append(f"+ {rule}{_matching(rule)}")
-        elif rule != before[name]:
-            said += [f"~ {rule.name}: {each}" for each in _differences(before[name], rule)]
-    if not said and list(before) != list(after):
-        said.append(f"~ order: {', '.join(before)} → {', '.join(after)}")
-    return tuple(said)
-
-
-def _matching(rule: Rule) -> str:
-    match = as_json(rule.match)
-    told = {"sources": ["*"], "hosts": ["*"], "first": None, "last": None}
-    named = [f"{key} {match[key]}" for key in match if match[key] != told[key]]
-    return f" for {', '.join(named)}" if named else ""
-
-
-def _differences(old: Rule, new: Rule) -> list[str]:
-    before, after = as_json(old), as_json(new)
-    return [f"{key} {before[key]} → {after[key]}" for key in before if before[key] != after[key]]
-
-
 def policy_of(record: Record | None) -> Policy:
-    """Return the rules that a record of kind `policy` tells; without one, none."""
+    """Return the rules that a record of kind `policy` holds; no rules without one."""
     return Policy(record.body.rules if record and isinstance(record.body, PolicyNoted) else ())

@@ -1,14 +1,14 @@
 """Periods of the calendar, as ISO 8601 writes them: P1Y, P12M, P2Y6M, P3W, P21D, P0D.
 
-Pure. A period is counted from a day, and what it gives is a day: the last one of it. The day it
-is counted from is no part of it, its last day is, to the end; and where the last month has no
-such day, the month's last day is the last one (Regulation 1182/71, art. 3; the Italian codice
-civile, art. 2963, says the same). So one year after 29 February 2024 ends with 28 February 2025.
+Pure. A period is counted from a day, and the result is a day: the period's last. The day that it is
+counted from does not belong to it; its last day does, to the end. Where the last month has no such
+day, the period ends with that month's last day (Regulation 1182/71, art. 3; the Italian codice
+civile, art. 2963, says the same). So one year from 29 February 2024 ends with 28 February 2025.
 
-One rule for the least and for the longest time. A minimum that contains its last day keeps the
-youngest line of a log date for the whole period: until 1 March, 00:00. A maximum that is carried
-out as soon as its last day begins keeps the oldest line for no longer than the period. To end on
-1 March instead would be later than the law lets a period end, and so wrong for a maximum.
+Minimum and maximum are counted alike. A minimum lasts to the end of its last day, which keeps the
+youngest line of a log date for the whole period: until 1 March, 00:00. A maximum is carried out as
+soon as its last day begins, which keeps the oldest line for no longer than the period. A period
+that ended on 1 March instead would be longer than the law says, and so wrong for a maximum.
 """
 
 import calendar
@@ -18,15 +18,15 @@ from dataclasses import dataclass
 from datetime import MAXYEAR, date, timedelta
 from functools import cached_property, lru_cache
 
-# Weeks stand alone, and there are no times of day (ISO 8601-1, 5.5.2).
+# Weeks stand alone (ISO 8601-1, 5.5.2), and times of day are not accepted.
 WRITTEN = re.compile(r"P(?=\d)(?:(\d{1,5})Y)?(?:(\d{1,5})M)?(?:(\d{1,5})D)?|P(\d{1,5})W", re.ASCII)
 LONGEST_YEARS = 100
-MONTHS_OF_A_CYCLE = 4800  # The Gregorian calendar begins anew every 400 years.
+MONTHS_OF_A_CYCLE = 4800  # The Gregorian calendar repeats every 400 years.
 
 
 @dataclass(frozen=True)
 class Period:
-    """So many years, months, weeks and days. P12M and P1Y differ as they are written only."""
+    """So many years, months, weeks and days. P12M and P1Y last equally long, but are not equal."""
 
     years: int = 0
     months: int = 0
@@ -35,7 +35,7 @@ class Period:
 
     @classmethod
     def parse(cls, text: str) -> "Period":
-        """Read a period. Raises: ValueError: it is none, or longer than 100 years."""
+        """Read a period. Raises: ValueError: it is not a period, or is longer than 100 years."""
         match = WRITTEN.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is not a period such as P21D, P3W, P12M or P2Y6M")
@@ -58,37 +58,30 @@ class Period:
         return "P" + ("".join(f"{count}{unit}" for count, unit in counts if count) or "0D")
 
     def after(self, day: date) -> date:
-        """Return the last day of the period that is counted from `day`.
-
-        The last day of the calendar, if it is later than that.
-        """
+        """Return the last day of the period counted from `day`, but never one after `date.max`."""
         year, month = divmod(12 * day.year + day.month - 1 + self.all_months, 12)
         if year > MAXYEAR:
             return date.max
         last = calendar.monthrange(year, month + 1)[1]
-        there = date(year, month + 1, min(day.day, last))
-        return there + min(timedelta(self.all_days), date.max - there)
+        end = date(year, month + 1, min(day.day, last))
+        return end + min(timedelta(self.all_days), date.max - end)
 
     def since(self, today: date) -> date:
-        """Return the first day from which the period is not over before `today`."""
+        """Return the first day for which the period counted from it is not over before `today`."""
         days = range(1, today.toordinal() + 1)
         over = bisect_left(days, today, key=lambda day: self.after(date.fromordinal(day)))
         return date.fromordinal(over + 1)
 
     def outlasts(self, other: "Period") -> date | None:
-        """Return a day from which this period is longer than the other, None if there is none."""
-        return _outlasts(self, other)
+        """Return a day from which this period is longer than the other; None: it never is.
 
-    def never_longer_than(self, other: "Period") -> bool:
-        """Whether this one is over no later than the other, from whatever day both are counted.
-
-        Neither of P3M and P90D is; of P12M and P1Y, each.
+        Of P3M and P90D, each outlasts the other from some day; of P12M and P1Y, neither does.
         """
-        return self.outlasts(other) is None
+        return _outlasts(self, other)
 
     @cached_property
     def least_days(self) -> int:
-        """How many days it lasts at least: P1M 28, P1Y 365."""
+        """How many days it lasts at least: 28 for P1M, 365 for P1Y."""
         return min((self.after(day) - day).days for day in _telling_days())
 
 
@@ -97,12 +90,12 @@ def _outlasts(one: Period, other: Period) -> date | None:
     if one.all_months <= other.all_months and one.all_days <= other.all_days:
         return None
     if _bounds(one)[1] <= _bounds(other)[0]:
-        return None  # as the search would find, in a tenth of a second
+        return None  # the search below would say the same, but take a tenth of a second
     return next((day for day in _telling_days() if one.after(day) > other.after(day)), None)
 
 
 def _bounds(period: Period) -> tuple[int, int]:
-    """Return days that it lasts at least and at most: near enough for most comparisons."""
+    """Return a lower and an upper bound of its days: close enough for most comparisons."""
     years, months = divmod(period.all_months, 12)
     least, most = 365 * years + 28 * months, 366 * years + 31 * months
     return least + period.all_days, most + period.all_days
@@ -110,14 +103,14 @@ def _bounds(period: Period) -> tuple[int, int]:
 
 @lru_cache(maxsize=1)
 def _telling_days() -> tuple[date, ...]:
-    """The days by which two periods are told apart: the first of each month, for 400 years.
+    """Return the days that suffice to compare two periods: the first of each month, for 400 years.
 
-    Counted from day k of a month, a period of months ends on day min(k, L) of another one, which
-    has L days. So through the days of a month, what one period is ahead of the other by stays as
-    it is on the first, until the shorter of their last months is full; then it grows, or shrinks,
-    until the longer one is full, too. From the next month's first day both are counted into the
-    months after these, and it has grown or shrunk as far as it can. So it is greatest, and least,
-    on a first.
+    Counted from day k of a month, a period of months ends on day min(k, L) of its last month, which
+    has L days. Look at one period's lead over the other, in days, while k goes through a month. It
+    stays what it is on the first until k reaches the length of the shorter of the two last
+    months; from there it grows (or shrinks) until k reaches the length of the longer one. On the
+    next first, both periods end in the following months, and the lead has grown (or shrunk) as far
+    as it can. So it is greatest, and least, on the first of a month.
     """
     months = [divmod(12 * 2024 + number, 12) for number in range(MONTHS_OF_A_CYCLE)]
     return tuple(date(year, month + 1, 1) for year, month in months)

@@ -1,15 +1,15 @@
-"""Decide whether an archive is kept, may be destroyed, or must be.
+"""Retention rules and holds: what decides whether an archive is kept, may or must be destroyed.
 
-Pure: no clock, no disk, no network. It removes nothing; it says what may be, and why not.
+Pure: no clock, no disk, no network. Module `decide` applies this table, from the top:
 
-    held        kept, whatever else holds                 a case, or a hold on a store
-    no rule     kept                                      and it says so
+    held        kept, whatever the rules say              by a case, or by a hold on a store
+    no rule     kept                                      and the reason says so
     in doubt    kept                                      unknown, unverified, locked, a wrong clock
     minimum     kept to the end of its last day           counted from the log date
     between     may expire                                only if somebody asks for it
-    maximum     must expire from its last day on          at once, if the rule says "auto"
+    maximum     must expire from its last day on          by itself, if the rule says "auto"
 
-What is kept beyond its maximum is never told without that, and without what keeps it.
+An archive kept beyond its maximum is always reported as such, with what keeps it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,20 +17,24 @@ from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
 
+from archiver.policy.as_json import as_json
 from archiver.policy.period import Period
 from archiver.system.zone import DAY
 
 KEPT = "no retention rule: everything is kept"
 EXPIRE = ("manual", "auto")
 NOT_A_DAY = Period()
-DAY_SECONDS = 86_400
-# As long as the nightly run trusts a clock that is behind, or days without lines.
+# Days. A clock that has jumped further than this, forward or back, is not believed; and a longer
+# stretch of days without a line may mean that the clock is ahead. What was destroyed by a wrong
+# clock, or sealed by one, can never be taken back.
 DOUBTFUL = 31
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Which archives are meant: patterns of names (fnmatch(3)), and log dates, ends included."""
+    """Which archives a rule or hold covers. sources, hosts: patterns of names (fnmatch(3)).
+    first, last: log dates, both included; None: no limit.
+    """
 
     sources: tuple[str, ...] = ("*",)
     hosts: tuple[str, ...] = ("*",)
@@ -53,11 +57,11 @@ def _any(patterns: Iterable[str], name: str) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """How long archives are kept, counted from the log date. None: it says nothing of that.
+    """How long archives are kept, counted from the log date. None: the rule sets no such limit.
 
-    minimum, maximum: not destroyed before, and not kept beyond, the last day of these. immediate:
-    how long a copy has to be readable at once. basis: the law or the contract that asks for it.
-    expire: "auto" destroys at its maximum, "manual" waits for somebody to ask.
+    minimum: not destroyed before its last day is over. maximum: not kept beyond its last day.
+    immediate: how long a copy has to be readable at once. basis: the law or contract that asks for
+    it. expire: "auto" destroys at the maximum, "manual" waits until somebody asks.
     """
 
     name: str
@@ -69,7 +73,7 @@ class Rule:
     expire: str = EXPIRE[0]
 
     def __str__(self) -> str:
-        """What it says, for people."""
+        """The rule in words."""
         most = f"at most {self.maximum}" if self.maximum else "without a maximum"
         least = f"at least {self.minimum}" if self.minimum != NOT_A_DAY else "without a minimum"
         at_once = f", {self.immediate} of it readable at once" if self.immediate else ""
@@ -79,7 +83,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Log dates that one rule governs, or none; None: from ever, for ever."""
+    """A span of log dates that one rule governs, or none. first, last: None: no limit."""
 
     first: date | None
     last: date | None
@@ -88,7 +92,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Policy:
-    """The rules, in the order of the configuration: the first that matches governs."""
+    """The rules, in the order of the configuration: the first one that matches governs."""
 
     rules: tuple[Rule, ...] = ()
 
@@ -96,7 +100,7 @@ class Policy:
         return next((rule for rule in self.rules if rule.match.covers(host, source, day)), None)
 
     def stretches(self, host: str, source: str) -> tuple[Stretch, ...]:
-        """Return what governs which log dates of a source, without a gap, oldest first."""
+        """Return which rule governs which log dates of a source, without a gap, oldest first."""
         begins = sorted(cuts([rule.match for rule in self.rules if rule.match.names(host, source)]))
         rules = [self.rule_for(host, source, day) for day in begins]
         new = [n for n in range(len(begins)) if n == 0 or rules[n] != rules[n - 1]]
@@ -110,7 +114,7 @@ class Policy:
         )
 
     def told(self, host: str, sources: Sequence[str]) -> tuple[str, ...]:
-        """Return what governs each source, in a line for each stretch of its log dates."""
+        """Return in words what governs each source, one line for each stretch of its log dates."""
         if not self.rules:
             return (KEPT,)
         return tuple(
@@ -121,7 +125,7 @@ class Policy:
 
 
 def cuts(scopes: Iterable[Scope]) -> set[date]:
-    """Return the days on which it changes which of the scopes a day is in, and the first ever."""
+    """Return `date.min` and every day that may lie in other scopes than the day before it."""
     begins = {date.min} | {scope.first for scope in scopes if scope.first}
     return begins | {
         scope.last + DAY for scope in scopes if scope.last is not None and scope.last < date.max
@@ -133,15 +137,42 @@ def _span(stretch: Stretch) -> str:
     return since + (f" to {stretch.last}" if stretch.last else "")
 
 
+def changes(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[str, ...]:
+    """Return how rules differ, one line for each difference; nothing if they do not."""
+    before, after = {rule.name: rule for rule in old}, {rule.name: rule for rule in new}
+    lines = [f"- {before[name]}" for name in before if name not in after]
+    for name, rule in after.items():
+        if name not in before:
+            lines.append(f"+ {rule}{_matching(rule)}")
+        elif rule != before[name]:
+            lines += [f"~ {rule.name}: {each}" for each in _differences(before[name], rule)]
+    if not lines and list(before) != list(after):
+        lines.append(f"~ order: {', '.join(before)} → {', '.join(after)}")
+    return tuple(lines)
+
+
+def _matching(rule: Rule) -> str:
+    match = as_json(rule.match)
+    default = {"sources": ["*"], "hosts": ["*"], "first": None, "last": None}
+    named = [f"{key} {match[key]}" for key in match if match[key] != default[key]]
+    return f" for {', '.join(named)}" if named else ""
+
+
+def _differences(old: Rule, new: Rule) -> list[str]:
+    before, after = as_json(old), as_json(new)
+    return [f"{key} {before[key]} → {after[key]}" for key in before if before[key] != after[key]]
+
+
 # -- holds -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Hold:
-    """That archives are kept for a case, whatever the rules say, until it is released.
+    """Archives are kept for a case, whatever the rules say, until the hold is released.
 
-    since, released: instants. by, released_by: who said so; reason, released_for: and why.
-    Raises: ValueError: it would hold nothing, or nobody answers for it.
+    since, released: instants. by, reason: who added it, and why. released_by, released_for: who
+    released it, and why.
+    Raises: ValueError: it would hold nothing, or a case, name or reason is missing.
     """
 
     case: str
@@ -156,22 +187,19 @@ class Hold:
     def __post_init__(self) -> None:
         for name in ("case", "reason", "by"):
             if not getattr(self, name).strip():
-                raise ValueError(f"a hold without its {name}")
+                raise ValueError(f"the hold's {name} is empty")
         first, last = self.scope.first, self.scope.last
         if first and last and first > last:
             raise ValueError(f"no day lies between {first} and {last}: nothing would be held")
         if self.released is not None and not (self.released_by and self.released_for):
-            raise ValueError(f"hold {self.case}: released, but by nobody, or for no reason")
+            raise ValueError(f"hold {self.case}: released without saying by whom, or why")
 
 
 def holds_on(holds: Iterable[Hold], host: str, source: str, day: date) -> tuple[Hold, ...]:
     """Return the holds in force on an archive.
 
-    The clock is not asked, whatever they say of their times: it may be wrong.
+    A hold's instants are ignored: the clock that wrote them may have been wrong.
     """
     return tuple(
         hold for hold in holds if hold.released is None and hold.scope.covers(host, source, day)
     )
-
-
-# -- one archive -----------------------------------------------------------------------------

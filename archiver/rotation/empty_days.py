@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import date
 
 from archiver.errors import ClockError, WorkKeptError
+from archiver.policy.rules import DOUBTFUL
 from archiver.rotation import due, rotate, seal, segments
 from archiver.rotation.others import takeover
 from archiver.rotation.spool import Intent
-from archiver.rotation.turn import DOUBTFUL, Taken, Turn
+from archiver.rotation.turn import Taken, Turn
 from archiver.system.zone import DAY, local_date
 
 

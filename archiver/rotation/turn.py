@@ -17,9 +17,6 @@ from archiver.system.zone import local_date
 
 # How much of a live log is read to tell when it begins.
 FIRST_LOOK = 64 * 1024
-# A clock that jumps this far back is not believed; and so many days without a line may be one
-# that is ahead. Days; what was sealed by a wrong clock can never be taken back.
-DOUBTFUL = 31
 
 
 @dataclass

@@ -1,10 +1,11 @@
 """When a log is rotated in its turn: if it is due, ours, and the clock can be believed."""
 
 from archiver.errors import ClockError
+from archiver.policy.rules import DOUBTFUL
 from archiver.rotation import due, release, rotate
 from archiver.rotation.others.takeover import is_left_to_another
-from archiver.rotation.turn import DOUBTFUL, Turn
-from archiver.system.zone import day_end, rfc3339
+from archiver.rotation.turn import Turn
+from archiver.system.zone import DAY_SECONDS, day_end, rfc3339
 
 
 def rotate_if_due(turn: Turn) -> None:
@@ -48,7 +49,7 @@ def judge(turn: Turn, live: rotate.LiveLog) -> due.Due:
 def check_clock(turn: Turn) -> None:
     """Raise ClockError if the clock must be wrong: years are told by it."""
     started = turn.last.started
-    if started and turn.session.now < started - DOUBTFUL * 86_400 and not turn.force:
+    if started and turn.session.now < started - DOUBTFUL * DAY_SECONDS and not turn.force:
         raise ClockError(
             f"the clock says {rfc3339(turn.session.now)}, but the last run was at "
             f"{rfc3339(started)}; {turn.source.path} was left as it is",

@@ -11,6 +11,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 DAY = timedelta(days=1)
+DAY_SECONDS = 86_400
 
 
 def zone_named(name: str) -> ZoneInfo:

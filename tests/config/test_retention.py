@@ -155,7 +155,7 @@ match = { host = "pay-*" }
 
 def test_rules_that_never_match_are_refused_where_they_match() -> None:
     """A rule without a match is meant for everything, and leaves nothing."""
-    said = "it never matches: all that it could match is taken by 'a' before it"
+    said = "it never matches: everything it could match is taken by 'a' before it"
     assert problems(NEVER) == [(7, f"rule 'b': {said}"), (12, f"rule 'c': {said}")]
     twice = problems('[[retention.rule]]\nname = "a"\nminimum = "P1Y"\n' * 2)
     assert [line for line, _ in twice] == [4, 5]

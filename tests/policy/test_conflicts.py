@@ -54,11 +54,11 @@ CASES: dict[str, tuple[tuple[Conflict, ...], tuple[str, ...], str]] = {
         "immediate P3M is longer than maximum P21D",
     ),
     "no basis": (found(rule(maximum="P21D", basis="")), ("maximum", "basis"), "needs a basis"),
-    "auto": (found(rule("P1Y", expire="auto")), ("expire", "maximum"), "and there is none"),
+    "auto": (found(rule("P1Y", expire="auto")), ("expire", "maximum"), "the rule has no maximum"),
     "names": (
         found(rule("P1Y", match=Scope(last=date(2025, 1, 1))), rule("P2Y")),
         ("name",),
-        "another rule before it has that name",
+        "an earlier rule has the same name",
     ),
     "no days": (
         found(rule("P1Y", match=Scope(first=date(2026, 1, 2), last=date(2026, 1, 1)))),
@@ -68,14 +68,14 @@ CASES: dict[str, tuple[tuple[Conflict, ...], tuple[str, ...], str]] = {
     "no such source": (
         found(rule("P1Y", match=Scope(("mailog",)))),
         ("match",),
-        "it never matches: the host is 'mx1', its sources are 'maillog' (a rule about what was "
-        "before needs a `to`)",
+        "it never matches: the host is 'mx1', its sources are 'maillog' (a rule about former "
+        "hosts or sources needs a `to`)",
     ),
     "no such host": (found(rule("P1Y", match=Scope(hosts=("pay-*",)))), ("match",), "never"),
     "all is taken": (
         found(EVERYTHING, rule("P2Y", match=Scope(("maillog",)))),
         ("match",),
-        "all that it could match is taken by 'everything' before it",
+        "everything it could match is taken by 'everything' before it",
     ),
     "taken in parts": (
         found(
@@ -85,7 +85,7 @@ CASES: dict[str, tuple[tuple[Conflict, ...], tuple[str, ...], str]] = {
             rule("P2Y", name="c", match=Scope(("maillog", "mail"))),
         )[-1:],
         ("match",),
-        "all that it could match is taken by 'old', 'b' before it",
+        "everything it could match is taken by 'old', 'b' before it",
     ),
     "past, and taken": (
         found(EVERYTHING, rule("P2Y", match=PAST)),
@@ -95,9 +95,9 @@ CASES: dict[str, tuple[tuple[Conflict, ...], tuple[str, ...], str]] = {
     "compliance": (
         found(rule(maximum="P21D"), locks=[lock(30)]),
         ("maximum",),
-        "maximum P21D ends before the compliance lock of target 'offsite' does, and then an "
-        "archive of 2024-01-01 could not be destroyed in time: nobody at all can lift it; "
-        'lock_for = "20d" is not too long',
+        "maximum P21D ends before the compliance lock of target 'offsite': an archive of "
+        "2024-01-01, for example, could not be destroyed in time, because nobody at all can lift "
+        'it; the longest lock_for that fits is "20d"',
     ),
     "a second too long": (
         found(rule(maximum="P21D"), locks=[Lock("offsite", "compliance", 20 * 86_400 + 36_001)]),
@@ -107,8 +107,8 @@ CASES: dict[str, tuple[tuple[Conflict, ...], tuple[str, ...], str]] = {
     "governance": (
         found(rule(maximum="P1M"), locks=[lock(28, "governance")]),
         ("maximum",),
-        "this program lifts no lock, and must not be allowed to; "
-        'lock_for = "27d" is not too long',
+        "this program never lifts a lock, and must not be allowed to; "
+        'the longest lock_for that fits is "27d"',
     ),
     "no lock is short enough": (
         found(rule(maximum="P1D"), locks=[lock(1)]),

@@ -182,7 +182,7 @@ SENTENCES = {
     ),
     "unknown": (
         verdict("2026-05-20", GARANTE, of=archive(known=False)),
-        "kept: no manifest that is known speaks of it",
+        "kept: no known manifest describes it",
     ),
     "a clock in doubt": (
         verdict("2050-01-01", GARANTE, doubt=clock_doubt(at("2050-01-01"), at("2026-05-05"))),

@@ -17,7 +17,6 @@ from archiver.policy.ledger import (
     HoldReleased,
     PolicyNoted,
     Record,
-    changes,
     decode,
     encode,
     governed_at,
@@ -25,7 +24,8 @@ from archiver.policy.ledger import (
     newest_instant,
 )
 from archiver.policy.period import Period
-from archiver.policy.rules import DAY_SECONDS, Rule, Scope
+from archiver.policy.rules import Rule, Scope, changes
+from archiver.system.zone import DAY_SECONDS
 
 texts = st.text(max_size=20)
 instants = st.integers(0, 4_000_000_000)

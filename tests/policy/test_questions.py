@@ -235,7 +235,7 @@ def test_which_rules_were_in_force_when_a_day_was_stored() -> None:
     )
     reply = ask("governing", facts)
     assert column(reply, "policy") == [None, 3]
-    assert column(reply, "rule_then") == ["none was noted yet", str(RULE)]
+    assert column(reply, "rule_then") == ["none recorded yet", str(RULE)]
     assert column(reply, "rule_now") == [str(RULE)] * 2
 
 

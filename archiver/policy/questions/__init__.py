@@ -1,7 +1,8 @@
 """What an auditor asks about a mail log, and the answers, from what is known of its archives.
 
-Pure. Each question is a function of `Known` and `Asked`, and each answer is a table with a sentence
-above it, so that one command gives all of them as text, as CSV and as JSON.
+Pure: no clock, no disk, no network. Each question is a function of an `Inventory` and of what was
+`Asked`; each answer is a `Reply`: a sentence and a table, so that one command gives every answer as
+text, as CSV and as JSON. `days`, `keeping` and `copies` hold the questions, by subject.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ __all__ = ["QUESTIONS", "Asked", "Question", "Reply"]
 
 @dataclass(frozen=True)
 class Question:
-    """text: as an auditor asks it. of_acts: it asks for what was destroyed."""
+    """text: as an auditor asks it. of_acts: it needs the ledger's orders and certificates."""
 
     text: str
     answer: Callable[[Inventory, Asked], Reply]

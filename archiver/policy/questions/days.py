@@ -1,4 +1,4 @@
-"""Questions about log dates: are all of them there, and under which rules did each come?"""
+"""Questions about log dates: which are archived, which are empty, and which rules govern them."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ IS_WELL = frozenset({"present", "empty", "destroyed", "not yet"})
 
 
 def complete(inventory: Inventory, asked: Asked) -> Reply:
-    """Tell of each day: present, empty, destroyed, partial, missing, or not yet accounted for."""
+    """Say for each day: present, empty, destroyed, partial, missing, or not yet accounted for."""
     rows = rows_of(row for source in inventory.sources for row in _days(inventory, asked, source))
     wrong = [row for row in rows if row[2] not in IS_WELL]
     said = "nothing is known of these days"
@@ -29,11 +29,11 @@ def complete(inventory: Inventory, asked: Asked) -> Reply:
 def _days(inventory: Inventory, asked: Asked, source: str) -> Iterator[tuple[Cell, ...]]:
     by_day: dict[date, list[Summary]] = defaultdict(list)
     touched: dict[date, Summary] = {}
-    for each in inventory.summaries:
-        if each.source == source:
-            by_day[each.date].append(each)
-            for instant in (each.earliest, each.latest):
-                touched[local_date(instant, inventory.zone)] = each
+    for summary in inventory.summaries:
+        if summary.source == source:
+            by_day[summary.date].append(summary)
+            for instant in (summary.earliest, summary.latest):
+                touched[local_date(instant, inventory.zone)] = summary
     done = inventory.complete.get(source)
     first = asked.first or min(by_day, default=None)
     last = asked.last or max([*by_day, *([done] if done else [])], default=None)
@@ -49,38 +49,37 @@ def _days(inventory: Inventory, asked: Asked, source: str) -> Iterator[tuple[Cel
         elif day > (done or date.max):
             state, note = "not yet", f"the runs have accounted for days up to {done}"
         else:
-            state, note = "missing", "there is neither an archive nor a record of its emptiness"
-        there = [each for each in found if each.is_there]
-        yield str(day), source, state, len(there), sum(each.lines for each in there), note
+            state, note = "missing", "no archive, and no manifest that says it was empty"
+        kept = [each for each in found if each.is_there]
+        yield str(day), source, state, len(kept), sum(each.lines for each in kept), note
 
 
 def _state(inventory: Inventory, found: Sequence[Summary]) -> tuple[str, str]:
-    """Say how it stands with a day of which there are manifests, and why."""
+    """Return the state of a day that has manifests, and a note on it."""
     gone = [each for each in found if each.ordered]
-    there = [each for each in found if not each.ordered]
-    if not there:
+    kept = [each for each in found if not each.ordered]
+    if not kept:
         certificates = " ".join(str(each.destroyed or "under way") for each in gone)
         return "destroyed", f"certificate {certificates}"
     if gone:
         return "partial", f"{len(gone)} of {len(found)} archives were destroyed"
-    poor = sum(_sound(inventory, each) < inventory.required for each in there)
+    poor = sum(_sound(inventory, each) < inventory.required for each in kept)
     if poor:
-        return (
-            "partial",
-            f"{poor} of {len(there)} lack verified copies: {inventory.required} must be",
-        )
-    if all(each.is_empty_day for each in there):
+        needed = count(inventory.required, "verified copy", "verified copies")
+        return "partial", f"{poor} of {len(kept)} with fewer than {needed}"
+    if all(each.is_empty_day for each in kept):
         return "empty", "proven by its manifest"
     return "present", ""
 
 
-def _sound(inventory: Inventory, each: Summary) -> int:
-    receipts = (inventory.receipt(each, target) for target in each.copies)
+def _sound(inventory: Inventory, summary: Summary) -> int:
+    """Return how many of its copies are verified."""
+    receipts = (inventory.receipt(summary, target) for target in summary.copies)
     return sum(bool(receipt and receipt.sound) for receipt in receipts)
 
 
 def empty(inventory: Inventory, asked: Asked) -> Reply:
-    """Tell which days had no line, each with the manifest that says so."""
+    """List the days without a line, each with the manifest that says so."""
     rows = rows_of(
         (str(each.date), each.source, each.key, each.digest, each.sequence, _sound(inventory, each))
         for each in summaries(inventory, asked)
@@ -88,7 +87,7 @@ def empty(inventory: Inventory, asked: Asked) -> Reply:
     )
     return Reply(
         f"{count(len(rows), 'day was', 'days were')} empty; each has a manifest, made by the run "
-        "that found it so, and chained to the one before"
+        "that found it empty, and chained to the manifest before it"
         if rows
         else "no day is recorded as empty",
         ("date", "source", "manifest", "sha256", "sequence", "verified_copies"),
@@ -97,28 +96,28 @@ def empty(inventory: Inventory, asked: Asked) -> Reply:
 
 
 def governing(inventory: Inventory, asked: Asked) -> Reply:
-    """Tell which rule governed each archive when it was stored, and which one does now."""
+    """Say which rule governed each archive when it was stored, and which one does now."""
     rows = []
     unknown = 0
     policies = [record for record in inventory.records if record.kind == "policy"]
-    for each in archives(inventory, asked):
-        record = governed_at(policies, each.sealed_at)
-        then = policy_of(record).rule_for(inventory.host, each.source, each.date)
-        now = inventory.policy.rule_for(inventory.host, each.source, each.date)
+    for archive in archives(inventory, asked):
+        record = governed_at(policies, archive.sealed_at)
+        then = policy_of(record).rule_for(inventory.host, archive.source, archive.date)
+        now = inventory.policy.rule_for(inventory.host, archive.source, archive.date)
         unknown += record is None
         rows.append(
             (
-                str(each.date),
-                each.source,
-                each.archive_key,
-                rfc3339(each.sealed_at),
+                str(archive.date),
+                archive.source,
+                archive.archive_key,
+                rfc3339(archive.sealed_at),
                 record.sequence if record else None,
-                str(then or "no rule: kept") if record else "none was noted yet",
+                str(then or "no rule: kept") if record else "none recorded yet",
                 str(now or "no rule: kept"),
             )
         )
     return Reply(
-        f"{count(len(rows), 'archive')}; of {unknown} it was not noted which rules were in force",
+        f"{count(len(rows), 'archive')}; for {unknown}, the rules in force were not recorded",
         ("date", "source", "archive", "stored_at", "policy", "rule_then", "rule_now"),
         rows_of(rows),
     )

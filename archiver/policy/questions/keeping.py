@@ -1,4 +1,4 @@
-"""Questions about how long archives are kept: rules, holds, and what was destroyed by them."""
+"""Questions about how long archives are kept: rules, holds, and what was destroyed."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -10,29 +10,28 @@ from archiver.policy.ledger import (
     Record,
     Tombstone,
     Withdrawal,
-    changes,
     policy_of,
 )
 from archiver.policy.questions.reply import Asked, Cell, Reply, archives, count, rows_of
-from archiver.policy.rules import Hold
+from archiver.policy.rules import Hold, changes
 from archiver.system.zone import local_date, rfc3339
 
 
 def expiring(inventory: Inventory, asked: Asked) -> Reply:
-    """Tell what may, or must, be destroyed within so many days from today on."""
+    """List what comes to the end of its minimum or maximum within so many days from today."""
     until = inventory.today + timedelta(asked.within)
     rows = []
-    for each in archives(inventory, asked):
-        decision = inventory.decision(each)
+    for archive in archives(inventory, asked):
+        decision = inventory.decision(archive)
         must, may = decision.must_go_by, decision.expires_on
         begins = may is not None and inventory.today <= may <= until
         ends = must is not None and inventory.today <= must <= until
         if begins or ends:
             rows.append(
                 (
-                    str(each.date),
-                    each.source,
-                    each.archive_key,
+                    str(archive.date),
+                    archive.source,
+                    archive.archive_key,
                     str(may) if may else None,
                     str(must) if must else None,
                     decision.rule.expire if decision.rule else None,
@@ -41,21 +40,21 @@ def expiring(inventory: Inventory, asked: Asked) -> Reply:
             )
     musts = sum(row[4] is not None and row[4] <= str(until) for row in rows)
     return Reply(
-        f"until {until}, {count(musts, 'archive comes', 'archives come')} to the end of their "
-        f"maximum, and {count(len(rows) - musts, 'archive')} more of their minimum",
+        f"until {until}, {count(musts, 'archive reaches', 'archives reach')} the end of the "
+        f"maximum, and {len(rows) - musts} more the end of the minimum",
         ("date", "source", "archive", "may_from", "must_by", "expires", "now"),
         rows_of(rows),
     )
 
 
 def overdue(inventory: Inventory, asked: Asked) -> Reply:
-    """Tell what should not be there any more, and what keeps it."""
+    """List what is past its maximum, and what keeps it."""
     rows = []
-    for each in archives(inventory, asked):
-        decision = inventory.decision(each)
+    for archive in archives(inventory, asked):
+        decision = inventory.decision(archive)
         if decision.past_since:
             since, reason = str(decision.past_since), decision.reason
-            rows.append((str(each.date), each.source, each.archive_key, since, reason))
+            rows.append((str(archive.date), archive.source, archive.archive_key, since, reason))
     return Reply(
         f"{count(len(rows), 'archive is', 'archives are')} past the maximum"
         if rows
@@ -67,7 +66,7 @@ def overdue(inventory: Inventory, asked: Asked) -> Reply:
 
 
 def held(inventory: Inventory, asked: Asked) -> Reply:
-    """Tell which cases hold what, and in how many copies the stores hold it, too."""
+    """List the holds, what they cover, and how many of the copies the stores hold themselves."""
     chosen = [each for each in inventory.holds if asked.everything or each.released is None]
     in_force = sum(each.released is None for each in chosen)
     columns = ("case", "from", "to", "sources", "archives", "copies_held", "copies_not_held")
@@ -106,13 +105,13 @@ def _hold(inventory: Inventory, hold: Hold) -> tuple[Cell, ...]:
 
 
 def policy_changes(inventory: Inventory, asked: Asked) -> Reply:  # noqa: ARG001 (every question takes both)
-    """Tell when rules were first seen to be others, in which file, and what is different."""
+    """List the versions of the rules: when first seen, in which file, and what changed."""
     rows: list[tuple[Cell, ...]] = []
     before: Record | None = None
     for record in inventory.records:
         if isinstance(record.body, PolicyNoted):
             file = record.body.file
-            said = changes(policy_of(before).rules, record.body.rules)
+            differences = changes(policy_of(before).rules, record.body.rules)
             rows += [
                 (
                     record.sequence,
@@ -122,23 +121,23 @@ def policy_changes(inventory: Inventory, asked: Asked) -> Reply:  # noqa: ARG001
                     file.sha256 if file else None,
                     file.owner if file else None,
                     rfc3339(file.modified) if file else None,
-                    each,
+                    difference,
                 )
-                for each in said or ("no rule: everything is kept",)
+                for difference in differences or ("no rule: everything is kept",)
             ]
             before = record
     columns = ("record", "first_seen_at", "run_by", "file", "sha256", "file_owner")
     noted = len({row[0] for row in rows})
     return Reply(
-        f"{count(noted, 'version')} of the rules, as the runs first saw them; who wrote the file, "
-        "only its owner and its time tell",
+        f"{count(noted, 'version')} of the rules, as the runs first saw them; who wrote the file "
+        "is not recorded, only the file's owner and time",
         (*columns, "file_modified_at", "difference"),
         tuple(rows),
     )
 
 
 def deletions(inventory: Inventory, asked: Asked) -> Reply:
-    """Tell what was destroyed, what is ordered to be, and what was not after all."""
+    """List what was destroyed, what is ordered to be destroyed, and which orders were withdrawn."""
     chosen = {each.key for each in inventory.summaries if asked.has(each.date)}
     orders = {each.sequence: each for each in inventory.records if isinstance(each.body, Order)}
     rows = tuple(
@@ -152,7 +151,7 @@ def deletions(inventory: Inventory, asked: Asked) -> Reply:
     columns = ("state", "record", "at", "by", "order", "ordered_by", "why", "archive", "rule")
     return Reply(
         f"{count(gone, 'archive was', 'archives were')} destroyed, each with a certificate"
-        + (f"; {waiting} are ordered to be" if waiting else ""),
+        + (f"; {waiting} more ordered, but not carried out yet" if waiting else ""),
         (*columns, "basis", "reason", "stores", "manifest"),
         rows,
         well=not waiting,
@@ -162,6 +161,7 @@ def deletions(inventory: Inventory, asked: Asked) -> Reply:
 def _deleted(
     inventory: Inventory, record: Record, orders: dict[int, Record]
 ) -> Iterator[tuple[Cell, ...]]:
+    """Yield the rows of `deletions` that a record stands for, the manifest's key last."""
     body = record.body
     begin = (record.sequence, rfc3339(record.at), record.by)
     if isinstance(body, Tombstone):
@@ -172,9 +172,9 @@ def _deleted(
         rule = (body.rule, body.basis, body.reason)
         yield ("destroyed", *begin, *ordered, body.archive, *rule, stores, body.manifest)
     elif isinstance(body, Withdrawal):
-        for each in body.archives:
-            reason = (None, None, each.reason)
-            yield ("withdrawn", *begin, body.order, None, None, None, *reason, None, each.key)
+        for withdrawn in body.archives:
+            reason = (None, None, withdrawn.reason)
+            yield ("withdrawn", *begin, body.order, None, None, None, *reason, None, withdrawn.key)
     elif isinstance(body, Order):
         number = record.sequence
         waiting = {e.key for e in inventory.summaries if e.ordered == number and not e.destroyed}
@@ -185,16 +185,18 @@ def _deleted(
 
 
 def below_minimum(inventory: Inventory, asked: Asked) -> Reply:
-    """Tell what was destroyed within its minimum, or has too few verified copies there."""
+    """List what was destroyed within its minimum, or has too few verified copies within it."""
     rows: list[tuple[Cell, ...]] = []
-    for each in archives(inventory, asked):
-        rule = inventory.policy.rule_for(inventory.host, each.source, each.date)
-        if rule and rule.minimum.after(each.date) >= inventory.today:
-            sound = sum(copy.verified for copy in inventory.copies(each))
+    for archive in archives(inventory, asked):
+        rule = inventory.policy.rule_for(inventory.host, archive.source, archive.date)
+        if rule and rule.minimum.after(archive.date) >= inventory.today:
+            sound = sum(copy.verified for copy in inventory.copies(archive))
             if sound < inventory.required:
-                ends = str(rule.minimum.after(each.date))
+                ends = str(rule.minimum.after(archive.date))
                 what = f"{sound} of {inventory.required} verified copies"
-                rows.append((str(each.date), each.source, each.archive_key, rule.name, ends, what))
+                rows.append(
+                    (str(archive.date), archive.source, archive.archive_key, rule.name, ends, what)
+                )
     policies: Sequence[Record] = [e for e in inventory.records if isinstance(e.body, PolicyNoted)]
     numbered = {each.sequence: each for each in policies}
     for record in inventory.records:

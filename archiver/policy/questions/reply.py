@@ -1,4 +1,4 @@
-"""What is asked besides the question itself, and what an answer looks like."""
+"""The options of a question, the form of an answer, and what all questions need."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Cell = str | int | None
 
 @dataclass(frozen=True)
 class Asked:
-    """first, last: log dates; None: as far as there is anything. within: days from today on.
+    """The options of a question. first, last: log dates; None: no limit. within: days from today.
     everything: also what is as it should be, or over.
     """
 
@@ -26,8 +26,8 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """said: the answer in a sentence. rows: what it rests on. well: nothing of it needs anybody's
-    attention. answered: the question can be answered at all.
+    """said: the answer in a sentence. rows: what it rests on. well: nothing in it needs attention.
+    answered: the question can be answered at all.
     """
 
     said: str
@@ -42,15 +42,15 @@ def summaries(inventory: Inventory, asked: Asked) -> Iterator[Summary]:
 
 
 def archives(inventory: Inventory, asked: Asked) -> Iterator[Summary]:
-    """The archives of those dates that are there, and are to stay for now."""
+    """The archives of those dates that are not destroyed, nor ordered to be."""
     return (each for each in inventory.there if asked.has(each.date))
 
 
 def rows_of(rows: Iterable[tuple[Cell, ...]]) -> tuple[tuple[Cell, ...], ...]:
-    """Sort rows by what stands first in them."""
+    """Sort rows by their cells, as text, the first column first."""
     return tuple(sorted(rows, key=lambda row: tuple(str(cell) for cell in row)))
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """Write a number with its noun."""
+    """Write a number with its noun: "1 copy", "2 copies". many: the plural, unless it adds an s."""
     return f"{number} {one if number == 1 else many or one + 's'}"

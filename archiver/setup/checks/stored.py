@@ -14,11 +14,11 @@ from archiver.errors import ArchiverError
 from archiver.rotation.due import empty_days
 from archiver.setup.checks.found import CRITICAL, OK, WARNING, Finding, Patient
 from archiver.stores import open_store, probe_report
-from archiver.system.zone import DAY, local_date
+from archiver.system.zone import DAY, DAY_SECONDS, local_date
 
 KINDS = ("cred:", "file:", "env:")
 # A probe older than this says little about today. Seconds.
-STALE = 180 * 86_400
+STALE = 180 * DAY_SECONDS
 
 
 def stores(patient: Patient) -> Iterator[Finding]:
@@ -63,7 +63,7 @@ def probes(patient: Patient) -> Iterator[Finding]:
         elif patient.now - report.at > STALE:
             yield Finding(
                 WARNING,
-                f"store {target.name!r} was last probed more than {STALE // 86_400} days ago",
+                f"store {target.name!r} was last probed more than {STALE // DAY_SECONDS} days ago",
                 hint,
             )
         else:

@@ -21,7 +21,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from archiver.archives.names import INDEX_SUFFIXES
 from archiver.archives.receipts import UNPROTECTED, Destroyed, Protection, Stored
 from archiver.config.targets import S3Target
-from archiver.config.toml_tables import DAY_SECONDS
 from archiver.errors import IntegrityError, StoreError, StoreRefusedError
 from archiver.stores.contract import demand_destructible
 from archiver.stores.s3.checked_file import sealed
@@ -40,7 +39,7 @@ from archiver.stores.s3.faults import (
 )
 from archiver.stores.s3.reading import ObjectReading
 from archiver.stores.s3.upload import Sent, Uploader, protection_of, version_of
-from archiver.system.zone import rfc3339
+from archiver.system.zone import DAY_SECONDS, rfc3339
 
 COLD = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 # How often another process that stores the same key may get in the way.
