@@ -76,7 +76,7 @@ def validate(invocation: Invocation) -> Answer:
     """Check the file of -c. Every problem is named at once, with file and line."""
     loaded = invocation.config()
     sources = [source.name for source in loaded.sources]
-    told = loaded.retention.told(loaded.host.name, sources)
+    told = loaded.retention.in_words(loaded.host.name, sources)
     return Answer(
         data={"path": str(loaded.path), "sources": sources, "retention": list(told)},
         text=("\n" if loaded.retention.rules else "; ").join((f"{loaded.path}: ok", *told)),

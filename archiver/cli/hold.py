@@ -172,7 +172,9 @@ def _data(inventory: Inventory, each: Hold) -> dict[str, Any]:
 
 
 def _covered(inventory: Inventory, each: Hold) -> int:
-    return sum(each.scope.covers(inventory.host, one.source, one.date) for one in inventory.there)
+    return sum(
+        each.scope.covers(inventory.host, one.source, one.date) for one in inventory.archives
+    )
 
 
 def _refuse_another(config: Config, host: str | None) -> None:

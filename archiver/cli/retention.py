@@ -45,7 +45,7 @@ def show(invocation: Invocation, day: str | None, host: str | None) -> Answer:
     """
     inventory, problems = _known(invocation, (), host)
     first, last = _days(invocation, inventory, day)
-    governing = inventory.policy.told(inventory.host, inventory.sources)
+    governing = inventory.policy.in_words(inventory.host, inventory.sources)
     holds = [each for each in inventory.holds if each.released is None]
     lines = [*governing]
     lines += [f"held by case {each.case}: {each.reason}" for each in holds]
@@ -231,7 +231,7 @@ def _within(text: str) -> int:
 
 
 def _verdicts(inventory: Inventory, first: date | None, last: date | None) -> Iterator[Row]:
-    for each in inventory.there:
+    for each in inventory.archives:
         if (first or date.min) <= each.date <= (last or date.max):
             decision = inventory.decision(each)
             ends = (decision.expires_on, decision.must_go_by)

@@ -21,7 +21,7 @@ def reindex(session: Session, source: Source) -> int:
     What is wrong becomes a problem of the run; the archives are only read.
     """
     config = session.config
-    wanted = [each for each in session.catalog.summaries(source.name) if each.is_there]
+    wanted = [each for each in session.catalog.summaries(source.name) if each.has_archive]
     size = sum(each.raw_size for each in wanted)
     directory, made = config.host.work_dir, 0
     with emptied(directory):

@@ -111,7 +111,7 @@ def _overdue(config: Config, catalog: Catalog, now: int) -> list[ArchiverError]:
     inventory = inventory_of(config, catalog, now=now)
     late = [
         each
-        for each in inventory.there
+        for each in inventory.archives
         if inventory.decision(each).past_since
         and not holds_on(inventory.holds, inventory.host, each.source, each.date)
     ]
@@ -173,14 +173,14 @@ def _problems(config: Config, each: SourceStatus) -> list[ArchiverError]:
 def _source(config: Config, catalog: Catalog, source: Source, today: date) -> SourceStatus:
     found = catalog.summaries(source.name)
     days = [each.date for each in found]
-    there = [each for each in found if each.is_there]
+    there = [each for each in found if each.has_archive]
     kept = [each for each in found if each.ordered is None]
     return SourceStatus(
         source=source.name,
         path=str(source.path),
         live_size=_size(source.path),
         waiting=tuple(_waiting(Journal(config.host.spool_dir, source.name))),
-        archives=sum(each.is_there for each in found),
+        archives=sum(each.has_archive for each in found),
         empty_days=sum(each.is_empty_day for each in found),
         lines=sum(each.lines for each in there),
         raw_size=sum(each.raw_size for each in there),

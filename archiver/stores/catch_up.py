@@ -18,7 +18,7 @@ from archiver.archives.names import (
     host_prefix,
     place,
 )
-from archiver.catalog import REBUILD_HINT, Catalog, files_beside, making, nowhere, opened
+from archiver.catalog import REBUILD_HINT, Catalog, files_beside, in_memory, making, opened
 from archiver.errors import (
     ArchiverError,
     ChainError,
@@ -340,6 +340,6 @@ def readable(
         except ArchiverError as problem:
             if path and path.exists():
                 problems.append(problem)
-            catalog = stack.enter_context(nowhere(host))
+            catalog = stack.enter_context(in_memory(host))
             problems += catch_up(catalog, stores)
         yield catalog
