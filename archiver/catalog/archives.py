@@ -1,4 +1,4 @@
-"""What is catalogued of archives: their manifests."""
+"""The catalog of archives: their manifests."""
 
 import json
 import os
@@ -23,14 +23,14 @@ from archiver.policy.inventory import Summary
 from archiver.system.zone import local_date
 
 NUMBERED = "sequence IN (SELECT value FROM json_each(?))"
-# Nobody is to be given what an order says shall be destroyed.
-THERE = " AND key NOT IN (SELECT key FROM expiry)"
+# Leaves out what is ordered to be destroyed: nobody is given that any more.
+NOT_EXPIRED = " AND key NOT IN (SELECT key FROM expiry)"
 
 
 @dataclass(frozen=True)
 class Archived:
     """A manifest as catalogued. copies: targets that hold it and its archive. manifests: targets
-    that hold it. expired: its archive was destroyed, or is to be.
+    that hold it. expired: its archive was destroyed, or is ordered to be.
     """
 
     manifest: Manifest
@@ -40,7 +40,11 @@ class Archived:
 
 
 class Catalog:
-    """An open catalog of one host: its archives; and in `copies` and `records`, all else."""
+    """An open catalog of one host: its archives, and in `copies` and `records` all else.
+
+    Its methods raise IntegrityError if the catalog is damaged, DiskError if it cannot be used
+    now, and NoSpaceError if its disk is full.
+    """
 
     def __init__(
         self, connection: sqlite3.Connection, host: str, file: os.stat_result | None = None
@@ -52,7 +56,7 @@ class Catalog:
         self._file = file
 
     def is_the_one_at(self, path: Path) -> bool:
-        """Whether this is the catalog that is there now, not one in memory or replaced since."""
+        """Whether this is the file now at `path`: not one in memory, nor one replaced since."""
         try:
             return self._file is not None and os.path.samestat(self._file, os.stat(path))
         except OSError:
@@ -83,7 +87,7 @@ class Catalog:
 
     @explained()
     def sources(self) -> list[str]:
-        """Return the names of all sources of which there is or was anything."""
+        """Return the names of all sources that have a manifest, sorted."""
         rows = self._sql.execute(
             "SELECT DISTINCT source FROM manifest WHERE host = ?", (self.host,)
         )
@@ -91,7 +95,7 @@ class Catalog:
 
     @explained()
     def head(self, source: str) -> Head:
-        """Return the newest manifest of a source's chain."""
+        """Return number and digest of the newest manifest of a source's chain."""
         row = self._sql.execute(
             "SELECT sequence, digest FROM manifest WHERE host = ? AND source = ?"
             " ORDER BY sequence DESC LIMIT 1",
@@ -100,34 +104,34 @@ class Catalog:
         return Head(*row) if row else Head()
 
     def between(self, source: str, start: int, end: int) -> list[Archived]:
-        """Return what may hold lines of start <= time < end, in the order of their names."""
-        return self._archived("earliest < ? AND latest >= ?" + THERE, source, end, start)
+        """Return what may hold lines of start <= time < end (instants), ordered by key."""
+        return self._archived("earliest < ? AND latest >= ?" + NOT_EXPIRED, source, end, start)
 
     def every(self, source: str) -> list[Archived]:
-        """Return all there is of a source, and what was destroyed, in the order of the names."""
+        """Return all manifests of a source, ordered by key; also of destroyed archives."""
         return self._archived("TRUE", source)
 
     def numbered(self, source: str, numbers: Collection[int]) -> list[Archived]:
-        """Return what has these numbers in a source's chain, in the order of the names."""
+        """Return what has these numbers in a source's chain, ordered by key."""
         wanted = json.dumps(sorted(numbers))
-        return self._archived(NUMBERED + THERE, source, wanted)
+        return self._archived(NUMBERED + NOT_EXPIRED, source, wanted)
 
     @explained()
     def numbers(self, source: str, start: int, end: int) -> list[int]:
         """Return the numbers of the archives that may hold lines of start <= time < end."""
         rows = self._sql.execute(
             "SELECT sequence FROM manifest WHERE host = ? AND source = ? AND size > 0"  # noqa: S608
-            f" AND earliest < ? AND latest >= ?{THERE} ORDER BY sequence",
+            f" AND earliest < ? AND latest >= ?{NOT_EXPIRED} ORDER BY sequence",
             (self.host, source, end, start),
         )
         return [int(number) for (number,) in rows]
 
     @explained()
     def unindexed(self, source: str, first: int, last: int) -> list[str]:
-        """Return the manifests, with a number from first to last, of archives without an index."""
+        """Return the keys of the manifests numbered first to last whose archives have no index."""
         rows = self._sql.execute(
             "SELECT key FROM manifest WHERE host = ? AND source = ? AND size > 0"  # noqa: S608
-            f" AND sequence BETWEEN ? AND ?{THERE} AND NOT EXISTS"
+            f" AND sequence BETWEEN ? AND ?{NOT_EXPIRED} AND NOT EXISTS"
             " (SELECT * FROM sidecar WHERE sidecar.key = replace(manifest.key, ?, ?)) ORDER BY key",
             (self.host, source, first, last, MANIFEST_SUFFIX, INDEX_SUFFIX),
         )
@@ -144,7 +148,7 @@ class Catalog:
 
     @explained()
     def summaries(self, source: str) -> list[Summary]:
-        """Return what there is of a source, and what was destroyed, in the order of the names."""
+        """Return a source's manifests in short, ordered by key; also of destroyed archives."""
         rows = self._sql.execute(
             "SELECT key, source, date, manifest.sequence, earliest, latest, sealed, lines,"
             " raw_size, size, sha256, digest, segment IS NULL,"
@@ -163,7 +167,7 @@ class Catalog:
 
     @explained()
     def digest_of(self, key: str) -> str | None:
-        """Return the digest of a catalogued manifest."""
+        """Return the digest of a manifest; None: it is not in the catalog."""
         row = self._sql.execute("SELECT digest FROM manifest WHERE key = ?", (key,)).fetchone()
         return str(row[0]) if row else None
 
@@ -178,7 +182,7 @@ class Catalog:
 
     @explained()
     def keys_of(self, source: str, sequence: int) -> list[str]:
-        """Return the manifests with that number in a source's chain: one, if all is well."""
+        """Return the keys of the manifests with this number in a chain: one, if all is well."""
         rows = self._sql.execute(
             "SELECT key FROM manifest WHERE host = ? AND source = ? AND sequence = ?",
             (self.host, source, sequence),
@@ -187,7 +191,7 @@ class Catalog:
 
     @explained()
     def is_one_chain(self, source: str, first: int, last: int) -> bool:
-        """Whether there is one manifest with each number from first to last, and no other."""
+        """Whether each number from first to last belongs to exactly one manifest."""
         row = self._sql.execute(
             "SELECT count(*), count(DISTINCT sequence) FROM manifest"
             " WHERE host = ? AND source = ? AND sequence BETWEEN ? AND ?",
@@ -197,10 +201,10 @@ class Catalog:
 
     @explained()
     def days(self, source: str, zone: ZoneInfo) -> frozenset[date]:
-        """Return the log dates that have a manifest, of lines or of their absence.
+        """Return the days that are accounted for: the log dates of all manifests, empty days
+        included, and the days of each archive's earliest and latest line.
 
-        An archive may hold lines of other days too, such as those that came with a nightly
-        rotation: the days of its earliest and its latest line are not empty either.
+        Those may be other days, because some lines after midnight come with a nightly rotation.
         """
         rows = self._sql.execute(
             "SELECT date, earliest, latest FROM manifest WHERE host = ? AND source = ?",
@@ -213,7 +217,7 @@ class Catalog:
 
     @explained()
     def last_watched(self, source: str) -> date | None:
-        """Return the last day that was rotated or found empty here, imports apart."""
+        """Return the last log date that was rotated or found empty here; imports do not count."""
         (day,) = self._sql.execute(
             "SELECT max(date) FROM manifest WHERE host = ? AND source = ?"
             " AND origin IS NOT 'import'",
@@ -223,7 +227,7 @@ class Catalog:
 
     @explained()
     def last_rotation(self, source: str) -> int | None:
-        """Return when the newest segment was rotated, by the clock of that time."""
+        """Return when the newest segment was rotated (an instant), by the clock of that time."""
         row = self._sql.execute(
             "SELECT written FROM manifest WHERE host = ? AND source = ? AND origin = 'run'"
             " ORDER BY sequence DESC LIMIT 1",
@@ -255,24 +259,24 @@ class Catalog:
             raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
 
     def of_key(self, key: str) -> Archived:
-        """Return the manifest of that key. Raises: IntegrityError: there is none."""
+        """Return the manifest with this key. Raises: IntegrityError: it is not in the catalog."""
         source = parse(key).source
         for found in self._archived("key = ?", source, key):
             return found
-        raise IntegrityError(f"{key} is not catalogued", hint=REBUILD_HINT)
+        raise IntegrityError(f"{key} is not in the catalog", hint=REBUILD_HINT)
 
     @explained()
     def document(self, key: str) -> bytes:
         """Return a manifest's bytes, as stored. Raises: IntegrityError: it is not catalogued."""
         row = self._sql.execute("SELECT document FROM manifest WHERE key = ?", (key,)).fetchone()
         if row is None:
-            raise IntegrityError(f"{key} is not catalogued", hint=REBUILD_HINT)
+            raise IntegrityError(f"{key} is not in the catalog", hint=REBUILD_HINT)
         return zlib.decompress(row[0])
 
     # -- changes -----------------------------------------------------------------------
 
     def changing(self) -> AbstractContextManager[None]:
-        """What is noted within becomes durable together, or not at all."""
+        """Make everything noted inside durable together, or nothing of it."""
         return changing(self._sql)
 
     def add(
@@ -286,8 +290,8 @@ class Catalog:
     ) -> None:
         """Note a manifest (its stored bytes) and the targets that now hold a copy, durably.
 
-        indexes: how many pages the archive's index has, in the targets that hold that too. whole:
-        they hold its archive.
+        indexes: the pages of the archive's index, by target that holds it. whole: the targets hold
+        the archive, too. Raises: ValueError: `document` is not a manifest.
         """
         manifest = decode(document)
         with self.changing():

@@ -1,4 +1,4 @@
-"""What is catalogued of copies: who holds what, what it was found to be; and of indexes."""
+"""The catalog of copies and indexes: which target holds what, and what it was found to be."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -22,17 +22,18 @@ class Copies:
     # -- questions ---------------------------------------------------------------------
 
     def keys_in(self, target: str) -> set[str]:
-        """Return the keys of the manifests of which a target holds a copy."""
+        """Return the keys of the manifests that a target holds."""
         rows = self._sql.execute(
             "SELECT key FROM copy JOIN manifest USING (key) WHERE target = ?", (target,)
         )
         return {str(key) for (key,) in rows}
 
     @explained()
-    def lacking(self, source: str, target: str, since: date = date.min) -> list[str]:
-        """Return the manifests of which a target has no copy, but another one has, in order.
+    def missing(self, source: str, target: str, since: date = date.min) -> list[str]:
+        """Return the keys of the manifests that a target is missing, alone or with the archive, and
+        that any target has; in the order of the chain.
 
-        since: of archives of earlier log dates it needs to have the manifest only.
+        since: of earlier log dates, a target needs the manifest only.
         """
         rows = self._sql.execute(
             "SELECT key FROM manifest WHERE host = ? AND source = ?"
@@ -45,7 +46,7 @@ class Copies:
         return [str(key) for (key,) in rows]
 
     def receipts(self, source: str) -> dict[tuple[str, str], Receipt]:
-        """Return the receipts of a source's copies that are there, by key and target."""
+        """Return the receipts of a source's copies that still exist, by key and target."""
         condition = (
             "key >= ? AND key < ? || char(0x10ffff) AND EXISTS (SELECT * FROM copy"
             " WHERE copy.key = replace(receipt.key, ?, ?) AND copy.target = receipt.target"
@@ -56,7 +57,7 @@ class Copies:
         return {(each.key, each.target): each for each in found}
 
     def unrecorded(self, most: int) -> list[Receipt]:
-        """Return receipts, at most so many, of which the ledger does not tell yet."""
+        """Return at most `most` receipts that are not in the ledger yet."""
         return self._receipts("NOT recorded ORDER BY key, target LIMIT ?", most)
 
     @explained()
@@ -86,11 +87,11 @@ class Copies:
         self._sql.execute(insert, (*row, checksum(row)))
 
     def note_receipt(self, receipt: Receipt, *, recorded: bool = False) -> None:
-        """Note what a copy was found to be. recorded: the ledger tells so; then it does not
-        displace what it does not tell of yet.
+        """Note what a copy was found to be. recorded: this comes from the ledger; it does not
+        replace a receipt that is not in the ledger yet.
         """
-        # The columns are what the ledger tells of a copy; SQLite has no bool, and the checksum
-        # is of what comes back.
+        # The columns are the fields of `Seen`. SQLite has no bool, and the checksum is of the
+        # values that it gives back.
         seen = astuple(Seen.of(receipt))
         row = tuple(int(each) if isinstance(each, bool) else each for each in (*seen, recorded))
         if recorded:
@@ -104,13 +105,13 @@ class Copies:
         self._sql.execute(insert, (*row, checksum(row)))
 
     def doubt(self, key: str, target: str) -> None:
-        """Note that something speaks against a copy: it is damaged, or gone."""
+        """Note that something speaks against a copy: it is damaged or gone."""
         with changing(self._sql):
             self._doubt("(key, target) = (?, ?)", key, target)
 
     def _doubt(self, condition: str, *values: object) -> None:
-        for each in self._receipts(f"sound AND {condition}", *values):
-            self.note_receipt(replace(each, sound=False))
+        for receipt in self._receipts(f"sound AND {condition}", *values):
+            self.note_receipt(replace(receipt, sound=False))
 
     def note_index(self, key: str, target: str, pages: int) -> None:
         row = (key, target, pages, checksum((key, target, pages)))
@@ -120,13 +121,13 @@ class Copies:
         self._sql.execute("DELETE FROM sidecar WHERE (key, target) = (?, ?)", (key, target))
 
     def forget(self, key: str, target: str) -> None:
-        """Forget a manifest's copy, by its key; its receipts, and its archive's, are doubted."""
+        """Forget a manifest's copy; its receipt and its archive's are no longer sound."""
         self._sql.execute("DELETE FROM copy WHERE (key, target) = (?, ?)", (key, target))
-        for each in (key, key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX):
-            self._doubt("(key, target) = (?, ?)", each, target)
+        for copy in (key, key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX):
+            self._doubt("(key, target) = (?, ?)", copy, target)
 
     def forget_other_targets(self, targets: Sequence[str]) -> None:
-        """Forget the copies in targets that are not among these: they are no longer configured."""
+        """Forget the copies in all other targets: they are no longer configured."""
         with changing(self._sql):
             rows = self._sql.execute("SELECT target FROM copy UNION SELECT target FROM sidecar")
             for (target,) in rows.fetchall():
@@ -134,7 +135,7 @@ class Copies:
                     self._forget(target)
 
     def forget_target(self, target: str) -> None:
-        """Forget all that a target had."""
+        """Forget everything that a target had."""
         with changing(self._sql):
             self._forget(target)
 
@@ -145,6 +146,6 @@ class Copies:
 
 
 def _receipt(row: Sequence[Any]) -> Receipt:
-    *told, hold, sound, _, _ = row
-    fields: tuple[Any, ...] = (*told, bool(hold), bool(sound))
+    *others, hold, sound, _, _ = row
+    fields: tuple[Any, ...] = (*others, bool(hold), bool(sound))
     return Seen(*fields).receipt

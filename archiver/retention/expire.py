@@ -1,11 +1,12 @@
-"""Destroy what the retention rules no longer keep: ordered first, proven afterwards.
+"""Destroy what the retention rules no longer keep: ordered first, certified afterwards.
 
-    decide ─▸ order, in the ledger ─▸ the evidence once more, asked of every store
-           ─▸ runs, index, archive: all versions, in every store, far ones first ─▸ certificate
+    decide ─▸ order, in the ledger ─▸ check the evidence again, with every store
+           ─▸ merged indexes, index, archive: all versions, in every store, far ones first
+           ─▸ certificate, in the ledger
 
-Whatever is in doubt stays. An order that was interrupted is carried out by the next run, if all
-that allowed it still holds; if not, it is withdrawn, and what is left is brought back to all
-stores. Manifests are never destroyed: they hold no line of a log, and the chain needs them.
+Whatever is in doubt stays. An interrupted order is carried out by the next run, if everything that
+allowed it is still true; if not, it is withdrawn, and what is left is copied back to all stores.
+Manifests are never destroyed: they hold no line of a log, and the chain needs them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -54,7 +55,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A tombstone as it stands in the ledger: number, key on every store."""
+    """A tombstone, with its number in the ledger and its key in every store."""
 
     number: int
     key: str
@@ -63,21 +64,21 @@ class Certificate:
 
 @dataclass
 class Expiry:
-    """What was done. destroyed: the certificates. kept: what was ordered, and was not after all."""
+    """What was done. destroyed: the certificates. kept: what was ordered, but withdrawn."""
 
     destroyed: list[Certificate] = field(default_factory=list)
     kept: list[Withdrawn] = field(default_factory=list)
 
 
 def due(inventory: Inventory, first: date | None = None, last: date | None = None) -> list[Chosen]:
-    """Return what is past its maximum, and what keeps it, if anything does; or all that there is
-    of named log dates, whether it may go or not.
+    """Return the archives that have reached their maximum, each with its decision, which may be to
+    keep it. With first or last: all archives of these log dates, whatever the decision.
     """
     named = first is not None or last is not None
     days = (first or date.min, last or date.max)
     found = [
         Chosen(each, inventory.decision(each))
-        for each in inventory.there
+        for each in inventory.archives
         if days[0] <= each.date <= days[1]
     ]
     return [
@@ -88,7 +89,10 @@ def due(inventory: Inventory, first: date | None = None, last: date | None = Non
 
 
 def nightly(session: Session) -> Expiry:
-    """Carry out what was ordered before, and what the rules let expire by themselves."""
+    """Carry out earlier orders, then what the rules let expire by itself.
+
+    A failure becomes a problem of the session.
+    """
     done = Expiry()
     if session.unchained:
         return done
@@ -99,7 +103,7 @@ def nightly(session: Session) -> Expiry:
         if by_itself and session.new_policy:
             session.problems.add(
                 WorkKeptError(
-                    f"{len(by_itself)} archives are past their maximum by rules that are new; "
+                    f"by rules that are new, {_archives(len(by_itself))} past the maximum; "
                     "the run that first sees new rules destroys nothing by them",
                     hint="`archiver retention plan` shows them; the next run destroys them, unless "
                     "the rules are changed, or `archiver hold add` keeps them",
@@ -113,9 +117,9 @@ def nightly(session: Session) -> Expiry:
 
 
 def expire(session: Session, chosen: Sequence[Chosen], why: str, done: Expiry) -> None:
-    """Order that archives be destroyed, and carry it out. why: see `ledger.Order`.
+    """Order in the ledger that archives be destroyed, and carry it out. why: see `ledger.Order`.
 
-    Raises: the ledger's failures; nothing is destroyed then.
+    Raises: ArchiverError: the order cannot be recorded, or a store is away; nothing is destroyed.
     """
     inventory = inventory_now(session)
     ordered = tuple(_ordered(inventory, each) for each in chosen)
@@ -124,7 +128,7 @@ def expire(session: Session, chosen: Sequence[Chosen], why: str, done: Expiry) -
 
 
 def resume(session: Session, done: Expiry) -> None:
-    """Carry out what was ordered and has no certificate yet. Raises: as `expire`."""
+    """Carry out the orders that have no certificate yet. Raises: as `expire`."""
     expired = session.catalog.records.expired()
     for record in session.catalog.records.of_kind("order") if expired else ():
         if isinstance(record.body, Order):
@@ -136,8 +140,8 @@ def resume(session: Session, done: Expiry) -> None:
                 _carry_out(session, number, left, done, begun=True)
 
 
-def _ordered(inventory: Inventory, each: Chosen) -> Ordered:
-    summary, rule = each.summary, each.decision.rule
+def _ordered(inventory: Inventory, chosen: Chosen) -> Ordered:
+    summary, rule = chosen.summary, chosen.decision.rule
     receipts = [(target, inventory.receipt(summary, target)) for target in summary.copies]
     return Ordered(
         key=summary.key,
@@ -145,7 +149,7 @@ def _ordered(inventory: Inventory, each: Chosen) -> Ordered:
         sha256=summary.sha256,
         rule=rule.name if rule else "",
         basis=rule.basis if rule else "",
-        reason=each.decision.reason,
+        reason=chosen.decision.reason,
         evidence=tuple(
             Evidence(target, receipt.at, receipt.version)
             for target, receipt in receipts
@@ -157,28 +161,28 @@ def _ordered(inventory: Inventory, each: Chosen) -> Ordered:
 def _carry_out(
     session: Session, number: int, archives: Sequence[Ordered], done: Expiry, *, begun: bool
 ) -> None:
-    """Carry out an order. begun: by another run, which may have come far with it."""
+    """Carry out an order. begun: another run started it, and may have got far."""
     session.ledger.demand()
-    there = {store.name for store in session.stores} - session.away
-    if missing := [each.name for each in session.config.storage.targets if each.name not in there]:
+    reached = {store.name for store in session.stores} - session.away
+    if away := [each.name for each in session.config.storage.targets if each.name not in reached]:
         raise WorkKeptError(
-            f"{len(archives)} archives are ordered to be destroyed, but store {missing[0]!r} "
-            "cannot be asked",
-            hint="they are destroyed by the next run that reaches all stores. A store that is no "
-            "more has to be taken out of the configuration",
+            f"{_archives(len(archives))} ordered to be destroyed, but store {away[0]!r} cannot be "
+            "reached",
+            hint="the next run that reaches all stores destroys what was ordered. If the store no "
+            "longer exists, remove it from the configuration",
         )
     inventory = inventory_now(session)
     summaries = {each.key: each for each in inventory.summaries}
     kept: list[Withdrawn] = []
-    for each in archives:
-        summary = summaries[each.key]
+    for archive in archives:
+        summary = summaries[archive.key]
         try:
-            if lacking := _lacking(session, inventory, each, summary, begun=begun):
-                kept.append(Withdrawn(each.key, "; ".join(lacking)))
+            if missing := _missing(session, inventory, archive, summary, begun=begun):
+                kept.append(Withdrawn(archive.key, "; ".join(missing)))
             else:
-                done.destroyed.append(_destroy(session, number, each))
+                done.destroyed.append(_destroy(session, number, archive))
         except LockedError as refusal:
-            kept.append(Withdrawn(each.key, refusal.message))
+            kept.append(Withdrawn(archive.key, refusal.message))
         except ArchiverError as problem:
             session.problems.add(problem)
             if problem.retryable:
@@ -186,30 +190,30 @@ def _carry_out(
     if kept:
         session.ledger.append(Withdrawal(number, tuple(kept)))
         done.kept += kept
-        for archive in kept:
+        for withdrawn in kept:
             session.problems.add(
                 RefusedError(
-                    f"{archive.key} was not destroyed: {archive.reason}",
-                    hint="it is kept, and will be until that is over; what was already removed of "
-                    "it is brought back from what is left",
+                    f"{summaries[withdrawn.key].archive_key} was not destroyed: {withdrawn.reason}",
+                    hint="it is kept until that has changed; copies that were already removed are "
+                    "made again from those that are left",
                 )
             )
     for source in session.config.sources:
         merge_indexes(session, source)
 
 
-def _lacking(
-    session: Session, inventory: Inventory, each: Ordered, summary: Summary, *, begun: bool
+def _missing(
+    session: Session, inventory: Inventory, ordered: Ordered, summary: Summary, *, begun: bool
 ) -> tuple[str, ...]:
-    """Return what of the evidence lacks, as the stores tell now; nothing: it may be destroyed."""
+    """Return what is still missing before it may be destroyed, by what the stores say now."""
     found = {store.name: store.find(summary.archive_key) for store in session.stores}
     if begun and not any(found.values()):
-        return ()  # it was destroyed, but for the certificate
+        return ()  # all of it was destroyed; only the certificate is missing
     archive = Archive(
         inventory.host,
         summary.source,
         summary.date,
-        tuple(_copies(inventory, each, summary, found, begun)),
+        tuple(_copies(inventory, ordered, summary, found, begun)),
     )
     _note_protection(session, inventory, summary, found)
     return evidence_missing(
@@ -218,7 +222,7 @@ def _lacking(
         inventory.holds,
         now=inventory.now,
         zone=inventory.zone,
-        stored_reason=each.reason,
+        stored_reason=ordered.reason,
         required=inventory.required,
         doubt=inventory.doubt,
     )
@@ -226,13 +230,13 @@ def _lacking(
 
 def _copies(
     inventory: Inventory,
-    each: Ordered,
+    ordered: Ordered,
     summary: Summary,
     found: dict[str, Stored | None],
     begun: bool,
 ) -> Iterator[Copy]:
-    """Yield the copies that there are, and those that there have to be: they were verified."""
-    evidence = {of.target: of for of in each.evidence}
+    """Yield the copies that exist now, and those that should: they were verified when ordered."""
+    evidence = {each.target: each for each in ordered.evidence}
     for target, stored in found.items():
         if stored:
             read_back = evidence.get(target)
@@ -246,13 +250,13 @@ def _copies(
             )
             yield Copy(target, same, stored.protection)
         elif target in evidence:
-            yield Copy(target, begun)  # what was begun may have come as far as this
+            yield Copy(target, begun)  # an order that was begun may have destroyed this one already
 
 
 def _note_protection(
     session: Session, inventory: Inventory, summary: Summary, found: dict[str, Stored | None]
 ) -> None:
-    """Remember what locks and holds there are by now, so that no order asks for it again."""
+    """Note the locks and holds of now, so that no new order is given against them."""
     for target, stored in found.items():
         receipt = inventory.receipt(summary, target)
         if stored and receipt and receipt.protection != stored.protection:
@@ -260,9 +264,9 @@ def _note_protection(
                 session.catalog.copies.note_receipt(replace(receipt, protection=stored.protection))
 
 
-def _destroy(session: Session, number: int, each: Ordered) -> Certificate:
+def _destroy(session: Session, number: int, ordered: Ordered) -> Certificate:
     """Destroy one archive, in all stores, and return its certificate."""
-    manifest = session.catalog.of_key(each.key).manifest
+    manifest = session.catalog.of_key(ordered.key).manifest
     merge.forget(session.catalog, session.stores, manifest.source, manifest.sequence)
     replies = [
         _destroy_in(session, store, manifest)
@@ -271,17 +275,17 @@ def _destroy(session: Session, number: int, each: Ordered) -> Certificate:
     for store in session.stores:
         if store.find(manifest.archive_key):
             raise StoreRefusedError(
-                f"store {store.name!r}: {manifest.archive_key} is still there, after it was "
+                f"store {store.name!r}: {manifest.archive_key} is still there, although it was "
                 "destroyed in all stores",
-                hint="who stores it again? Two archivers may share this store; the next run tries "
-                "once more",
+                hint="find out who stores it again: another archiver may share this store. The "
+                "next run tries once more",
             )
     policies = session.catalog.records.of_kind("policy")
     stone = Tombstone(
         order=number,
         policy=policies[-1].sequence if policies else None,
-        manifest=each.key,
-        manifest_sha256=each.manifest_sha256,
+        manifest=ordered.key,
+        manifest_sha256=ordered.manifest_sha256,
         archive=manifest.archive_key,
         sha256=manifest.sha256,
         size=manifest.size,
@@ -292,10 +296,10 @@ def _destroy(session: Session, number: int, each: Ordered) -> Certificate:
         raw_sha256=manifest.raw_sha256,
         earliest=manifest.earliest,
         latest=manifest.latest,
-        rule=each.rule,
-        basis=each.basis,
-        reason=each.reason,
-        evidence=each.evidence,
+        rule=ordered.rule,
+        basis=ordered.basis,
+        reason=ordered.reason,
+        evidence=ordered.evidence,
         stores=tuple(replies),
     )
     record = session.ledger.append(stone)
@@ -303,6 +307,7 @@ def _destroy(session: Session, number: int, each: Ordered) -> Certificate:
 
 
 def _destroy_in(session: Session, store: Store, manifest: Manifest) -> StoreReply:
+    """Destroy index and archive in one store, and note it in the catalog."""
     removed = [
         Removed(key, one.version, one.marker, one.reply)
         for key in (manifest.index_key, manifest.archive_key)
@@ -314,3 +319,7 @@ def _destroy_in(session: Session, store: Store, manifest: Manifest) -> StoreRepl
             session.catalog.copies.note(manifest.manifest_key, store.name, whole=False)
     places = {target.name: target.place for target in session.config.storage.targets}
     return StoreReply(store.name, places[store.name], session.now, tuple(removed))
+
+
+def _archives(number: int) -> str:
+    return "1 archive is" if number == 1 else f"{number} archives are"

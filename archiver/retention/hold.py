@@ -1,8 +1,9 @@
-"""Hold on the stores what the ledger says is held, and lift what it says no longer is.
+"""Set on the stores the holds that the ledger has, and lift those that were released.
 
-A hold is in force as soon as the ledger tells of it: nothing that it covers is destroyed here.
+A hold is in force as soon as it is in the ledger: this program destroys nothing that it covers.
 Where a store can hold an object itself (S3 Object Lock), nobody else can destroy it there either.
-Such a store knows one hold only, not whose it is: it is lifted when the last case is released.
+Such a store knows only that an object is held, not for which case: so its hold is lifted when the
+last case is released.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from archiver.stores.session import Session
 
 
 def apply(session: Session) -> None:
-    """Bring the stores level with the holds of the ledger; what fails becomes a problem."""
+    """Bring the stores level with the ledger's holds. A failure becomes a session's problem."""
     if session.unchained:
         return
     inventory = inventory_of(session.config, session.catalog, now=session.now)
@@ -33,13 +34,13 @@ def apply(session: Session) -> None:
 
 
 def _level(session: Session, store: Store, inventory: Inventory) -> None:
-    for each in inventory.summaries:
-        if store.name not in each.copies or each.destroyed:
+    for summary in inventory.summaries:
+        if store.name not in summary.copies or summary.destroyed:
             continue
-        held = bool(holds_on(inventory.holds, inventory.host, each.source, each.date))
-        wanted = store.protection(each.date, inventory.now)
-        lifted = not held and not wanted.hold and _was_ours(inventory, each)
-        for key, receipt in _objects(inventory, each, store.name):
+        held = bool(holds_on(inventory.holds, inventory.host, summary.source, summary.date))
+        wanted = store.protection(summary.date, inventory.now)
+        lifted = not held and not wanted.hold and _was_ours(inventory, summary)
+        for key, receipt in _objects(inventory, summary, store.name):
             have = receipt.protection.hold if receipt else lifted
             if held and not have:
                 store.protect(key, replace(wanted, hold=True))
@@ -50,24 +51,24 @@ def _level(session: Session, store: Store, inventory: Inventory) -> None:
             _note(session, store, key, receipt)
 
 
-def _was_ours(inventory: Inventory, each: Summary) -> bool:
-    """Whether a case that was released covered it: else the hold there is somebody else's."""
-    return any(_covers(hold, inventory.host, each) for hold in inventory.holds if hold.released)
+def _was_ours(inventory: Inventory, summary: Summary) -> bool:
+    """Whether a released case covered it. If none did, the hold on the store is somebody else's."""
+    return any(_covers(hold, inventory.host, summary) for hold in inventory.holds if hold.released)
 
 
-def _covers(hold: Hold, host: str, each: Summary) -> bool:
-    return hold.scope.covers(host, each.source, each.date)
+def _covers(hold: Hold, host: str, summary: Summary) -> bool:
+    return hold.scope.covers(host, summary.source, summary.date)
 
 
 def _objects(
-    inventory: Inventory, each: Summary, target: str
+    inventory: Inventory, summary: Summary, target: str
 ) -> Iterator[tuple[str, Receipt | None]]:
-    keys = [each.key] if each.is_empty_day else [each.archive_key, each.key]
+    keys = [summary.key] if summary.is_empty_day else [summary.archive_key, summary.key]
     return ((key, inventory.receipts.get((key, target))) for key in keys)
 
 
 def _note(session: Session, store: Store, key: str, receipt: Receipt | None) -> None:
-    """Note what the store says of its protection now."""
+    """Note in the catalog how the store says the object is protected now."""
     found = store.find(key)
     if receipt and found:
         with session.catalog.changing():

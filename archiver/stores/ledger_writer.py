@@ -95,7 +95,7 @@ class LedgerWriter:
     def fill(self) -> None:
         """Bring each store the records that it lacks, in their order."""
         for store in self.stores:
-            for number in self.catalog.records.lacking(store.name):
+            for number in self.catalog.records.missing(store.name):
                 try:
                     self._bring(number, store, mend=False)
                 except ArchiverError as problem:

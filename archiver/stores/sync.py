@@ -62,7 +62,7 @@ class Sync:
         return {store.name for store in self.stores if not self._fill(source, store)}
 
     def _fill(self, source: Source, store: Store) -> bool:
-        lacking = self.catalog.copies.lacking(source.name, store.name, self._since(store))
+        lacking = self.catalog.copies.missing(source.name, store.name, self._since(store))
         if not lacking:
             return True
         with self.meter(f"bringing {source.name} to {store.name}", len(lacking)) as advance:
