@@ -134,6 +134,10 @@ SAID_NOW: tuple[tuple[str, str], ...] = (
         "2 archives are past their maximum by rules that are new;",
         "by rules that are new, 2 archives are past the maximum;",
     ),
+    (
+        "3 archives come to the end of their maximum, and 5 archives more of their minimum",
+        "3 archives reach the end of the maximum, and 5 more the end of the minimum",
+    ),
 )
 # Of maillog one day was destroyed; of authlog all but these (of one more, it is ordered).
 DESTROYED, KEPT_LOGINS = date(2026, 10, 21), (26, 28)
