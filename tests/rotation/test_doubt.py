@@ -201,7 +201,7 @@ def test_segments_that_a_change_of_settings_leaves_behind(host: Host, change: st
         host.configure(sources=("other",))
         host.log.touch(0o640)
     said = host.archiver("status", now=host.at(after(MONDAY, 2), "01:00"))
-    assert (said.status, "not configured" in said.err) == (3, True)
+    assert (said.status, "no longer configured" in said.err) == (3, True)
     report = host.night(after(MONDAY, 2), "02:00")
     assert any("no longer configured" in failure.message for failure in report.failures)
 
@@ -251,7 +251,7 @@ def test_lines_are_not_written_over_a_log_or_a_store(host: Host) -> None:
     (host.directory / "link").symlink_to("maillog")
     for output in ("maillog", "link", "store/x", "spool/maillog/x", "state/catalog.sqlite3"):
         said = host.archiver("fetch", "--date", str(MONDAY), "-o", host.directory / output)
-        assert (said.status, "another place" in said.err) == (2, True)
+        assert (said.status, "somewhere else" in said.err) == (2, True)
     assert (host.log.stat().st_ino, host.archiver("fetch", "-o", "", "--date", "today").status) == (
         inode,
         2,
