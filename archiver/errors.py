@@ -305,6 +305,9 @@ class Problems(Sequence[ArchiverError]):
     def __len__(self) -> int:
         return len(self._by_message)
 
+    def __iter__(self) -> Iterator[ArchiverError]:
+        return iter(list(self._by_message.values()))
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
