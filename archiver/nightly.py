@@ -32,7 +32,8 @@ from archiver.rotation.turn import SourceReport, Turn
 from archiver.rotation.when import check_clock, judge, rotate_if_due
 from archiver.stores import open_stores
 from archiver.stores.catch_up import readable
-from archiver.stores.session import Session, never, started
+from archiver.stores.session import Session, started
+from archiver.system.programs import never
 from archiver.system.streams import Meter, unwatched
 from archiver.system.zone import local_date
 

@@ -17,13 +17,9 @@ from archiver.stores.ledger_writer import LedgerWriter, who
 from archiver.stores.probe import unproven
 from archiver.stores.sync import Sync
 from archiver.system.files import exclusive, make_directory, remove_tree
+from archiver.system.programs import never
 from archiver.system.streams import Meter, unwatched
 from archiver.system.zone import local_date
-
-
-def never() -> bool:
-    """Nobody asks to stop."""
-    return False
 
 
 @dataclass
