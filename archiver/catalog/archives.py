@@ -1,4 +1,4 @@
-"""What is catalogued of archives: their manifests."""
+"""The catalogued archives, by their manifests; and the catalog as a whole."""
 
 import json
 import os
@@ -23,14 +23,15 @@ from archiver.policy.inventory import Summary
 from archiver.system.zone import local_date
 
 NUMBERED = "sequence IN (SELECT value FROM json_each(?))"
-# Nobody is to be given what an order says shall be destroyed.
-THERE = " AND key NOT IN (SELECT key FROM expiry)"
+# Nobody gets to read what an order says shall be destroyed.
+NOT_EXPIRED = " AND key NOT IN (SELECT key FROM expiry)"
 
 
 @dataclass(frozen=True)
 class Archived:
-    """A manifest as catalogued. copies: targets that hold it and its archive. manifests: targets
-    that hold it. expired: its archive was destroyed, or is to be.
+    """A manifest as catalogued. copies: names of the targets that have it and its archive.
+    manifests: of those that have it, with or without. expired: its archive was destroyed, or an
+    order says so.
     """
 
     manifest: Manifest
@@ -40,7 +41,7 @@ class Archived:
 
 
 class Catalog:
-    """An open catalog of one host: its archives; and in `copies` and `records`, all else."""
+    """An open catalog of one host: its archives; `copies` and `records` hold the rest."""
 
     def __init__(
         self, connection: sqlite3.Connection, host: str, file: os.stat_result | None = None
@@ -52,7 +53,7 @@ class Catalog:
         self._file = file
 
     def is_the_one_at(self, path: Path) -> bool:
-        """Whether this is the catalog that is there now, not one in memory or replaced since."""
+        """Whether `path` still is this catalog: not one in memory, nor replaced meanwhile."""
         try:
             return self._file is not None and os.path.samestat(self._file, os.stat(path))
         except OSError:
@@ -63,7 +64,7 @@ class Catalog:
 
     @explained()
     def is_whole(self) -> bool:
-        """Whether SQLite finds the file whole, and every row in it is as it was written."""
+        """Whether SQLite finds the file whole, and every row has its schema and checksum."""
         if self._sql.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
             return False
         schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
@@ -78,12 +79,13 @@ class Catalog:
 
     @explained()
     def count(self) -> int:
+        """Return how many manifests there are."""
         (count,) = self._sql.execute("SELECT count(*) FROM manifest").fetchone()
         return int(count)
 
     @explained()
     def sources(self) -> list[str]:
-        """Return the names of all sources of which there is or was anything."""
+        """Return the names of all sources that have a manifest, sorted."""
         rows = self._sql.execute(
             "SELECT DISTINCT source FROM manifest WHERE host = ?", (self.host,)
         )
@@ -91,7 +93,7 @@ class Catalog:
 
     @explained()
     def head(self, source: str) -> Head:
-        """Return the newest manifest of a source's chain."""
+        """Return number and digest of the newest manifest in a source's chain."""
         row = self._sql.execute(
             "SELECT sequence, digest FROM manifest WHERE host = ? AND source = ?"
             " ORDER BY sequence DESC LIMIT 1",
@@ -100,34 +102,37 @@ class Catalog:
         return Head(*row) if row else Head()
 
     def between(self, source: str, start: int, end: int) -> list[Archived]:
-        """Return what may hold lines of start <= time < end, in the order of their names."""
-        return self._archived("earliest < ? AND latest >= ?" + THERE, source, end, start)
+        """Return the archives that may hold lines of start <= time < end, in order of their keys.
+
+        start, end: seconds since 1970 UTC.
+        """
+        return self._archived("earliest < ? AND latest >= ?" + NOT_EXPIRED, source, end, start)
 
     def every(self, source: str) -> list[Archived]:
-        """Return all there is of a source, and what was destroyed, in the order of the names."""
+        """Return all archives of a source, destroyed ones too, in the order of their keys."""
         return self._archived("TRUE", source)
 
     def numbered(self, source: str, numbers: Collection[int]) -> list[Archived]:
-        """Return what has these numbers in a source's chain, in the order of the names."""
+        """Return the archives with these numbers in a source's chain, in order of their keys."""
         wanted = json.dumps(sorted(numbers))
-        return self._archived(NUMBERED + THERE, source, wanted)
+        return self._archived(NUMBERED + NOT_EXPIRED, source, wanted)
 
     @explained()
     def numbers(self, source: str, start: int, end: int) -> list[int]:
         """Return the numbers of the archives that may hold lines of start <= time < end."""
         rows = self._sql.execute(
             "SELECT sequence FROM manifest WHERE host = ? AND source = ? AND size > 0"  # noqa: S608
-            f" AND earliest < ? AND latest >= ?{THERE} ORDER BY sequence",
+            f" AND earliest < ? AND latest >= ?{NOT_EXPIRED} ORDER BY sequence",
             (self.host, source, end, start),
         )
         return [int(number) for (number,) in rows]
 
     @explained()
     def unindexed(self, source: str, first: int, last: int) -> list[str]:
-        """Return the manifests, with a number from first to last, of archives without an index."""
+        """Return the keys of the manifests, numbered first to last, whose archive has no index."""
         rows = self._sql.execute(
             "SELECT key FROM manifest WHERE host = ? AND source = ? AND size > 0"  # noqa: S608
-            f" AND sequence BETWEEN ? AND ?{THERE} AND NOT EXISTS"
+            f" AND sequence BETWEEN ? AND ?{NOT_EXPIRED} AND NOT EXISTS"
             " (SELECT * FROM sidecar WHERE sidecar.key = replace(manifest.key, ?, ?)) ORDER BY key",
             (self.host, source, first, last, MANIFEST_SUFFIX, INDEX_SUFFIX),
         )
@@ -144,7 +149,7 @@ class Catalog:
 
     @explained()
     def summaries(self, source: str) -> list[Summary]:
-        """Return what there is of a source, and what was destroyed, in the order of the names."""
+        """Return a summary of each archive, destroyed ones too, in the order of their keys."""
         rows = self._sql.execute(
             "SELECT key, source, date, manifest.sequence, earliest, latest, sealed, lines,"
             " raw_size, size, sha256, digest, segment IS NULL,"
@@ -163,22 +168,22 @@ class Catalog:
 
     @explained()
     def digest_of(self, key: str) -> str | None:
-        """Return the digest of a catalogued manifest."""
+        """Return the SHA-256 of a catalogued manifest; None: it is not catalogued."""
         row = self._sql.execute("SELECT digest FROM manifest WHERE key = ?", (key,)).fetchone()
         return str(row[0]) if row else None
 
     def of_segment(self, source: str, *, sha256: str) -> list[Manifest]:
-        """Return the manifests of a segment's archives, by the digest of its bytes."""
+        """Return the manifests of a segment's archives, by the SHA-256 of its bytes."""
         return [each.manifest for each in self._archived("segment_sha256 = ?", source, sha256)]
 
     def of_segment_named(self, source: str, name: str) -> list[Manifest]:
-        """Return the manifests of one segment's archives, in their order."""
+        """Return the manifests of one segment's archives, in the order of the chain."""
         found = [each.manifest for each in self._archived("segment = ?", source, name)]
         return sorted(found, key=lambda manifest: manifest.sequence)
 
     @explained()
     def keys_of(self, source: str, sequence: int) -> list[str]:
-        """Return the manifests with that number in a source's chain: one, if all is well."""
+        """Return the keys of the manifests with that number: one, unless the chain forks."""
         rows = self._sql.execute(
             "SELECT key FROM manifest WHERE host = ? AND source = ? AND sequence = ?",
             (self.host, source, sequence),
@@ -199,8 +204,8 @@ class Catalog:
     def days(self, source: str, zone: ZoneInfo) -> frozenset[date]:
         """Return the log dates that have a manifest, of lines or of their absence.
 
-        An archive may hold lines of other days too, such as those that came with a nightly
-        rotation: the days of its earliest and its latest line are not empty either.
+        An archive may hold lines of other days too, such as those that a nightly rotation brings:
+        the days of its earliest and its latest line are not empty either.
         """
         rows = self._sql.execute(
             "SELECT date, earliest, latest FROM manifest WHERE host = ? AND source = ?",
@@ -223,7 +228,9 @@ class Catalog:
 
     @explained()
     def last_rotation(self, source: str) -> int | None:
-        """Return when the newest segment was rotated, by the clock of that time."""
+        """Return when the newest segment was rotated, in seconds since 1970 UTC, as the clock
+        said then; None: none was.
+        """
         row = self._sql.execute(
             "SELECT written FROM manifest WHERE host = ? AND source = ? AND origin = 'run'"
             " ORDER BY sequence DESC LIMIT 1",
@@ -255,7 +262,7 @@ class Catalog:
             raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
 
     def of_key(self, key: str) -> Archived:
-        """Return the manifest of that key. Raises: IntegrityError: there is none."""
+        """Return the manifest of that key. Raises: IntegrityError: it is not catalogued."""
         source = parse(key).source
         for found in self._archived("key = ?", source, key):
             return found
@@ -272,7 +279,7 @@ class Catalog:
     # -- changes -----------------------------------------------------------------------
 
     def changing(self) -> AbstractContextManager[None]:
-        """What is noted within becomes durable together, or not at all."""
+        """Make all changes within durable together, or none of them."""
         return changing(self._sql)
 
     def add(
@@ -284,10 +291,10 @@ class Catalog:
         *,
         whole: bool = True,
     ) -> None:
-        """Note a manifest (its stored bytes) and the targets that now hold a copy, durably.
+        """Note a manifest (its stored bytes) and the targets that now have a copy, durably.
 
-        indexes: how many pages the archive's index has, in the targets that hold that too. whole:
-        they hold its archive.
+        indexes: how many pages the archive's index has, by the targets that have it. whole: the
+        targets have the archive, too.
         """
         manifest = decode(document)
         with self.changing():
@@ -300,6 +307,7 @@ class Catalog:
                 self.copies.note_index(manifest.index_key, target, pages)
 
     def note(self, manifest: Manifest, document: bytes) -> None:
+        """Note a manifest, unless it is catalogued; within `changing`."""
         segment = manifest.segment
         row = (
             manifest.manifest_key,

@@ -1,4 +1,4 @@
-"""What is catalogued of copies: who holds what, what it was found to be; and of indexes."""
+"""The catalogued copies: which target has what, and what reading it back showed; and indexes."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Copies:
     # -- questions ---------------------------------------------------------------------
 
     def keys_in(self, target: str) -> set[str]:
-        """Return the keys of the manifests of which a target holds a copy."""
+        """Return the keys of the manifests that a target has."""
         rows = self._sql.execute(
             "SELECT key FROM copy JOIN manifest USING (key) WHERE target = ?", (target,)
         )
@@ -30,9 +30,10 @@ class Copies:
 
     @explained()
     def lacking(self, source: str, target: str, since: date = date.min) -> list[str]:
-        """Return the manifests of which a target has no copy, but another one has, in order.
+        """Return the keys of the manifests whose copy a target is missing and another one has, in
+        the order of the chain.
 
-        since: of archives of earlier log dates it needs to have the manifest only.
+        since: of archives with earlier log dates the target needs the manifest only.
         """
         rows = self._sql.execute(
             "SELECT key FROM manifest WHERE host = ? AND source = ?"
@@ -45,7 +46,7 @@ class Copies:
         return [str(key) for (key,) in rows]
 
     def receipts(self, source: str) -> dict[tuple[str, str], Receipt]:
-        """Return the receipts of a source's copies that are there, by key and target."""
+        """Return the receipts of a source's existing copies, by key and target."""
         condition = (
             "key >= ? AND key < ? || char(0x10ffff) AND EXISTS (SELECT * FROM copy"
             " WHERE copy.key = replace(receipt.key, ?, ?) AND copy.target = receipt.target"
@@ -53,10 +54,10 @@ class Copies:
         )
         prefix = source_prefix(self.host, source)
         found = self._receipts(condition, prefix, prefix, ARCHIVE_SUFFIX, MANIFEST_SUFFIX)
-        return {(each.key, each.target): each for each in found}
+        return {(receipt.key, receipt.target): receipt for receipt in found}
 
     def unrecorded(self, most: int) -> list[Receipt]:
-        """Return receipts, at most so many, of which the ledger does not tell yet."""
+        """Return at most `most` receipts that are not recorded in the ledger yet."""
         return self._receipts("NOT recorded ORDER BY key, target LIMIT ?", most)
 
     @explained()
@@ -66,13 +67,13 @@ class Copies:
 
     @explained()
     def indexes_in(self, target: str) -> set[str]:
-        """Return the keys of the indexes that a target holds."""
+        """Return the keys of the indexes that a target has."""
         rows = self._sql.execute("SELECT key FROM sidecar WHERE target = ?", (target,))
         return {str(key) for (key,) in rows}
 
     @explained()
     def index_pages(self, key: str) -> dict[str, int]:
-        """Return how many pages an index has, in each target that holds it."""
+        """Return how many pages an index has, by the targets that have it."""
         rows = self._sql.execute(
             "SELECT target, pages FROM sidecar WHERE key = ? ORDER BY target", (key,)
         )
@@ -81,18 +82,19 @@ class Copies:
     # -- changes -----------------------------------------------------------------------
 
     def note(self, key: str, target: str, *, whole: bool = True) -> None:
+        """Note a copy, by its manifest's or record's key. whole: with the archive."""
         row = (key, target, int(whole))
         insert = "INSERT OR REPLACE INTO copy VALUES (?, ?, ?, ?)"
         self._sql.execute(insert, (*row, checksum(row)))
 
     def note_receipt(self, receipt: Receipt, *, recorded: bool = False) -> None:
-        """Note what a copy was found to be. recorded: the ledger tells so; then it does not
-        displace what it does not tell of yet.
+        """Note what reading a copy back showed. recorded: it comes from the ledger; then it does
+        not replace a newer receipt, which the ledger does not have yet.
         """
-        # The columns are what the ledger tells of a copy; SQLite has no bool, and the checksum
-        # is of what comes back.
+        # The columns are what the ledger records of a copy. SQLite has no bool, and the checksum
+        # must be that of the row as it is read.
         seen = astuple(Seen.of(receipt))
-        row = tuple(int(each) if isinstance(each, bool) else each for each in (*seen, recorded))
+        row = tuple(int(cell) if isinstance(cell, bool) else cell for cell in (*seen, recorded))
         if recorded:
             place = (receipt.key, receipt.target)
             known = "SELECT * FROM receipt WHERE (key, target) = (?, ?) AND NOT recorded"
@@ -104,13 +106,13 @@ class Copies:
         self._sql.execute(insert, (*row, checksum(row)))
 
     def doubt(self, key: str, target: str) -> None:
-        """Note that something speaks against a copy: it is damaged, or gone."""
+        """Note that a copy may be damaged, or gone: its receipt is no longer sound."""
         with changing(self._sql):
             self._doubt("(key, target) = (?, ?)", key, target)
 
     def _doubt(self, condition: str, *values: object) -> None:
-        for each in self._receipts(f"sound AND {condition}", *values):
-            self.note_receipt(replace(each, sound=False))
+        for receipt in self._receipts(f"sound AND {condition}", *values):
+            self.note_receipt(replace(receipt, sound=False))
 
     def note_index(self, key: str, target: str, pages: int) -> None:
         row = (key, target, pages, checksum((key, target, pages)))
@@ -120,13 +122,13 @@ class Copies:
         self._sql.execute("DELETE FROM sidecar WHERE (key, target) = (?, ?)", (key, target))
 
     def forget(self, key: str, target: str) -> None:
-        """Forget a manifest's copy, by its key; its receipts, and its archive's, are doubted."""
+        """Forget a copy by its manifest's key; the receipts of both its objects are doubted."""
         self._sql.execute("DELETE FROM copy WHERE (key, target) = (?, ?)", (key, target))
-        for each in (key, key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX):
-            self._doubt("(key, target) = (?, ?)", each, target)
+        for stored in (key, key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX):
+            self._doubt("(key, target) = (?, ?)", stored, target)
 
     def forget_other_targets(self, targets: Sequence[str]) -> None:
-        """Forget the copies in targets that are not among these: they are no longer configured."""
+        """Forget the copies in all other targets: those are no longer configured."""
         with changing(self._sql):
             rows = self._sql.execute("SELECT target FROM copy UNION SELECT target FROM sidecar")
             for (target,) in rows.fetchall():
@@ -145,6 +147,6 @@ class Copies:
 
 
 def _receipt(row: Sequence[Any]) -> Receipt:
-    *told, hold, sound, _, _ = row
-    fields: tuple[Any, ...] = (*told, bool(hold), bool(sound))
+    *cells, hold, sound, _, _ = row
+    fields: tuple[Any, ...] = (*cells, bool(hold), bool(sound))
     return Seen(*fields).receipt

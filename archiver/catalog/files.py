@@ -1,4 +1,4 @@
-"""The catalog as a file: opened, made, and judged."""
+"""The catalog as a file: open it, make it, judge whether it is sound."""
 
 import os
 import sqlite3
@@ -14,10 +14,10 @@ from archiver.system.files import remove
 
 @contextmanager
 def opened(path: Path, host: str) -> Iterator[Catalog]:
-    """Open an existing catalog, read or write.
+    """Open an existing catalog, to read and to write.
 
-    Raises: IntegrityError: it is missing, damaged, or of another schema; make it anew.
-    DiskError, NoSpaceError: it cannot be used now, whatever it is.
+    Raises: IntegrityError: it is missing, damaged, or of another schema: make it anew.
+    DiskError, NoSpaceError: it cannot be used now, sound or not.
     """
     if not path.exists():
         raise IntegrityError(f"there is no catalog at {path}", hint=REBUILD_HINT)
@@ -27,7 +27,7 @@ def opened(path: Path, host: str) -> Iterator[Catalog]:
     with closing(connection):
         with explained():
             (schema,) = connection.execute("PRAGMA user_version").fetchone()
-            # FULL: what the catalog says is stored must not be forgotten by a power cut.
+            # FULL: a power cut must not undo what the catalog says is stored.
             connection.execute("PRAGMA synchronous = FULL")
         if schema != SCHEMA:
             raise IntegrityError(f"{path} has schema {schema}, not {SCHEMA}", hint=REBUILD_HINT)
@@ -36,16 +36,16 @@ def opened(path: Path, host: str) -> Iterator[Catalog]:
 
 @contextmanager
 def nowhere(host: str) -> Iterator[Catalog]:
-    """Open an empty catalog that is forgotten: for a run that cannot have a real one."""
+    """Open an empty catalog in memory, for when the real one cannot be used."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(DDL)
         yield Catalog(connection, host)
 
 
 def is_sound(path: Path) -> bool:
-    """Whether the file is a catalog, whole, of this schema.
+    """Whether the file is a whole catalog of this schema.
 
-    Raises: DiskError, NoSpaceError: that cannot be told now.
+    Raises: DiskError, NoSpaceError: it cannot be read now.
     """
     try:
         with opened(path, "") as catalog:
@@ -56,14 +56,17 @@ def is_sound(path: Path) -> bool:
 
 @contextmanager
 def making(path: Path, host: str) -> Iterator[Catalog]:
-    """Fill a new catalog, which is at `path`, whole and alone, when the context has ended."""
+    """Fill a new catalog: when the context has ended, `path` has it, with no file beside it.
+
+    If the context fails, `path` is removed.
+    """
     try:
         with explained(), closing(sqlite3.connect(path)) as connection:
             connection.executescript(DDL)
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
             yield Catalog(connection, host)
         with explained(), closing(sqlite3.connect(path)) as connection:
-            # As the last step: it is written into the file, and makes two more beside it.
+            # Last, since it creates two files beside; the mode itself is kept in the file.
             connection.execute("PRAGMA journal_mode = WAL")
     except BaseException:
         remove(path)

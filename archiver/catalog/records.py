@@ -1,4 +1,4 @@
-"""What is catalogued of the ledger: its records, and what they say of archives and copies."""
+"""The catalogued ledger: its records, and what they say about archives and copies."""
 
 import sqlite3
 import zlib
@@ -41,7 +41,7 @@ class Records:
 
     @explained()
     def head(self) -> Head:
-        """Return the newest record's number and digest."""
+        """Return number and digest of the newest record."""
         row = self._sql.execute(
             "SELECT sequence, digest FROM record ORDER BY sequence DESC LIMIT 1"
         ).fetchone()
@@ -49,7 +49,7 @@ class Records:
 
     @explained()
     def of_kind(self, *kinds: str) -> list[Record]:
-        """Return the records of these kinds, in their order."""
+        """Return the records of these kinds, in the order of the ledger."""
         marks = ", ".join("?" * len(kinds))
         rows = self._sql.execute(
             f"SELECT document FROM record WHERE kind IN ({marks}) ORDER BY sequence",  # noqa: S608
@@ -62,13 +62,15 @@ class Records:
 
     @explained()
     def moments(self) -> list[tuple[int, bool]]:
-        """Return when each record was made, and whether it confirms the clock, in their order."""
+        """Return of each record when it was made, in seconds since 1970 UTC, and whether it
+        confirms the clock, in the order of the ledger.
+        """
         rows = self._sql.execute("SELECT at, kind = ? FROM record ORDER BY sequence", (CONFIRMS,))
         return [(int(at), bool(confirms)) for at, confirms in rows]
 
     @explained()
     def document(self, number: int) -> bytes | None:
-        """Return a record's bytes, as stored; None: there is no record of that number."""
+        """Return a record's bytes, as stored; None: no record has that number."""
         row = self._sql.execute(
             "SELECT document FROM record WHERE sequence = ?", (number,)
         ).fetchone()
@@ -76,7 +78,7 @@ class Records:
 
     @explained()
     def copies_in(self, target: str) -> set[str]:
-        """Return the keys of the records of which a target holds a copy."""
+        """Return the keys of the records that a target has."""
         rows = self._sql.execute(
             "SELECT key FROM copy JOIN record USING (key) WHERE target = ?", (target,)
         )
@@ -84,7 +86,7 @@ class Records:
 
     @explained()
     def lacking(self, target: str) -> list[int]:
-        """Return the numbers of the records of which a target has no copy, in order."""
+        """Return the numbers of the records that a target is missing, in order."""
         rows = self._sql.execute(
             "SELECT sequence FROM record WHERE NOT EXISTS (SELECT * FROM copy"
             " WHERE copy.key = record.key AND target = ?) ORDER BY sequence",
@@ -94,7 +96,7 @@ class Records:
 
     @explained()
     def first_with_fewer(self, required: int) -> int | None:
-        """Return the first record that stands on fewer stores; None: there is none."""
+        """Return the number of the first record that fewer stores have; None: there is none."""
         row = self._sql.execute(
             "SELECT min(sequence) FROM record WHERE"
             " (SELECT count(*) FROM copy WHERE copy.key = record.key) < ?",
@@ -104,7 +106,7 @@ class Records:
 
     @explained()
     def first_unchained(self) -> int | None:
-        """Return the first record that does not follow the one before it; None: there is none."""
+        """Return the number of the first record that breaks the chain; None: none does."""
         row = self._sql.execute(
             "SELECT min(record.sequence) FROM record LEFT JOIN record AS before"
             " ON before.sequence = record.sequence - 1"
@@ -114,8 +116,8 @@ class Records:
 
     @explained()
     def expired(self) -> dict[str, tuple[int, int | None]]:
-        """Return what is to be destroyed, or was, by the key of its manifest: the numbers of the
-        order and of the certificate, if there is one.
+        """Return what was destroyed, or is ordered to be, by the key of its manifest: the numbers
+        of the order and of the certificate; None: there is no certificate yet.
         """
         rows = self._sql.execute("SELECT key, ordered, destroyed FROM expiry")
         return {key: (ordered, destroyed) for key, ordered, destroyed in rows}
@@ -123,7 +125,7 @@ class Records:
     # -- changes, within `Catalog.changing` -----------------------------------------------
 
     def note(self, record: Record, document: bytes) -> bool:
-        """Note a record, once. False: another one has its number."""
+        """Note a record, unless it is catalogued. False: another one has its number."""
         found = digest(document)
         number = record.sequence
         packed = zlib.compress(document)
@@ -131,17 +133,17 @@ class Records:
         self._sql.execute(
             "INSERT OR IGNORE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, checksum(row))
         )
-        there = self._sql.execute("SELECT digest FROM record WHERE sequence = ?", (number,))
-        return bool(there.fetchone()[0] == found)
+        noted = self._sql.execute("SELECT digest FROM record WHERE sequence = ?", (number,))
+        return bool(noted.fetchone()[0] == found)
 
     def refold(self) -> None:
-        """Make anew all that follows from the records: they may have come in any order."""
+        """Derive again all that follows from the records: they may have come in any order."""
         self._sql.execute("DELETE FROM expiry")
         for record in self.of_kind(*ACTING, COPIES):
             self.apply(record)
 
     def apply(self, record: Record) -> None:
-        """Note what follows from a record that comes after all those applied before."""
+        """Note what follows from a record. It must come after all that were applied before."""
         match record.body:
             case Order(_, archives):
                 for ordered in archives:
@@ -169,7 +171,7 @@ class Records:
         )
 
     def _forget_archive(self, stone: Tombstone) -> None:
-        """It is nowhere any more; its manifest is where it was."""
+        """Forget a destroyed archive: no store has it any more. Its manifest stays."""
         index = stone.manifest.removesuffix(MANIFEST_SUFFIX) + INDEX_SUFFIX
         self._sql.execute("DELETE FROM receipt WHERE key = ?", (stone.archive,))
         self._sql.execute("DELETE FROM sidecar WHERE key = ?", (index,))

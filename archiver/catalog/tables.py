@@ -1,4 +1,4 @@
-"""The catalog's tables, and what SQLite says about them in our own words."""
+"""The catalog's tables, their checksums, and SQLite's errors as ours."""
 
 import sqlite3
 import zlib
@@ -96,7 +96,7 @@ CANNOT_BE_USED = frozenset(
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Say in our own words what SQLite says (sqlite.org/rescode.html)."""
+    """Turn SQLite's errors into ours, by their codes (sqlite.org/rescode.html)."""
     try:
         yield
     except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -109,22 +109,22 @@ def explained() -> Iterator[None]:
         if code in CANNOT_BE_USED:
             raise DiskError(
                 f"the catalog cannot be used: {error}",
-                hint="may this user read and write state_dir, and is its disk well?",
+                hint="check that this user may read and write state_dir, and that its disk works",
             ) from error
         raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
 
 
 @contextmanager
 def changing(connection: sqlite3.Connection) -> Iterator[None]:
-    """What is noted within becomes durable together, or not at all."""
+    """Make all changes within durable together, or none of them."""
     with explained(), connection:
         yield
 
 
 def checksum(row: tuple[object, ...]) -> int:
-    """Against what a bad disk does, or a careless editor; not against an enemy.
+    """Return a row's checksum: it reveals a bad disk or a careless editor, not an attacker.
 
-    A blob, if there is one, stands last.
+    A blob, if there is one, must come last.
     """
     last = row[-1]
     if isinstance(last, bytes):

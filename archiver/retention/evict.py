@@ -1,8 +1,8 @@
-"""Let archives go earlier from stores that keep them for a shorter time than others do.
+"""Remove copies from stores that keep archives for a shorter time than others do.
 
-Such as the local disk, where a month is wanted at hand and a bucket has the years. That destroys no
-archive: it goes only where enough other stores have it, read back, and still there when they are
-asked. Its manifest and its index stay, so a search finds it as before, elsewhere.
+For example from the local disk, which keeps a month at hand while a bucket keeps the years. This
+destroys no archive: a copy is removed only if enough other stores have one that was read back, and
+still report it when asked. Manifest and index stay: a search finds it as before, elsewhere.
 """
 
 from archiver.errors import ArchiverError
@@ -14,7 +14,7 @@ from archiver.stores.session import Session
 
 
 def evict(session: Session) -> int:
-    """Remove what stores need not keep any longer, and return how many archives that were."""
+    """Remove the copies that stores need not keep any longer; return how many."""
     keeping = [store for store in session.stores if store.keep]
     if session.unchained or session.doubt or not keeping:
         return 0
@@ -31,26 +31,30 @@ def evict(session: Session) -> int:
 def _evict_from(session: Session, inventory: Inventory, store: Store) -> int:
     since = store.keep.since(inventory.today) if store.keep else inventory.today
     removed = 0
-    for each in inventory.there:
-        if each.date < since and store.name in each.copies and _may_go(session, inventory, each):
-            store.destroy(each.archive_key)
+    for archive in inventory.there:
+        due = archive.date < since and store.name in archive.copies
+        if due and _may_go(session, inventory, archive):
+            store.destroy(archive.archive_key)
             with session.catalog.changing():
-                session.catalog.copies.note(each.key, store.name, whole=False)
+                session.catalog.copies.note(archive.key, store.name, whole=False)
             removed += 1
     return removed
 
 
-def _may_go(session: Session, inventory: Inventory, each: Summary) -> bool:
-    """Whether enough stores have it that keep it, and nothing holds it."""
-    if holds_on(inventory.holds, inventory.host, each.source, each.date):
+def _may_go(session: Session, inventory: Inventory, archive: Summary) -> bool:
+    """Whether no hold covers it, and enough stores that keep archives for good have it."""
+    if holds_on(inventory.holds, inventory.host, archive.source, archive.date):
         return False
-    lasting = [store for store in session.stores if not store.keep and store.name in each.copies]
-    return sum(_is_sound(inventory, each, store) for store in lasting) >= inventory.required
+    lasting = [store for store in session.stores if not store.keep and store.name in archive.copies]
+    return sum(_is_sound(inventory, archive, store) for store in lasting) >= inventory.required
 
 
-def _is_sound(inventory: Inventory, each: Summary, store: Store) -> bool:
-    receipt = inventory.receipt(each, store.name)
-    found = store.find(each.archive_key) if receipt and receipt.sound else None
+def _is_sound(inventory: Inventory, archive: Summary, store: Store) -> bool:
+    receipt = inventory.receipt(archive, store.name)
+    stored = store.find(archive.archive_key) if receipt and receipt.sound else None
     return bool(
-        receipt and found and found.size == each.size and receipt.version in {None, found.version}
+        receipt
+        and stored
+        and stored.size == archive.size
+        and receipt.version in {None, stored.version}
     )

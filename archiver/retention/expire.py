@@ -1,11 +1,12 @@
-"""Destroy what the retention rules no longer keep: ordered first, proven afterwards.
+"""Destroy what the retention rules no longer keep: ordered first, certified afterwards.
 
     decide ─▸ order, in the ledger ─▸ the evidence once more, asked of every store
-           ─▸ runs, index, archive: all versions, in every store, far ones first ─▸ certificate
+           ─▸ merged indexes, index, archive: all versions, in every store, distant ones first
+           ─▸ certificate
 
-Whatever is in doubt stays. An order that was interrupted is carried out by the next run, if all
-that allowed it still holds; if not, it is withdrawn, and what is left is brought back to all
-stores. Manifests are never destroyed: they hold no line of a log, and the chain needs them.
+Whatever is in doubt stays. The next run carries out an interrupted order if all that allowed it
+still holds; otherwise it withdraws the order, and what is left is copied back to all stores.
+Manifests are never destroyed: they hold no line of a log, and the chain needs them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ from archiver.policy.ledger import (
     Withdrawal,
     Withdrawn,
 )
+from archiver.policy.questions.reply import count
 from archiver.retention.gather import inventory_now
 from archiver.stores import Store
 from archiver.stores.session import Session
@@ -54,7 +56,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A tombstone as it stands in the ledger: number, key on every store."""
+    """A tombstone in the ledger. number: the record's. key: its key on every store."""
 
     number: int
     key: str
@@ -63,32 +65,32 @@ class Certificate:
 
 @dataclass
 class Expiry:
-    """What was done. destroyed: the certificates. kept: what was ordered, and was not after all."""
+    """What was done. destroyed: the certificates. kept: what was ordered, but not destroyed."""
 
     destroyed: list[Certificate] = field(default_factory=list)
     kept: list[Withdrawn] = field(default_factory=list)
 
 
 def due(inventory: Inventory, first: date | None = None, last: date | None = None) -> list[Chosen]:
-    """Return what is past its maximum, and what keeps it, if anything does; or all that there is
-    of named log dates, whether it may go or not.
+    """Return the archives past their maximum, even if something still keeps them; if log dates
+    are given, all existing archives of these, whether they may go or not.
     """
     named = first is not None or last is not None
     days = (first or date.min, last or date.max)
     found = [
-        Chosen(each, inventory.decision(each))
-        for each in inventory.there
-        if days[0] <= each.date <= days[1]
+        Chosen(archive, inventory.decision(archive))
+        for archive in inventory.there
+        if days[0] <= archive.date <= days[1]
     ]
     return [
-        each
-        for each in found
-        if named or each.decision.verdict is Verdict.MUST or each.decision.past_since
+        chosen
+        for chosen in found
+        if named or chosen.decision.verdict is Verdict.MUST or chosen.decision.past_since
     ]
 
 
 def nightly(session: Session) -> Expiry:
-    """Carry out what was ordered before, and what the rules let expire by themselves."""
+    """Carry out earlier orders, then destroy what the rules say expires without being asked."""
     done = Expiry()
     if session.unchained:
         return done
@@ -99,10 +101,10 @@ def nightly(session: Session) -> Expiry:
         if by_itself and session.new_policy:
             session.problems.add(
                 WorkKeptError(
-                    f"{len(by_itself)} archives are past their maximum by rules that are new; "
-                    "the run that first sees new rules destroys nothing by them",
-                    hint="`archiver retention plan` shows them; the next run destroys them, unless "
-                    "the rules are changed, or `archiver hold add` keeps them",
+                    f"new retention rules: the maximum of {count(len(by_itself), 'archive')} is "
+                    "over; the run that first sees new rules destroys nothing by them",
+                    hint="`archiver retention plan` shows what the next run destroys, unless you "
+                    "change the rules, or `archiver hold add` keeps it",
                 )
             )
         elif by_itself:
@@ -113,9 +115,10 @@ def nightly(session: Session) -> Expiry:
 
 
 def expire(session: Session, chosen: Sequence[Chosen], why: str, done: Expiry) -> None:
-    """Order that archives be destroyed, and carry it out. why: see `ledger.Order`.
+    """Order that archives be destroyed, and carry the order out. why: see `ledger.Order`.
 
-    Raises: the ledger's failures; nothing is destroyed then.
+    done: gets what was destroyed, and what was kept after all. Raises: ArchiverError: the ledger
+    cannot be written; nothing is destroyed then.
     """
     inventory = inventory_now(session)
     ordered = tuple(_ordered(inventory, each) for each in chosen)
@@ -124,20 +127,22 @@ def expire(session: Session, chosen: Sequence[Chosen], why: str, done: Expiry) -
 
 
 def resume(session: Session, done: Expiry) -> None:
-    """Carry out what was ordered and has no certificate yet. Raises: as `expire`."""
+    """Carry out all orders that have no certificate yet. Raises: as `expire`."""
     expired = session.catalog.records.expired()
     for record in session.catalog.records.of_kind("order") if expired else ():
         if isinstance(record.body, Order):
             number = record.sequence
             left = [
-                each for each in record.body.archives if expired.get(each.key) == (number, None)
+                ordered
+                for ordered in record.body.archives
+                if expired.get(ordered.key) == (number, None)
             ]
             if left:
                 _carry_out(session, number, left, done, begun=True)
 
 
-def _ordered(inventory: Inventory, each: Chosen) -> Ordered:
-    summary, rule = each.summary, each.decision.rule
+def _ordered(inventory: Inventory, chosen: Chosen) -> Ordered:
+    summary, rule = chosen.summary, chosen.decision.rule
     receipts = [(target, inventory.receipt(summary, target)) for target in summary.copies]
     return Ordered(
         key=summary.key,
@@ -145,7 +150,7 @@ def _ordered(inventory: Inventory, each: Chosen) -> Ordered:
         sha256=summary.sha256,
         rule=rule.name if rule else "",
         basis=rule.basis if rule else "",
-        reason=each.decision.reason,
+        reason=chosen.decision.reason,
         evidence=tuple(
             Evidence(target, receipt.at, receipt.version)
             for target, receipt in receipts
@@ -157,32 +162,32 @@ def _ordered(inventory: Inventory, each: Chosen) -> Ordered:
 def _carry_out(
     session: Session, number: int, archives: Sequence[Ordered], done: Expiry, *, begun: bool
 ) -> None:
-    """Carry out an order. begun: by another run, which may have come far with it."""
+    """Carry out an order. begun: an earlier run has begun it, and may have destroyed a part."""
     session.ledger.demand()
-    there = {store.name for store in session.stores} - session.away
-    if missing := [each.name for each in session.config.storage.targets if each.name not in there]:
+    usable = {store.name for store in session.stores} - session.away
+    if away := [each.name for each in session.config.storage.targets if each.name not in usable]:
         raise WorkKeptError(
-            f"{len(archives)} archives are ordered to be destroyed, but store {missing[0]!r} "
-            "cannot be asked",
-            hint="they are destroyed by the next run that reaches all stores. A store that is no "
-            "more has to be taken out of the configuration",
+            f"the order to destroy {count(len(archives), 'archive')} waits: store {away[0]!r} "
+            "cannot be used now",
+            hint="the next run that reaches all stores carries it out. If that store no longer "
+            "exists, remove it from the configuration",
         )
     inventory = inventory_now(session)
-    summaries = {each.key: each for each in inventory.summaries}
+    summaries = {summary.key: summary for summary in inventory.summaries}
     kept: list[Withdrawn] = []
-    for each in archives:
-        summary = summaries[each.key]
+    for ordered in archives:
+        summary = summaries[ordered.key]
         try:
-            if lacking := _lacking(session, inventory, each, summary, begun=begun):
-                kept.append(Withdrawn(each.key, "; ".join(lacking)))
+            if missing := _evidence_missing(session, inventory, ordered, summary, begun=begun):
+                kept.append(Withdrawn(ordered.key, "; ".join(missing)))
             else:
-                done.destroyed.append(_destroy(session, number, each))
+                done.destroyed.append(_destroy(session, number, ordered))
         except LockedError as refusal:
-            kept.append(Withdrawn(each.key, refusal.message))
+            kept.append(Withdrawn(ordered.key, refusal.message))
         except ArchiverError as problem:
             session.problems.add(problem)
             if problem.retryable:
-                break  # what is left of the order is carried out by the next run
+                break  # the next run carries out the rest of the order
     if kept:
         session.ledger.append(Withdrawal(number, tuple(kept)))
         done.kept += kept
@@ -190,26 +195,29 @@ def _carry_out(
             session.problems.add(
                 RefusedError(
                     f"{archive.key} was not destroyed: {archive.reason}",
-                    hint="it is kept, and will be until that is over; what was already removed of "
-                    "it is brought back from what is left",
+                    hint="it is kept until that no longer holds; copies that were already removed "
+                    "are made again from those that are left",
                 )
             )
     for source in session.config.sources:
         merge_indexes(session, source)
 
 
-def _lacking(
-    session: Session, inventory: Inventory, each: Ordered, summary: Summary, *, begun: bool
+def _evidence_missing(
+    session: Session, inventory: Inventory, ordered: Ordered, summary: Summary, *, begun: bool
 ) -> tuple[str, ...]:
-    """Return what of the evidence lacks, as the stores tell now; nothing: it may be destroyed."""
+    """Return what is still missing before an archive may be destroyed; nothing: it may be.
+
+    Every store is asked now, whatever the catalog says.
+    """
     found = {store.name: store.find(summary.archive_key) for store in session.stores}
     if begun and not any(found.values()):
-        return ()  # it was destroyed, but for the certificate
+        return ()  # it is destroyed already, only the certificate is missing
     archive = Archive(
         inventory.host,
         summary.source,
         summary.date,
-        tuple(_copies(inventory, each, summary, found, begun)),
+        tuple(_copies(inventory, ordered, summary, found, begun)),
     )
     _note_protection(session, inventory, summary, found)
     return evidence_missing(
@@ -218,7 +226,7 @@ def _lacking(
         inventory.holds,
         now=inventory.now,
         zone=inventory.zone,
-        stored_reason=each.reason,
+        stored_reason=ordered.reason,
         required=inventory.required,
         doubt=inventory.doubt,
     )
@@ -226,13 +234,13 @@ def _lacking(
 
 def _copies(
     inventory: Inventory,
-    each: Ordered,
+    ordered: Ordered,
     summary: Summary,
     found: dict[str, Stored | None],
     begun: bool,
 ) -> Iterator[Copy]:
-    """Yield the copies that there are, and those that there have to be: they were verified."""
-    evidence = {of.target: of for of in each.evidence}
+    """Yield the copies that exist, and those that must exist, since the order names them."""
+    evidence = {seen.target: seen for seen in ordered.evidence}
     for target, stored in found.items():
         if stored:
             read_back = evidence.get(target)
@@ -246,13 +254,13 @@ def _copies(
             )
             yield Copy(target, same, stored.protection)
         elif target in evidence:
-            yield Copy(target, begun)  # what was begun may have come as far as this
+            yield Copy(target, begun)  # an earlier run may have removed this one
 
 
 def _note_protection(
     session: Session, inventory: Inventory, summary: Summary, found: dict[str, Stored | None]
 ) -> None:
-    """Remember what locks and holds there are by now, so that no order asks for it again."""
+    """Note the locks and holds that the stores report, so that no later order ignores them."""
     for target, stored in found.items():
         receipt = inventory.receipt(summary, target)
         if stored and receipt and receipt.protection != stored.protection:
@@ -260,9 +268,12 @@ def _note_protection(
                 session.catalog.copies.note_receipt(replace(receipt, protection=stored.protection))
 
 
-def _destroy(session: Session, number: int, each: Ordered) -> Certificate:
-    """Destroy one archive, in all stores, and return its certificate."""
-    manifest = session.catalog.of_key(each.key).manifest
+def _destroy(session: Session, number: int, ordered: Ordered) -> Certificate:
+    """Destroy one archive in all stores; return its certificate. number: the order's.
+
+    Raises: LockedError: a store refuses. StoreRefusedError: a store still has it afterwards.
+    """
+    manifest = session.catalog.of_key(ordered.key).manifest
     merge.forget(session.catalog, session.stores, manifest.source, manifest.sequence)
     replies = [
         _destroy_in(session, store, manifest)
@@ -271,17 +282,17 @@ def _destroy(session: Session, number: int, each: Ordered) -> Certificate:
     for store in session.stores:
         if store.find(manifest.archive_key):
             raise StoreRefusedError(
-                f"store {store.name!r}: {manifest.archive_key} is still there, after it was "
-                "destroyed in all stores",
-                hint="who stores it again? Two archivers may share this store; the next run tries "
-                "once more",
+                f"store {store.name!r}: {manifest.archive_key} still exists, although it "
+                "was destroyed in all stores",
+                hint="check whether two archivers share this store and one stores it again; the "
+                "next run tries once more",
             )
     policies = session.catalog.records.of_kind("policy")
     stone = Tombstone(
         order=number,
         policy=policies[-1].sequence if policies else None,
-        manifest=each.key,
-        manifest_sha256=each.manifest_sha256,
+        manifest=ordered.key,
+        manifest_sha256=ordered.manifest_sha256,
         archive=manifest.archive_key,
         sha256=manifest.sha256,
         size=manifest.size,
@@ -292,10 +303,10 @@ def _destroy(session: Session, number: int, each: Ordered) -> Certificate:
         raw_sha256=manifest.raw_sha256,
         earliest=manifest.earliest,
         latest=manifest.latest,
-        rule=each.rule,
-        basis=each.basis,
-        reason=each.reason,
-        evidence=each.evidence,
+        rule=ordered.rule,
+        basis=ordered.basis,
+        reason=ordered.reason,
+        evidence=ordered.evidence,
         stores=tuple(replies),
     )
     record = session.ledger.append(stone)
@@ -304,9 +315,9 @@ def _destroy(session: Session, number: int, each: Ordered) -> Certificate:
 
 def _destroy_in(session: Session, store: Store, manifest: Manifest) -> StoreReply:
     removed = [
-        Removed(key, one.version, one.marker, one.reply)
+        Removed(key, removed.version, removed.marker, removed.reply)
         for key in (manifest.index_key, manifest.archive_key)
-        for one in store.destroy(key)
+        for removed in store.destroy(key)
     ]
     with session.catalog.changing():
         session.catalog.copies.forget_index(manifest.index_key, store.name)

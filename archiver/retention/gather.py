@@ -1,4 +1,4 @@
-"""Gather what is known of a host's archives, for decisions and for questions about them."""
+"""Make the inventory of a host's archives, for decisions and for questions about them."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -24,10 +24,11 @@ def inventory_of(
     doubt: str | None = None,
     acts: bool = False,
 ) -> Inventory:
-    """Return what is known of these sources; of all that were ever archived, if none is named.
+    """Return what is known of these sources; if none is named, of all that were ever archived.
 
-    doubt: why the clock cannot be trusted; by the ledger, unless it is given. acts: with the
-    records of what was destroyed, or ordered to be; there may be thousands.
+    now: seconds since 1970 UTC. doubt: why the clock cannot be trusted, empty if it can; None: find
+    that out from the ledger. acts: with the records of orders and certificates, of which there may
+    be thousands.
     """
     every = sorted({*catalog.sources(), *(source.name for source in config.sources)})
     chosen = [source for source in every if not sources or source in sources]
@@ -53,14 +54,14 @@ def inventory_of(
 
 
 def inventory_now(session: Session) -> Inventory:
-    """Return what is known to a session, by its own judgement of the clock."""
+    """Return what a session knows of all sources, with its own doubt about the clock."""
     return inventory_of(session.config, session.catalog, now=session.now, doubt=session.doubt)
 
 
 def _complete(
     config: Config, catalog: Catalog, sources: Sequence[str], now: int
 ) -> dict[str, date]:
-    """Up to which day each source is accounted for: as the last run noted; else as archived."""
+    """Return the last complete day of each source: as the last run noted, or else as archived."""
     last, today = last_run.load(config.host.state_dir), local_date(now, config.host.zone)
     found = {
         source: last.known_complete(source, today) or catalog.last_watched(source)

@@ -1,8 +1,8 @@
-"""Hold on the stores what the ledger says is held, and lift what it says no longer is.
+"""Set the stores' own holds on what the ledger says is held, and lift them after a release.
 
-A hold is in force as soon as the ledger tells of it: nothing that it covers is destroyed here.
-Where a store can hold an object itself (S3 Object Lock), nobody else can destroy it there either.
-Such a store knows one hold only, not whose it is: it is lifted when the last case is released.
+A hold is in force as soon as the ledger has it: this program destroys nothing that it covers.
+If a store can hold an object itself (S3 Object Lock), nobody else can destroy it there either.
+Such a store has one hold per object, not one per case: it is lifted with the last case's release.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from archiver.stores.session import Session
 
 
 def apply(session: Session) -> None:
-    """Bring the stores level with the holds of the ledger; what fails becomes a problem."""
+    """Make the stores' holds those of the ledger; a store that fails becomes a problem."""
     if session.unchained:
         return
     inventory = inventory_of(session.config, session.catalog, now=session.now)
@@ -33,42 +33,42 @@ def apply(session: Session) -> None:
 
 
 def _level(session: Session, store: Store, inventory: Inventory) -> None:
-    for each in inventory.summaries:
-        if store.name not in each.copies or each.destroyed:
+    for archive in inventory.summaries:
+        if store.name not in archive.copies or archive.destroyed:
             continue
-        held = bool(holds_on(inventory.holds, inventory.host, each.source, each.date))
-        wanted = store.protection(each.date, inventory.now)
-        lifted = not held and not wanted.hold and _was_ours(inventory, each)
-        for key, receipt in _objects(inventory, each, store.name):
-            have = receipt.protection.hold if receipt else lifted
-            if held and not have:
+        held = bool(holds_on(inventory.holds, inventory.host, archive.source, archive.date))
+        wanted = store.protection(archive.date, inventory.now)
+        to_lift = not held and not wanted.hold and _was_ours(inventory, archive)
+        for key, receipt in _objects(inventory, archive, store.name):
+            has_hold = receipt.protection.hold if receipt else to_lift
+            if held and not has_hold:
                 store.protect(key, replace(wanted, hold=True))
-            elif lifted and have:
+            elif to_lift and has_hold:
                 store.lift_hold(key)
             else:
                 continue
             _note(session, store, key, receipt)
 
 
-def _was_ours(inventory: Inventory, each: Summary) -> bool:
-    """Whether a case that was released covered it: else the hold there is somebody else's."""
-    return any(_covers(hold, inventory.host, each) for hold in inventory.holds if hold.released)
+def _was_ours(inventory: Inventory, archive: Summary) -> bool:
+    """Whether a released case covered it: otherwise a hold on the store is somebody else's."""
+    return any(_covers(hold, inventory.host, archive) for hold in inventory.holds if hold.released)
 
 
-def _covers(hold: Hold, host: str, each: Summary) -> bool:
-    return hold.scope.covers(host, each.source, each.date)
+def _covers(hold: Hold, host: str, archive: Summary) -> bool:
+    return hold.scope.covers(host, archive.source, archive.date)
 
 
 def _objects(
-    inventory: Inventory, each: Summary, target: str
+    inventory: Inventory, archive: Summary, target: str
 ) -> Iterator[tuple[str, Receipt | None]]:
-    keys = [each.key] if each.is_empty_day else [each.archive_key, each.key]
+    keys = [archive.key] if archive.is_empty_day else [archive.archive_key, archive.key]
     return ((key, inventory.receipts.get((key, target))) for key in keys)
 
 
 def _note(session: Session, store: Store, key: str, receipt: Receipt | None) -> None:
-    """Note what the store says of its protection now."""
-    found = store.find(key)
-    if receipt and found:
+    """Note in the catalog the protection that the store reports now."""
+    stored = store.find(key)
+    if receipt and stored:
         with session.catalog.changing():
-            session.catalog.copies.note_receipt(replace(receipt, protection=found.protection))
+            session.catalog.copies.note_receipt(replace(receipt, protection=stored.protection))

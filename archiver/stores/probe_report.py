@@ -157,7 +157,7 @@ def refusal(config: Config, target: Target) -> StoreRefusedError | None:
         return StoreRefusedError(
             f"store {target.name!r} is configured as locked, but was not probed with these "
             "settings",
-            hint=f"`archiver store probe {target.name}` does it; until then nothing is stored there",
+            hint=f"`archiver store probe {target.name}` does it; before, nothing is stored there",
         )
     return refused(target, report)
 

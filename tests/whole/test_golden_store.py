@@ -72,6 +72,16 @@ REWORDED: tuple[tuple[str, str], ...] = (
     (r"was over(?=\n)", "was over (the order is being carried out)"),
     (r"past the end: told", "past the end: an error"),
     (
+        r"(\d+ archives) are past their maximum by rules that are new",
+        r"new retention rules: the maximum of \1 is over",
+    ),
+    (
+        r"shows them; the next run destroys them, unless the rules are changed, or "
+        r"`archiver hold add` keeps them",
+        "shows what the next run destroys, unless you change the rules, or `archiver hold add` "
+        "keeps it",
+    ),
+    (
         r"slower until then; `archiver catalog rebuild --index`",
         "slower until the next run, or `archiver catalog rebuild --index`, makes it",
     ),
