@@ -17,7 +17,7 @@ demo: .venv/ready
 	$(BIN)/archiver demo $(DEMO_$(S3)) demo
 
 test: .venv/ready
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-long: .venv/ready
 	$(BIN)/pytest -n 2 -m long

@@ -1,16 +1,16 @@
-"""The nightly run: every log rotated, archived, copied, and nothing lost in between.
+"""The nightly run: rotate, archive and copy every log, and lose nothing in between.
 
     lock, and the catalog level with the stores
     for each log:
         finish what the journal left → rotate → signal → prove release
-        → copy to each store what it missed
+        → copy to each store what it is missing
         → archive → verify → index → copy → read back → catalog → release the segment
         → take over what another rotator left → record the empty days → merge the indexes
     for the host:
         hold → expire → evict → write the ledger → note how the run ended
 
-Each stage recognises its own finished output, so running again is the recovery. A failing
-stage leaves the segment in the spool, and the next night's rotation unharmed.
+Each stage recognises its own finished output, so running again is the recovery. If a stage fails,
+the segment stays in the spool, and the next night's rotation goes on unharmed.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,14 +37,14 @@ from archiver.system.streams import Meter, unwatched
 from archiver.system.zone import local_date
 
 STOPPED = InterruptedRunError(
-    "stopped between two steps, as it was asked to", hint="the next run goes on from here"
+    "stopped between two steps, as requested", hint="the next run goes on from here"
 )
 
 
 @dataclass
 class NightReport:
     """What a run did. problems: what it noticed about stores and copies. expiry: what it
-    destroyed. evicted: how many copies it removed where they are kept for a shorter time.
+    destroyed. evicted: how many copies it removed from stores that keep them for a shorter time.
     """
 
     sources: list[SourceReport] = field(default_factory=list)
@@ -54,27 +54,30 @@ class NightReport:
 
     @property
     def failures(self) -> Problems:
-        """What went wrong, each once: a store's failure may also be why a segment waits."""
-        every = Problems()
+        """All that went wrong, each once: a store's failure may also be why a segment waits."""
+        failures = Problems()
         for source in self.sources:
-            every.add(*source.failures)
-        every.add(*self.problems)
-        return every
+            failures.add(*source.failures)
+        failures.add(*self.problems)
+        return failures
 
     @property
     def exit_status(self) -> int:
-        """0, the status that all failures share, or 3: of several kinds."""
+        """0: no failure; 3: failures of several statuses; else the status of all failures."""
         return self.failures.worst
 
 
-# What is done for each log. One step's failure does not keep the others from theirs: a store that
-# is away does not leave the writer on an old log, nor a missing log an old segment unarchived.
+# The steps for each log. A step that fails does not stop the next ones: even if a store is away,
+# the writer is moved on from the old log; even if a log is missing, old segments are archived.
 FOR_EACH_LOG: tuple[tuple[str, Callable[[Turn], None]], ...] = (
     ("rotating", rotate_if_due),
     ("closing", segments.release_all),
-    ("bringing missing copies of", lambda turn: segments.bring_missing(turn.session, turn.source)),
+    (
+        "copying what stores are missing of",
+        lambda turn: segments.bring_missing(turn.session, turn.source),
+    ),
     ("archiving", segments.finish_all),
-    ("taking over what was rotated of", take_over_the_rest),
+    ("taking over what another program rotated of", take_over_the_rest),
     ("recording days without lines of", record_empty_days),
     ("merging the indexes of", lambda turn: merge_indexes(turn.session, turn.source)),
 )
@@ -92,7 +95,7 @@ def evict_copies(session: Session, report: NightReport) -> None:
     report.evicted = evict.evict(session)
 
 
-# Then, for the host, what the retention rules say.
+# Then, once for the host, what the retention rules demand.
 RETENTION: tuple[tuple[str, Callable[[Session, NightReport], None]], ...] = (
     ("holding archives", hold_archives),
     ("expiring archives", expire_archives),
@@ -101,7 +104,10 @@ RETENTION: tuple[tuple[str, Callable[[Session, NightReport], None]], ...] = (
 
 
 def pass_through(turn: Turn) -> SourceReport:
-    """Take the log through all the stages; a failure ends it and is part of the report."""
+    """Take the log through all the steps; what fails goes into the report, the next step follows.
+
+    Between two steps it may be asked to stop; that, too, goes into the report.
+    """
     for doing, step in FOR_EACH_LOG:
         if turn.session.asked_to_stop():
             turn.report.failures.add(STOPPED)
@@ -125,12 +131,12 @@ def run(
     asked_to_stop: Callable[[], bool] = never,
     root: Path = ROOT,
 ) -> NightReport:
-    """Take the named sources through the night, one after the other; one failing does not
-    keep the others from their turn.
+    """Take the named sources through the night, one after the other; if one fails, the others
+    still get their turn.
 
     now: the instant, seconds since 1970 UTC. expiring: hold and destroy what the rules say, too.
-    asked_to_stop: looked at between two steps. root: below it, other rotators' configurations are
-    looked for. Raises: LockHeldError: another one is at work.
+    asked_to_stop: called between two steps. root: other rotators' configurations are looked for
+    below it. Raises: LockHeldError: another archiver is at work.
     """
     with started(config, now=now, meter=meter) as session:
         session.asked_to_stop = asked_to_stop
@@ -145,8 +151,8 @@ def run(
             if source.name not in names:
                 continue
             known = last.known_complete(source.name, today)
-            # Without a note of it: what the catalog has; and the first day of all is not
-            # known whole, so it is not called empty.
+            # Without such a note, the catalog decides; and without that, today: the first day was
+            # not watched from its beginning, so it is not recorded as empty.
             since = known or session.catalog.last_watched(source.name) or today
             turn = Turn(session, source, last, force=force, complete=since, rotators=rotators)
             report.sources.append(pass_through(turn))
@@ -173,7 +179,7 @@ def run(
 
 
 def expiry(config: Config, *, now: int) -> NightReport:
-    """Hold and destroy what the rules say, and nothing else. Raises: LockHeldError."""
+    """Hold and destroy what the rules say, and do nothing else. Raises: LockHeldError."""
     with started(config, now=now) as session:
         report = NightReport(problems=session.problems)
         session.demand_chain()
@@ -183,7 +189,7 @@ def expiry(config: Config, *, now: int) -> NightReport:
 
 
 def apply_retention(session: Session, report: NightReport) -> None:
-    """Destroy nothing where what is stored is not known for certain."""
+    """Hold, expire and evict; nothing, if what is stored is not known for certain."""
     for doing, step in RETENTION:
         if session.unchained or session.asked_to_stop():
             return
@@ -194,7 +200,7 @@ def apply_retention(session: Session, report: NightReport) -> None:
 def plan(
     config: Config, names: Sequence[str], *, now: int, force: bool, root: Path = ROOT
 ) -> NightReport:
-    """Tell what `run` would do now, and touch nothing."""
+    """Return what `run` would do now, and touch nothing. Parameters: see `run`."""
     report = NightReport()
     stores = open_stores(config.storage)
     last = last_run.load(config.host.state_dir)
@@ -205,20 +211,19 @@ def plan(
             if source.name not in names:
                 continue
             turn = Turn(session, source, last, force=force, complete=date.min, rotators=rotators)
-            each = turn.report
-            report.sources.append(each)
+            report.sources.append(turn.report)
             try:
                 with explained(f"looking at {source.path}"):
-                    each.pending = [entry.name for entry in turn.journal.entries()]
+                    turn.report.pending = [entry.name for entry in turn.journal.entries()]
                     live = rotate.inspect(source)
                     if is_left_to_another(turn):
                         continue
                     verdict = judge(turn, live)
-                    each.reason = verdict.reason
+                    turn.report.reason = verdict.reason
                     if verdict.rotate:
                         check_clock(turn)
                         release.check(source.reopen)
-                        each.rotated = True
+                        turn.report.rotated = True
             except ArchiverError as failure:
-                each.failures.add(failure)
+                turn.report.failures.add(failure)
     return report

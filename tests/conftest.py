@@ -38,6 +38,16 @@ def place() -> Iterator[Path]:
         yield Path(directory)
 
 
+@pytest.fixture
+def on_disk() -> Iterator[Path]:
+    """A directory that is in memory only if all of the machine's are.
+
+    To a syslogd's configuration, what is below /dev is no log but a device.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The program as a whole comes first: no other worker waits for what takes long at the end."""

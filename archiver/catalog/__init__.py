@@ -1,16 +1,13 @@
 """The catalog: which archives there are, what they hold, and where their copies are.
 
-All SQL of this program is in here. What the catalog says is derived from the manifests and the
-ledger on the stores, and archiver/stores/catch_up.py can derive it again.
-
-`files` opens, makes and judges the catalog's file, `tables` has the schema and SQLite's errors,
-`archives`, `copies` and `records` ask and change what it says. This package touches that one file
-(and what SQLite keeps beside it), no store, no network and no clock.
+All SQL of this program is in here. It touches one SQLite file in state_dir, and the files that
+SQLite keeps beside it; no network, no store, no clock. Everything in the catalog is derived from
+the manifests and the ledger on the stores; archiver/stores/catch_up.py derives it again.
 Write-ahead logging (sqlite.org/wal.html): readers go on while a run writes.
 """
 
 from archiver.catalog.archives import Archived, Catalog
-from archiver.catalog.files import files_beside, is_sound, making, nowhere, opened
+from archiver.catalog.files import files_beside, in_memory, is_sound, making, opened
 from archiver.catalog.records import ACTING, RULING
 from archiver.catalog.tables import REBUILD_HINT, SCHEMA
 
@@ -22,8 +19,8 @@ __all__ = [
     "Archived",
     "Catalog",
     "files_beside",
+    "in_memory",
     "is_sound",
     "making",
-    "nowhere",
     "opened",
 ]

@@ -1,4 +1,4 @@
-"""The catalogued archives, by their manifests; and the catalog as a whole."""
+"""The catalog of archives: their manifests."""
 
 import json
 import os
@@ -23,15 +23,14 @@ from archiver.policy.inventory import Summary
 from archiver.system.zone import local_date
 
 NUMBERED = "sequence IN (SELECT value FROM json_each(?))"
-# Nobody gets to read what an order says shall be destroyed.
+# Leaves out what is ordered to be destroyed: nobody is given that any more.
 NOT_EXPIRED = " AND key NOT IN (SELECT key FROM expiry)"
 
 
 @dataclass(frozen=True)
 class Archived:
-    """A manifest as catalogued. copies: names of the targets that have it and its archive.
-    manifests: of those that have it, with or without. expired: its archive was destroyed, or an
-    order says so.
+    """A manifest as catalogued. copies: targets that hold it and its archive. manifests: targets
+    that hold it. expired: its archive was destroyed, or is ordered to be.
     """
 
     manifest: Manifest
@@ -41,7 +40,11 @@ class Archived:
 
 
 class Catalog:
-    """An open catalog of one host: its archives; `copies` and `records` hold the rest."""
+    """An open catalog of one host: its archives, and in `copies` and `records` all else.
+
+    Its methods raise IntegrityError if the catalog is damaged, DiskError if it cannot be used
+    now, and NoSpaceError if its disk is full.
+    """
 
     def __init__(
         self, connection: sqlite3.Connection, host: str, file: os.stat_result | None = None
@@ -53,7 +56,7 @@ class Catalog:
         self._file = file
 
     def is_the_one_at(self, path: Path) -> bool:
-        """Whether `path` still is this catalog: not one in memory, nor replaced meanwhile."""
+        """Whether this is the file now at `path`: not one in memory, nor one replaced since."""
         try:
             return self._file is not None and os.path.samestat(self._file, os.stat(path))
         except OSError:
@@ -64,7 +67,7 @@ class Catalog:
 
     @explained()
     def is_whole(self) -> bool:
-        """Whether SQLite finds the file whole, and every row has its schema and checksum."""
+        """Whether SQLite finds the file whole, and every row in it is as it was written."""
         if self._sql.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
             return False
         schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
@@ -79,7 +82,6 @@ class Catalog:
 
     @explained()
     def count(self) -> int:
-        """Return how many manifests there are."""
         (count,) = self._sql.execute("SELECT count(*) FROM manifest").fetchone()
         return int(count)
 
@@ -93,7 +95,7 @@ class Catalog:
 
     @explained()
     def head(self, source: str) -> Head:
-        """Return number and digest of the newest manifest in a source's chain."""
+        """Return number and digest of the newest manifest of a source's chain."""
         row = self._sql.execute(
             "SELECT sequence, digest FROM manifest WHERE host = ? AND source = ?"
             " ORDER BY sequence DESC LIMIT 1",
@@ -102,18 +104,15 @@ class Catalog:
         return Head(*row) if row else Head()
 
     def between(self, source: str, start: int, end: int) -> list[Archived]:
-        """Return the archives that may hold lines of start <= time < end, in order of their keys.
-
-        start, end: seconds since 1970 UTC.
-        """
+        """Return what may hold lines of start <= time < end (instants), ordered by key."""
         return self._archived("earliest < ? AND latest >= ?" + NOT_EXPIRED, source, end, start)
 
     def every(self, source: str) -> list[Archived]:
-        """Return all archives of a source, destroyed ones too, in the order of their keys."""
+        """Return all manifests of a source, ordered by key; also of destroyed archives."""
         return self._archived("TRUE", source)
 
     def numbered(self, source: str, numbers: Collection[int]) -> list[Archived]:
-        """Return the archives with these numbers in a source's chain, in order of their keys."""
+        """Return what has these numbers in a source's chain, ordered by key."""
         wanted = json.dumps(sorted(numbers))
         return self._archived(NUMBERED + NOT_EXPIRED, source, wanted)
 
@@ -129,7 +128,7 @@ class Catalog:
 
     @explained()
     def unindexed(self, source: str, first: int, last: int) -> list[str]:
-        """Return the keys of the manifests, numbered first to last, whose archive has no index."""
+        """Return the keys of the manifests numbered first to last whose archives have no index."""
         rows = self._sql.execute(
             "SELECT key FROM manifest WHERE host = ? AND source = ? AND size > 0"  # noqa: S608
             f" AND sequence BETWEEN ? AND ?{NOT_EXPIRED} AND NOT EXISTS"
@@ -149,7 +148,7 @@ class Catalog:
 
     @explained()
     def summaries(self, source: str) -> list[Summary]:
-        """Return a summary of each archive, destroyed ones too, in the order of their keys."""
+        """Return a source's manifests in short, ordered by key; also of destroyed archives."""
         rows = self._sql.execute(
             "SELECT key, source, date, manifest.sequence, earliest, latest, sealed, lines,"
             " raw_size, size, sha256, digest, segment IS NULL,"
@@ -168,22 +167,22 @@ class Catalog:
 
     @explained()
     def digest_of(self, key: str) -> str | None:
-        """Return the SHA-256 of a catalogued manifest; None: it is not catalogued."""
+        """Return the digest of a manifest; None: it is not in the catalog."""
         row = self._sql.execute("SELECT digest FROM manifest WHERE key = ?", (key,)).fetchone()
         return str(row[0]) if row else None
 
     def of_segment(self, source: str, *, sha256: str) -> list[Manifest]:
-        """Return the manifests of a segment's archives, by the SHA-256 of its bytes."""
+        """Return the manifests of a segment's archives, by the digest of its bytes."""
         return [each.manifest for each in self._archived("segment_sha256 = ?", source, sha256)]
 
     def of_segment_named(self, source: str, name: str) -> list[Manifest]:
-        """Return the manifests of one segment's archives, in the order of the chain."""
+        """Return the manifests of one segment's archives, in their order."""
         found = [each.manifest for each in self._archived("segment = ?", source, name)]
         return sorted(found, key=lambda manifest: manifest.sequence)
 
     @explained()
     def keys_of(self, source: str, sequence: int) -> list[str]:
-        """Return the keys of the manifests with that number: one, unless the chain forks."""
+        """Return the keys of the manifests with this number in a chain: one, if all is well."""
         rows = self._sql.execute(
             "SELECT key FROM manifest WHERE host = ? AND source = ? AND sequence = ?",
             (self.host, source, sequence),
@@ -192,7 +191,7 @@ class Catalog:
 
     @explained()
     def is_one_chain(self, source: str, first: int, last: int) -> bool:
-        """Whether there is one manifest with each number from first to last, and no other."""
+        """Whether each number from first to last belongs to exactly one manifest."""
         row = self._sql.execute(
             "SELECT count(*), count(DISTINCT sequence) FROM manifest"
             " WHERE host = ? AND source = ? AND sequence BETWEEN ? AND ?",
@@ -202,10 +201,10 @@ class Catalog:
 
     @explained()
     def days(self, source: str, zone: ZoneInfo) -> frozenset[date]:
-        """Return the log dates that have a manifest, of lines or of their absence.
+        """Return the days that are accounted for: the log dates of all manifests, empty days
+        included, and the days of each archive's earliest and latest line.
 
-        An archive may hold lines of other days too, such as those that a nightly rotation brings:
-        the days of its earliest and its latest line are not empty either.
+        Those may be other days, because some lines after midnight come with a nightly rotation.
         """
         rows = self._sql.execute(
             "SELECT date, earliest, latest FROM manifest WHERE host = ? AND source = ?",
@@ -218,7 +217,7 @@ class Catalog:
 
     @explained()
     def last_watched(self, source: str) -> date | None:
-        """Return the last day that was rotated or found empty here, imports apart."""
+        """Return the last log date that was rotated or found empty here; imports do not count."""
         (day,) = self._sql.execute(
             "SELECT max(date) FROM manifest WHERE host = ? AND source = ?"
             " AND origin IS NOT 'import'",
@@ -228,9 +227,7 @@ class Catalog:
 
     @explained()
     def last_rotation(self, source: str) -> int | None:
-        """Return when the newest segment was rotated, in seconds since 1970 UTC, as the clock
-        said then; None: none was.
-        """
+        """Return when the newest segment was rotated (an instant), by the clock of that time."""
         row = self._sql.execute(
             "SELECT written FROM manifest WHERE host = ? AND source = ? AND origin = 'run'"
             " ORDER BY sequence DESC LIMIT 1",
@@ -262,24 +259,24 @@ class Catalog:
             raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
 
     def of_key(self, key: str) -> Archived:
-        """Return the manifest of that key. Raises: IntegrityError: it is not catalogued."""
+        """Return the manifest with this key. Raises: IntegrityError: it is not in the catalog."""
         source = parse(key).source
         for found in self._archived("key = ?", source, key):
             return found
-        raise IntegrityError(f"{key} is not catalogued", hint=REBUILD_HINT)
+        raise IntegrityError(f"{key} is not in the catalog", hint=REBUILD_HINT)
 
     @explained()
     def document(self, key: str) -> bytes:
         """Return a manifest's bytes, as stored. Raises: IntegrityError: it is not catalogued."""
         row = self._sql.execute("SELECT document FROM manifest WHERE key = ?", (key,)).fetchone()
         if row is None:
-            raise IntegrityError(f"{key} is not catalogued", hint=REBUILD_HINT)
+            raise IntegrityError(f"{key} is not in the catalog", hint=REBUILD_HINT)
         return zlib.decompress(row[0])
 
     # -- changes -----------------------------------------------------------------------
 
     def changing(self) -> AbstractContextManager[None]:
-        """Make all changes within durable together, or none of them."""
+        """Make everything noted inside durable together, or nothing of it."""
         return changing(self._sql)
 
     def add(
@@ -291,10 +288,10 @@ class Catalog:
         *,
         whole: bool = True,
     ) -> None:
-        """Note a manifest (its stored bytes) and the targets that now have a copy, durably.
+        """Note a manifest (its stored bytes) and the targets that now hold a copy, durably.
 
-        indexes: how many pages the archive's index has, by the targets that have it. whole: the
-        targets have the archive, too.
+        indexes: the pages of the archive's index, by target that holds it. whole: the targets hold
+        the archive, too. Raises: ValueError: `document` is not a manifest.
         """
         manifest = decode(document)
         with self.changing():
@@ -307,7 +304,6 @@ class Catalog:
                 self.copies.note_index(manifest.index_key, target, pages)
 
     def note(self, manifest: Manifest, document: bytes) -> None:
-        """Note a manifest, unless it is catalogued; within `changing`."""
         segment = manifest.segment
         row = (
             manifest.manifest_key,

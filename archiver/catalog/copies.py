@@ -1,4 +1,4 @@
-"""The catalogued copies: which target has what, and what reading it back showed; and indexes."""
+"""The catalog of copies and indexes: which target holds what, and what it was found to be."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -22,18 +22,18 @@ class Copies:
     # -- questions ---------------------------------------------------------------------
 
     def keys_in(self, target: str) -> set[str]:
-        """Return the keys of the manifests that a target has."""
+        """Return the keys of the manifests that a target holds."""
         rows = self._sql.execute(
             "SELECT key FROM copy JOIN manifest USING (key) WHERE target = ?", (target,)
         )
         return {str(key) for (key,) in rows}
 
     @explained()
-    def lacking(self, source: str, target: str, since: date = date.min) -> list[str]:
-        """Return the keys of the manifests whose copy a target is missing and another one has, in
-        the order of the chain.
+    def missing(self, source: str, target: str, since: date = date.min) -> list[str]:
+        """Return the keys of the manifests that a target is missing, alone or with the archive, and
+        that any target has; in the order of the chain.
 
-        since: of archives with earlier log dates the target needs the manifest only.
+        since: of earlier log dates, a target needs the manifest only.
         """
         rows = self._sql.execute(
             "SELECT key FROM manifest WHERE host = ? AND source = ?"
@@ -46,7 +46,7 @@ class Copies:
         return [str(key) for (key,) in rows]
 
     def receipts(self, source: str) -> dict[tuple[str, str], Receipt]:
-        """Return the receipts of a source's existing copies, by key and target."""
+        """Return the receipts of a source's copies that still exist, by key and target."""
         condition = (
             "key >= ? AND key < ? || char(0x10ffff) AND EXISTS (SELECT * FROM copy"
             " WHERE copy.key = replace(receipt.key, ?, ?) AND copy.target = receipt.target"
@@ -54,10 +54,10 @@ class Copies:
         )
         prefix = source_prefix(self.host, source)
         found = self._receipts(condition, prefix, prefix, ARCHIVE_SUFFIX, MANIFEST_SUFFIX)
-        return {(receipt.key, receipt.target): receipt for receipt in found}
+        return {(each.key, each.target): each for each in found}
 
     def unrecorded(self, most: int) -> list[Receipt]:
-        """Return at most `most` receipts that are not recorded in the ledger yet."""
+        """Return at most `most` receipts that are not in the ledger yet."""
         return self._receipts("NOT recorded ORDER BY key, target LIMIT ?", most)
 
     @explained()
@@ -67,13 +67,13 @@ class Copies:
 
     @explained()
     def indexes_in(self, target: str) -> set[str]:
-        """Return the keys of the indexes that a target has."""
+        """Return the keys of the indexes that a target holds."""
         rows = self._sql.execute("SELECT key FROM sidecar WHERE target = ?", (target,))
         return {str(key) for (key,) in rows}
 
     @explained()
     def index_pages(self, key: str) -> dict[str, int]:
-        """Return how many pages an index has, by the targets that have it."""
+        """Return how many pages an index has, in each target that holds it."""
         rows = self._sql.execute(
             "SELECT target, pages FROM sidecar WHERE key = ? ORDER BY target", (key,)
         )
@@ -82,19 +82,18 @@ class Copies:
     # -- changes -----------------------------------------------------------------------
 
     def note(self, key: str, target: str, *, whole: bool = True) -> None:
-        """Note a copy, by its manifest's or record's key. whole: with the archive."""
         row = (key, target, int(whole))
         insert = "INSERT OR REPLACE INTO copy VALUES (?, ?, ?, ?)"
         self._sql.execute(insert, (*row, checksum(row)))
 
     def note_receipt(self, receipt: Receipt, *, recorded: bool = False) -> None:
-        """Note what reading a copy back showed. recorded: it comes from the ledger; then it does
-        not replace a newer receipt, which the ledger does not have yet.
+        """Note what a copy was found to be. recorded: this comes from the ledger; it does not
+        replace a receipt that is not in the ledger yet.
         """
-        # The columns are what the ledger records of a copy. SQLite has no bool, and the checksum
-        # must be that of the row as it is read.
+        # The columns are the fields of `Seen`. SQLite has no bool, and the checksum is of the
+        # values that it gives back.
         seen = astuple(Seen.of(receipt))
-        row = tuple(int(cell) if isinstance(cell, bool) else cell for cell in (*seen, recorded))
+        row = tuple(int(each) if isinstance(each, bool) else each for each in (*seen, recorded))
         if recorded:
             place = (receipt.key, receipt.target)
             known = "SELECT * FROM receipt WHERE (key, target) = (?, ?) AND NOT recorded"
@@ -106,7 +105,7 @@ class Copies:
         self._sql.execute(insert, (*row, checksum(row)))
 
     def doubt(self, key: str, target: str) -> None:
-        """Note that a copy may be damaged, or gone: its receipt is no longer sound."""
+        """Note that something speaks against a copy: it is damaged or gone."""
         with changing(self._sql):
             self._doubt("(key, target) = (?, ?)", key, target)
 
@@ -122,13 +121,13 @@ class Copies:
         self._sql.execute("DELETE FROM sidecar WHERE (key, target) = (?, ?)", (key, target))
 
     def forget(self, key: str, target: str) -> None:
-        """Forget a copy by its manifest's key; the receipts of both its objects are doubted."""
+        """Forget a manifest's copy; its receipt and its archive's are no longer sound."""
         self._sql.execute("DELETE FROM copy WHERE (key, target) = (?, ?)", (key, target))
-        for stored in (key, key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX):
-            self._doubt("(key, target) = (?, ?)", stored, target)
+        for copy in (key, key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX):
+            self._doubt("(key, target) = (?, ?)", copy, target)
 
     def forget_other_targets(self, targets: Sequence[str]) -> None:
-        """Forget the copies in all other targets: those are no longer configured."""
+        """Forget the copies in all other targets: they are no longer configured."""
         with changing(self._sql):
             rows = self._sql.execute("SELECT target FROM copy UNION SELECT target FROM sidecar")
             for (target,) in rows.fetchall():
@@ -136,7 +135,7 @@ class Copies:
                     self._forget(target)
 
     def forget_target(self, target: str) -> None:
-        """Forget all that a target had."""
+        """Forget everything that a target had."""
         with changing(self._sql):
             self._forget(target)
 
@@ -147,6 +146,6 @@ class Copies:
 
 
 def _receipt(row: Sequence[Any]) -> Receipt:
-    *cells, hold, sound, _, _ = row
-    fields: tuple[Any, ...] = (*cells, bool(hold), bool(sound))
+    *others, hold, sound, _, _ = row
+    fields: tuple[Any, ...] = (*others, bool(hold), bool(sound))
     return Seen(*fields).receipt

@@ -1,4 +1,4 @@
-"""The catalog as a file: open it, make it, judge whether it is sound."""
+"""The catalog as a file: how it is opened, made and checked."""
 
 import os
 import sqlite3
@@ -14,10 +14,10 @@ from archiver.system.files import remove
 
 @contextmanager
 def opened(path: Path, host: str) -> Iterator[Catalog]:
-    """Open an existing catalog, to read and to write.
+    """Open an existing catalog, to read or to write.
 
-    Raises: IntegrityError: it is missing, damaged, or of another schema: make it anew.
-    DiskError, NoSpaceError: it cannot be used now, sound or not.
+    Raises: IntegrityError: it is missing, damaged, or of another schema, and has to be rebuilt.
+    DiskError, NoSpaceError: it cannot be used now, whether it is damaged or not.
     """
     if not path.exists():
         raise IntegrityError(f"there is no catalog at {path}", hint=REBUILD_HINT)
@@ -27,7 +27,7 @@ def opened(path: Path, host: str) -> Iterator[Catalog]:
     with closing(connection):
         with explained():
             (schema,) = connection.execute("PRAGMA user_version").fetchone()
-            # FULL: a power cut must not undo what the catalog says is stored.
+            # FULL: a power cut must not make the catalog forget what is stored.
             connection.execute("PRAGMA synchronous = FULL")
         if schema != SCHEMA:
             raise IntegrityError(f"{path} has schema {schema}, not {SCHEMA}", hint=REBUILD_HINT)
@@ -35,17 +35,17 @@ def opened(path: Path, host: str) -> Iterator[Catalog]:
 
 
 @contextmanager
-def nowhere(host: str) -> Iterator[Catalog]:
-    """Open an empty catalog in memory, for when the real one cannot be used."""
+def in_memory(host: str) -> Iterator[Catalog]:
+    """Open an empty catalog in memory, for a run that cannot use the real one."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(DDL)
         yield Catalog(connection, host)
 
 
 def is_sound(path: Path) -> bool:
-    """Whether the file is a whole catalog of this schema.
+    """Whether the file is an undamaged catalog of this schema.
 
-    Raises: DiskError, NoSpaceError: it cannot be read now.
+    Raises: DiskError, NoSpaceError: it cannot be read now, so nobody knows.
     """
     try:
         with opened(path, "") as catalog:
@@ -56,9 +56,8 @@ def is_sound(path: Path) -> bool:
 
 @contextmanager
 def making(path: Path, host: str) -> Iterator[Catalog]:
-    """Fill a new catalog: when the context has ended, `path` has it, with no file beside it.
-
-    If the context fails, `path` is removed.
+    """Open a new catalog to fill. When the context ends, it is at `path`, whole and in one file;
+    when the context fails, nothing is left.
     """
     try:
         with explained(), closing(sqlite3.connect(path)) as connection:
@@ -66,7 +65,7 @@ def making(path: Path, host: str) -> Iterator[Catalog]:
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
             yield Catalog(connection, host)
         with explained(), closing(sqlite3.connect(path)) as connection:
-            # Last, since it creates two files beside; the mode itself is kept in the file.
+            # Last of all: this mode is stored in the file, and opens two more beside it.
             connection.execute("PRAGMA journal_mode = WAL")
     except BaseException:
         remove(path)

@@ -1,4 +1,4 @@
-"""The catalogued ledger: its records, and what they say about archives and copies."""
+"""The catalog of the ledger: its records, and what follows from them for archives and copies."""
 
 import sqlite3
 import zlib
@@ -49,7 +49,7 @@ class Records:
 
     @explained()
     def of_kind(self, *kinds: str) -> list[Record]:
-        """Return the records of these kinds, in the order of the ledger."""
+        """Return the records of these kinds, in their order."""
         marks = ", ".join("?" * len(kinds))
         rows = self._sql.execute(
             f"SELECT document FROM record WHERE kind IN ({marks}) ORDER BY sequence",  # noqa: S608
@@ -62,15 +62,13 @@ class Records:
 
     @explained()
     def moments(self) -> list[tuple[int, bool]]:
-        """Return of each record when it was made, in seconds since 1970 UTC, and whether it
-        confirms the clock, in the order of the ledger.
-        """
+        """Return of each record, in order, its instant and whether it confirms the clock."""
         rows = self._sql.execute("SELECT at, kind = ? FROM record ORDER BY sequence", (CONFIRMS,))
         return [(int(at), bool(confirms)) for at, confirms in rows]
 
     @explained()
     def document(self, number: int) -> bytes | None:
-        """Return a record's bytes, as stored; None: no record has that number."""
+        """Return a record's bytes, as stored; None: there is no record with this number."""
         row = self._sql.execute(
             "SELECT document FROM record WHERE sequence = ?", (number,)
         ).fetchone()
@@ -78,14 +76,14 @@ class Records:
 
     @explained()
     def copies_in(self, target: str) -> set[str]:
-        """Return the keys of the records that a target has."""
+        """Return the keys of the records that a target holds."""
         rows = self._sql.execute(
             "SELECT key FROM copy JOIN record USING (key) WHERE target = ?", (target,)
         )
         return {str(key) for (key,) in rows}
 
     @explained()
-    def lacking(self, target: str) -> list[int]:
+    def missing(self, target: str) -> list[int]:
         """Return the numbers of the records that a target is missing, in order."""
         rows = self._sql.execute(
             "SELECT sequence FROM record WHERE NOT EXISTS (SELECT * FROM copy"
@@ -96,7 +94,7 @@ class Records:
 
     @explained()
     def first_with_fewer(self, required: int) -> int | None:
-        """Return the number of the first record that fewer stores have; None: there is none."""
+        """Return the number of the first record that fewer targets hold; None: there is none."""
         row = self._sql.execute(
             "SELECT min(sequence) FROM record WHERE"
             " (SELECT count(*) FROM copy WHERE copy.key = record.key) < ?",
@@ -106,7 +104,9 @@ class Records:
 
     @explained()
     def first_unchained(self) -> int | None:
-        """Return the number of the first record that breaks the chain; None: none does."""
+        """Return the number of the first record whose `previous` is not the digest of the record
+        before it; None: there is none.
+        """
         row = self._sql.execute(
             "SELECT min(record.sequence) FROM record LEFT JOIN record AS before"
             " ON before.sequence = record.sequence - 1"
@@ -116,8 +116,8 @@ class Records:
 
     @explained()
     def expired(self) -> dict[str, tuple[int, int | None]]:
-        """Return what was destroyed, or is ordered to be, by the key of its manifest: the numbers
-        of the order and of the certificate; None: there is no certificate yet.
+        """Return which archives are ordered to be destroyed, or were: by the manifest's key, the
+        numbers of the order and of the certificate, if there is one.
         """
         rows = self._sql.execute("SELECT key, ordered, destroyed FROM expiry")
         return {key: (ordered, destroyed) for key, ordered, destroyed in rows}
@@ -125,7 +125,7 @@ class Records:
     # -- changes, within `Catalog.changing` -----------------------------------------------
 
     def note(self, record: Record, document: bytes) -> bool:
-        """Note a record, unless it is catalogued. False: another one has its number."""
+        """Note a record, unless it is noted. False: another record has its number."""
         found = digest(document)
         number = record.sequence
         packed = zlib.compress(document)
@@ -143,7 +143,7 @@ class Records:
             self.apply(record)
 
     def apply(self, record: Record) -> None:
-        """Note what follows from a record. It must come after all that were applied before."""
+        """Note what follows from a record. It must be newer than all that were applied before."""
         match record.body:
             case Order(_, archives):
                 for ordered in archives:
@@ -171,7 +171,7 @@ class Records:
         )
 
     def _forget_archive(self, stone: Tombstone) -> None:
-        """Forget a destroyed archive: no store has it any more. Its manifest stays."""
+        """Note that the archive is in no target any more; its manifest stays where it was."""
         index = stone.manifest.removesuffix(MANIFEST_SUFFIX) + INDEX_SUFFIX
         self._sql.execute("DELETE FROM receipt WHERE key = ?", (stone.archive,))
         self._sql.execute("DELETE FROM sidecar WHERE key = ?", (index,))

@@ -1,4 +1,4 @@
-"""The catalog's tables, their checksums, and SQLite's errors as ours."""
+"""The catalog's tables, and SQLite's errors as errors of this program."""
 
 import sqlite3
 import zlib
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from archiver.errors import DiskError, IntegrityError, NoSpaceError
 
 SCHEMA = 4
-REBUILD_HINT = "it is derived data: `archiver catalog rebuild` makes it anew from the stores"
+REBUILD_HINT = "it is derived data: `archiver catalog rebuild` makes a new one from the stores"
 DDL = """
 CREATE TABLE manifest (
     key      TEXT PRIMARY KEY,  -- of the manifest, on every store
@@ -96,7 +96,10 @@ CANNOT_BE_USED = frozenset(
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn SQLite's errors into ours, by their codes (sqlite.org/rescode.html)."""
+    """Turn an error of SQLite (sqlite.org/rescode.html) into one that says what to do.
+
+    Raises: NoSpaceError, DiskError: the catalog cannot be used now. IntegrityError: it is damaged.
+    """
     try:
         yield
     except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -109,22 +112,22 @@ def explained() -> Iterator[None]:
         if code in CANNOT_BE_USED:
             raise DiskError(
                 f"the catalog cannot be used: {error}",
-                hint="check that this user may read and write state_dir, and that its disk works",
+                hint="check that this user may write state_dir, and that its disk is healthy",
             ) from error
         raise IntegrityError(f"the catalog is damaged: {error}", hint=REBUILD_HINT) from error
 
 
 @contextmanager
 def changing(connection: sqlite3.Connection) -> Iterator[None]:
-    """Make all changes within durable together, or none of them."""
+    """Make everything noted inside durable together, or nothing of it."""
     with explained(), connection:
         yield
 
 
 def checksum(row: tuple[object, ...]) -> int:
-    """Return a row's checksum: it reveals a bad disk or a careless editor, not an attacker.
+    """Return a row's CRC-32. It guards against a bad disk or a careless editor, not an enemy.
 
-    A blob, if there is one, must come last.
+    Only the last value may be a blob.
     """
     last = row[-1]
     if isinstance(last, bytes):

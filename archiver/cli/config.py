@@ -76,7 +76,7 @@ def validate(invocation: Invocation) -> Answer:
     """Check the file of -c. All problems are listed at once, each with its line."""
     loaded = invocation.config()
     sources = [source.name for source in loaded.sources]
-    rules = loaded.retention.told(loaded.host.name, sources)
+    rules = loaded.retention.in_words(loaded.host.name, sources)
     return Answer(
         data={"path": str(loaded.path), "sources": sources, "retention": list(rules)},
         text=("\n" if loaded.retention.rules else "; ").join((f"{loaded.path}: ok", *rules)),

@@ -170,7 +170,7 @@ def _data(inventory: Inventory, hold: Hold) -> dict[str, Any]:
 def _covered(inventory: Inventory, hold: Hold) -> int:
     return sum(
         hold.scope.covers(inventory.host, archive.source, archive.date)
-        for archive in inventory.there
+        for archive in inventory.archives
     )
 
 

@@ -45,7 +45,7 @@ def show(invocation: Invocation, day: str | None, host: str | None) -> Answer:
     """
     inventory, problems = _inventory(invocation, (), host)
     first, last = days_or_all(day or None, inventory.zone, inventory.now)
-    governing = inventory.policy.told(inventory.host, inventory.sources)
+    governing = inventory.policy.in_words(inventory.host, inventory.sources)
     holds = [hold for hold in inventory.holds if hold.released is None]
     lines = [*governing]
     lines += [f"held by case {hold.case}: {hold.reason}" for hold in holds]
@@ -226,7 +226,7 @@ def _within(text: str) -> int:
 
 
 def _verdicts(inventory: Inventory, first: date | None, last: date | None) -> Iterator[Row]:
-    for archive in inventory.there:
+    for archive in inventory.archives:
         if (first or date.min) <= archive.date <= (last or date.max):
             decision = inventory.decision(archive)
             ends = (decision.expires_on, decision.must_go_by)

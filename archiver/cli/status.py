@@ -43,7 +43,9 @@ def status(invocation: Invocation, max_age: str | None, as_nagios: bool, all_hos
         if not as_nagios:
             raise
         return Answer(text=f"UNKNOWN: {error.message}", exit_status=3)
-    retention = config.retention.told(config.host.name, [source.name for source in config.sources])
+    retention = config.retention.in_words(
+        config.host.name, [source.name for source in config.sources]
+    )
     if as_nagios:
         code, line = nagios(found)
         return Answer(data=_status_data(found, retention), text=line, exit_status=code)

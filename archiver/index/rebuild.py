@@ -22,7 +22,7 @@ def reindex(session: Session, source: Source) -> int:
     Failures become problems of the session. The archives are only read.
     """
     config = session.config
-    wanted = [each for each in session.catalog.summaries(source.name) if each.is_there]
+    wanted = [each for each in session.catalog.summaries(source.name) if each.has_archive]
     size = sum(each.raw_size for each in wanted)
     directory, made = config.host.work_dir, 0
     with emptied(directory):

@@ -50,7 +50,7 @@ class Summary:
         return self.key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX
 
     @property
-    def is_there(self) -> bool:
+    def has_archive(self) -> bool:
         """Whether it has an archive that is not ordered to be destroyed."""
         return not self.is_empty_day and self.ordered is None
 
@@ -108,9 +108,9 @@ class Inventory:
         return holds(self.records)
 
     @property
-    def there(self) -> Iterable[Summary]:
+    def archives(self) -> Iterable[Summary]:
         """The archives that are not destroyed, nor ordered to be."""
-        return (each for each in self.summaries if each.is_there)
+        return (each for each in self.summaries if each.has_archive)
 
     def receipt(self, summary: Summary, target: str) -> Receipt | None:
         """Return the receipt of an archive's copy, or of an empty day's manifest."""

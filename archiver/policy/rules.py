@@ -113,7 +113,7 @@ class Policy:
             for n, after in zip(new, [*new[1:], None], strict=True)
         )
 
-    def told(self, host: str, sources: Sequence[str]) -> tuple[str, ...]:
+    def in_words(self, host: str, sources: Sequence[str]) -> tuple[str, ...]:
         """Return in words what governs each source, one line for each stretch of its log dates."""
         if not self.rules:
             return (KEPT,)

@@ -1,8 +1,8 @@
-"""Remove copies from stores that keep archives for a shorter time than others do.
+"""Remove archives from stores that keep them for a shorter time than others do.
 
-For example from the local disk, which keeps a month at hand while a bucket keeps the years. This
-destroys no archive: a copy is removed only if enough other stores have one that was read back, and
-still report it when asked. Manifest and index stay: a search finds it as before, elsewhere.
+For example, the local disk keeps a month at hand and a bucket keeps the years. No archive is
+destroyed by this: a copy is removed only if enough other stores have the archive, verified, and
+still have it when they are asked now. Manifest and index stay, so a search still finds it.
 """
 
 from archiver.errors import ArchiverError
@@ -14,7 +14,10 @@ from archiver.stores.session import Session
 
 
 def evict(session: Session) -> int:
-    """Remove the copies that stores need not keep any longer; return how many."""
+    """Remove what stores need not keep any longer, and return how many copies that were.
+
+    A store's failure becomes a problem of the session.
+    """
     keeping = [store for store in session.stores if store.keep]
     if session.unchained or session.doubt or not keeping:
         return 0
@@ -31,9 +34,12 @@ def evict(session: Session) -> int:
 def _evict_from(session: Session, inventory: Inventory, store: Store) -> int:
     since = store.keep.since(inventory.today) if store.keep else inventory.today
     removed = 0
-    for archive in inventory.there:
-        due = archive.date < since and store.name in archive.copies
-        if due and _may_go(session, inventory, archive):
+    for archive in inventory.archives:
+        if (
+            archive.date < since
+            and store.name in archive.copies
+            and _may_go(session, inventory, archive)
+        ):
             store.destroy(archive.archive_key)
             with session.catalog.changing():
                 session.catalog.copies.note(archive.key, store.name, whole=False)
@@ -42,7 +48,7 @@ def _evict_from(session: Session, inventory: Inventory, store: Store) -> int:
 
 
 def _may_go(session: Session, inventory: Inventory, archive: Summary) -> bool:
-    """Whether no hold covers it, and enough stores that keep archives for good have it."""
+    """Whether nothing holds it, and enough stores without a limit of their own have it."""
     if holds_on(inventory.holds, inventory.host, archive.source, archive.date):
         return False
     lasting = [store for store in session.stores if not store.keep and store.name in archive.copies]
@@ -50,11 +56,12 @@ def _may_go(session: Session, inventory: Inventory, archive: Summary) -> bool:
 
 
 def _is_sound(inventory: Inventory, archive: Summary, store: Store) -> bool:
+    """Whether the copy that the store shows now is the one that was read back."""
     receipt = inventory.receipt(archive, store.name)
-    stored = store.find(archive.archive_key) if receipt and receipt.sound else None
+    found = store.find(archive.archive_key) if receipt and receipt.sound else None
     return bool(
         receipt
-        and stored
-        and stored.size == archive.size
-        and receipt.version in {None, stored.version}
+        and found
+        and found.size == archive.size
+        and receipt.version in {None, found.version}
     )

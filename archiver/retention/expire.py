@@ -1,11 +1,11 @@
 """Destroy what the retention rules no longer keep: ordered first, certified afterwards.
 
-    decide ─▸ order, in the ledger ─▸ the evidence once more, asked of every store
-           ─▸ merged indexes, index, archive: all versions, in every store, distant ones first
-           ─▸ certificate
+    decide ─▸ order, in the ledger ─▸ check the evidence again, with every store
+           ─▸ merged indexes, index, archive: all versions, in every store, far ones first
+           ─▸ certificate, in the ledger
 
-Whatever is in doubt stays. The next run carries out an interrupted order if all that allowed it
-still holds; otherwise it withdraws the order, and what is left is copied back to all stores.
+Whatever is in doubt stays. An interrupted order is carried out by the next run, if everything that
+allowed it is still true; if not, it is withdrawn, and what is left is copied back to all stores.
 Manifests are never destroyed: they hold no line of a log, and the chain needs them.
 """
 
@@ -36,7 +36,6 @@ from archiver.policy.ledger import (
     Withdrawal,
     Withdrawn,
 )
-from archiver.policy.questions.reply import count
 from archiver.retention.gather import inventory_now
 from archiver.stores import Store
 from archiver.stores.session import Session
@@ -56,7 +55,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A tombstone in the ledger. number: the record's. key: its key on every store."""
+    """A tombstone, with its number in the ledger and its key in every store."""
 
     number: int
     key: str
@@ -65,32 +64,35 @@ class Certificate:
 
 @dataclass
 class Expiry:
-    """What was done. destroyed: the certificates. kept: what was ordered, but not destroyed."""
+    """What was done. destroyed: the certificates. kept: what was ordered, but withdrawn."""
 
     destroyed: list[Certificate] = field(default_factory=list)
     kept: list[Withdrawn] = field(default_factory=list)
 
 
 def due(inventory: Inventory, first: date | None = None, last: date | None = None) -> list[Chosen]:
-    """Return the archives past their maximum, even if something still keeps them; if log dates
-    are given, all existing archives of these, whether they may go or not.
+    """Return the archives that have reached their maximum, each with its decision, which may be to
+    keep it. With first or last: all archives of these log dates, whatever the decision.
     """
     named = first is not None or last is not None
     days = (first or date.min, last or date.max)
     found = [
-        Chosen(archive, inventory.decision(archive))
-        for archive in inventory.there
-        if days[0] <= archive.date <= days[1]
+        Chosen(each, inventory.decision(each))
+        for each in inventory.archives
+        if days[0] <= each.date <= days[1]
     ]
     return [
-        chosen
-        for chosen in found
-        if named or chosen.decision.verdict is Verdict.MUST or chosen.decision.past_since
+        each
+        for each in found
+        if named or each.decision.verdict is Verdict.MUST or each.decision.past_since
     ]
 
 
 def nightly(session: Session) -> Expiry:
-    """Carry out earlier orders, then destroy what the rules say expires without being asked."""
+    """Carry out earlier orders, then what the rules let expire by itself.
+
+    A failure becomes a problem of the session.
+    """
     done = Expiry()
     if session.unchained:
         return done
@@ -101,10 +103,10 @@ def nightly(session: Session) -> Expiry:
         if by_itself and session.new_policy:
             session.problems.add(
                 WorkKeptError(
-                    f"new retention rules: the maximum of {count(len(by_itself), 'archive')} is "
-                    "over; the run that first sees new rules destroys nothing by them",
-                    hint="`archiver retention plan` shows what the next run destroys, unless you "
-                    "change the rules, or `archiver hold add` keeps it",
+                    f"by rules that are new, {_archives(len(by_itself))} past the maximum; "
+                    "the run that first sees new rules destroys nothing by them",
+                    hint="`archiver retention plan` shows them; the next run destroys them, unless "
+                    "the rules are changed, or `archiver hold add` keeps them",
                 )
             )
         elif by_itself:
@@ -115,10 +117,9 @@ def nightly(session: Session) -> Expiry:
 
 
 def expire(session: Session, chosen: Sequence[Chosen], why: str, done: Expiry) -> None:
-    """Order that archives be destroyed, and carry the order out. why: see `ledger.Order`.
+    """Order in the ledger that archives be destroyed, and carry it out. why: see `ledger.Order`.
 
-    done: gets what was destroyed, and what was kept after all. Raises: ArchiverError: the ledger
-    cannot be written; nothing is destroyed then.
+    Raises: ArchiverError: the order cannot be recorded, or a store is away; nothing is destroyed.
     """
     inventory = inventory_now(session)
     ordered = tuple(_ordered(inventory, each) for each in chosen)
@@ -127,15 +128,13 @@ def expire(session: Session, chosen: Sequence[Chosen], why: str, done: Expiry) -
 
 
 def resume(session: Session, done: Expiry) -> None:
-    """Carry out all orders that have no certificate yet. Raises: as `expire`."""
+    """Carry out the orders that have no certificate yet. Raises: as `expire`."""
     expired = session.catalog.records.expired()
     for record in session.catalog.records.of_kind("order") if expired else ():
         if isinstance(record.body, Order):
             number = record.sequence
             left = [
-                ordered
-                for ordered in record.body.archives
-                if expired.get(ordered.key) == (number, None)
+                each for each in record.body.archives if expired.get(each.key) == (number, None)
             ]
             if left:
                 _carry_out(session, number, left, done, begun=True)
@@ -162,57 +161,54 @@ def _ordered(inventory: Inventory, chosen: Chosen) -> Ordered:
 def _carry_out(
     session: Session, number: int, archives: Sequence[Ordered], done: Expiry, *, begun: bool
 ) -> None:
-    """Carry out an order. begun: an earlier run has begun it, and may have destroyed a part."""
+    """Carry out an order. begun: another run started it, and may have got far."""
     session.ledger.demand()
-    usable = {store.name for store in session.stores} - session.away
-    if away := [each.name for each in session.config.storage.targets if each.name not in usable]:
+    reached = {store.name for store in session.stores} - session.away
+    if away := [each.name for each in session.config.storage.targets if each.name not in reached]:
         raise WorkKeptError(
-            f"the order to destroy {count(len(archives), 'archive')} waits: store {away[0]!r} "
-            "cannot be used now",
-            hint="the next run that reaches all stores carries it out. If that store no longer "
-            "exists, remove it from the configuration",
+            f"{_archives(len(archives))} ordered to be destroyed, but store {away[0]!r} cannot be "
+            "reached",
+            hint="the next run that reaches all stores destroys what was ordered. If the store no "
+            "longer exists, remove it from the configuration",
         )
     inventory = inventory_now(session)
-    summaries = {summary.key: summary for summary in inventory.summaries}
+    summaries = {each.key: each for each in inventory.summaries}
     kept: list[Withdrawn] = []
-    for ordered in archives:
-        summary = summaries[ordered.key]
+    for archive in archives:
+        summary = summaries[archive.key]
         try:
-            if missing := _evidence_missing(session, inventory, ordered, summary, begun=begun):
-                kept.append(Withdrawn(ordered.key, "; ".join(missing)))
+            if missing := _missing(session, inventory, archive, summary, begun=begun):
+                kept.append(Withdrawn(archive.key, "; ".join(missing)))
             else:
-                done.destroyed.append(_destroy(session, number, ordered))
+                done.destroyed.append(_destroy(session, number, archive))
         except LockedError as refusal:
-            kept.append(Withdrawn(ordered.key, refusal.message))
+            kept.append(Withdrawn(archive.key, refusal.message))
         except ArchiverError as problem:
             session.problems.add(problem)
             if problem.retryable:
-                break  # the next run carries out the rest of the order
+                break  # what is left of the order is carried out by the next run
     if kept:
         session.ledger.append(Withdrawal(number, tuple(kept)))
         done.kept += kept
-        for archive in kept:
+        for withdrawn in kept:
             session.problems.add(
                 RefusedError(
-                    f"{archive.key} was not destroyed: {archive.reason}",
-                    hint="it is kept until that no longer holds; copies that were already removed "
-                    "are made again from those that are left",
+                    f"{summaries[withdrawn.key].archive_key} was not destroyed: {withdrawn.reason}",
+                    hint="it is kept until that has changed; copies that were already removed are "
+                    "made again from those that are left",
                 )
             )
     for source in session.config.sources:
         merge_indexes(session, source)
 
 
-def _evidence_missing(
+def _missing(
     session: Session, inventory: Inventory, ordered: Ordered, summary: Summary, *, begun: bool
 ) -> tuple[str, ...]:
-    """Return what is still missing before an archive may be destroyed; nothing: it may be.
-
-    Every store is asked now, whatever the catalog says.
-    """
+    """Return what is still missing before it may be destroyed, by what the stores say now."""
     found = {store.name: store.find(summary.archive_key) for store in session.stores}
     if begun and not any(found.values()):
-        return ()  # it is destroyed already, only the certificate is missing
+        return ()  # all of it was destroyed; only the certificate is missing
     archive = Archive(
         inventory.host,
         summary.source,
@@ -239,8 +235,8 @@ def _copies(
     found: dict[str, Stored | None],
     begun: bool,
 ) -> Iterator[Copy]:
-    """Yield the copies that exist, and those that must exist, since the order names them."""
-    evidence = {seen.target: seen for seen in ordered.evidence}
+    """Yield the copies that exist now, and those that should: they were verified when ordered."""
+    evidence = {each.target: each for each in ordered.evidence}
     for target, stored in found.items():
         if stored:
             read_back = evidence.get(target)
@@ -254,13 +250,13 @@ def _copies(
             )
             yield Copy(target, same, stored.protection)
         elif target in evidence:
-            yield Copy(target, begun)  # an earlier run may have removed this one
+            yield Copy(target, begun)  # an order that was begun may have destroyed this one already
 
 
 def _note_protection(
     session: Session, inventory: Inventory, summary: Summary, found: dict[str, Stored | None]
 ) -> None:
-    """Note the locks and holds that the stores report, so that no later order ignores them."""
+    """Note the locks and holds of now, so that no new order is given against them."""
     for target, stored in found.items():
         receipt = inventory.receipt(summary, target)
         if stored and receipt and receipt.protection != stored.protection:
@@ -269,10 +265,7 @@ def _note_protection(
 
 
 def _destroy(session: Session, number: int, ordered: Ordered) -> Certificate:
-    """Destroy one archive in all stores; return its certificate. number: the order's.
-
-    Raises: LockedError: a store refuses. StoreRefusedError: a store still has it afterwards.
-    """
+    """Destroy one archive, in all stores, and return its certificate."""
     manifest = session.catalog.of_key(ordered.key).manifest
     merge.forget(session.catalog, session.stores, manifest.source, manifest.sequence)
     replies = [
@@ -282,9 +275,9 @@ def _destroy(session: Session, number: int, ordered: Ordered) -> Certificate:
     for store in session.stores:
         if store.find(manifest.archive_key):
             raise StoreRefusedError(
-                f"store {store.name!r}: {manifest.archive_key} still exists, although it "
-                "was destroyed in all stores",
-                hint="check whether two archivers share this store and one stores it again; the "
+                f"store {store.name!r}: {manifest.archive_key} is still there, although it was "
+                "destroyed in all stores",
+                hint="find out who stores it again: another archiver may share this store. The "
                 "next run tries once more",
             )
     policies = session.catalog.records.of_kind("policy")
@@ -314,10 +307,11 @@ def _destroy(session: Session, number: int, ordered: Ordered) -> Certificate:
 
 
 def _destroy_in(session: Session, store: Store, manifest: Manifest) -> StoreReply:
+    """Destroy index and archive in one store, and note it in the catalog."""
     removed = [
-        Removed(key, removed.version, removed.marker, removed.reply)
+        Removed(key, one.version, one.marker, one.reply)
         for key in (manifest.index_key, manifest.archive_key)
-        for removed in store.destroy(key)
+        for one in store.destroy(key)
     ]
     with session.catalog.changing():
         session.catalog.copies.forget_index(manifest.index_key, store.name)
@@ -325,3 +319,7 @@ def _destroy_in(session: Session, store: Store, manifest: Manifest) -> StoreRepl
             session.catalog.copies.note(manifest.manifest_key, store.name, whole=False)
     places = {target.name: target.place for target in session.config.storage.targets}
     return StoreReply(store.name, places[store.name], session.now, tuple(removed))
+
+
+def _archives(number: int) -> str:
+    return "1 archive is" if number == 1 else f"{number} archives are"

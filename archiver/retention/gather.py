@@ -1,4 +1,7 @@
-"""Make the inventory of a host's archives, for decisions and for questions about them."""
+"""Collect what is known of a host's archives, for decisions and questions about them.
+
+It reads the configuration, the catalog and the note of the last run; it asks no store.
+"""
 
 from collections.abc import Sequence
 from datetime import date
@@ -24,11 +27,10 @@ def inventory_of(
     doubt: str | None = None,
     acts: bool = False,
 ) -> Inventory:
-    """Return what is known of these sources; if none is named, of all that were ever archived.
+    """Return what is known of these sources; without any, of all configured or ever archived.
 
-    now: seconds since 1970 UTC. doubt: why the clock cannot be trusted, empty if it can; None: find
-    that out from the ledger. acts: with the records of orders and certificates, of which there may
-    be thousands.
+    now: an instant. doubt: why the clock cannot be trusted; None: judge it by the ledger. acts:
+    include the records of what was destroyed, or ordered to be; there may be thousands.
     """
     every = sorted({*catalog.sources(), *(source.name for source in config.sources)})
     chosen = [source for source in every if not sources or source in sources]
@@ -54,14 +56,14 @@ def inventory_of(
 
 
 def inventory_now(session: Session) -> Inventory:
-    """Return what a session knows of all sources, with its own doubt about the clock."""
+    """Return what is known to a session of all sources, with its own judgement of the clock."""
     return inventory_of(session.config, session.catalog, now=session.now, doubt=session.doubt)
 
 
 def _complete(
     config: Config, catalog: Catalog, sources: Sequence[str], now: int
 ) -> dict[str, date]:
-    """Return the last complete day of each source: as the last run noted, or else as archived."""
+    """Return the last day accounted for, by source: as the last run noted, else as archived."""
     last, today = last_run.load(config.host.state_dir), local_date(now, config.host.zone)
     found = {
         source: last.known_complete(source, today) or catalog.last_watched(source)

@@ -1,8 +1,9 @@
-"""Set the stores' own holds on what the ledger says is held, and lift them after a release.
+"""Set on the stores the holds that the ledger has, and lift those that were released.
 
-A hold is in force as soon as the ledger has it: this program destroys nothing that it covers.
-If a store can hold an object itself (S3 Object Lock), nobody else can destroy it there either.
-Such a store has one hold per object, not one per case: it is lifted with the last case's release.
+A hold is in force as soon as it is in the ledger: this program destroys nothing that it covers.
+Where a store can hold an object itself (S3 Object Lock), nobody else can destroy it there either.
+Such a store knows only that an object is held, not for which case: so its hold is lifted when the
+last case is released.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from archiver.stores.session import Session
 
 
 def apply(session: Session) -> None:
-    """Make the stores' holds those of the ledger; a store that fails becomes a problem."""
+    """Bring the stores level with the ledger's holds. A failure becomes a session's problem."""
     if session.unchained:
         return
     inventory = inventory_of(session.config, session.catalog, now=session.now)
@@ -33,42 +34,42 @@ def apply(session: Session) -> None:
 
 
 def _level(session: Session, store: Store, inventory: Inventory) -> None:
-    for archive in inventory.summaries:
-        if store.name not in archive.copies or archive.destroyed:
+    for summary in inventory.summaries:
+        if store.name not in summary.copies or summary.destroyed:
             continue
-        held = bool(holds_on(inventory.holds, inventory.host, archive.source, archive.date))
-        wanted = store.protection(archive.date, inventory.now)
-        to_lift = not held and not wanted.hold and _was_ours(inventory, archive)
-        for key, receipt in _objects(inventory, archive, store.name):
-            has_hold = receipt.protection.hold if receipt else to_lift
-            if held and not has_hold:
+        held = bool(holds_on(inventory.holds, inventory.host, summary.source, summary.date))
+        wanted = store.protection(summary.date, inventory.now)
+        lifted = not held and not wanted.hold and _was_ours(inventory, summary)
+        for key, receipt in _objects(inventory, summary, store.name):
+            have = receipt.protection.hold if receipt else lifted
+            if held and not have:
                 store.protect(key, replace(wanted, hold=True))
-            elif to_lift and has_hold:
+            elif lifted and have:
                 store.lift_hold(key)
             else:
                 continue
             _note(session, store, key, receipt)
 
 
-def _was_ours(inventory: Inventory, archive: Summary) -> bool:
-    """Whether a released case covered it: otherwise a hold on the store is somebody else's."""
-    return any(_covers(hold, inventory.host, archive) for hold in inventory.holds if hold.released)
+def _was_ours(inventory: Inventory, summary: Summary) -> bool:
+    """Whether a released case covered it. If none did, the hold on the store is somebody else's."""
+    return any(_covers(hold, inventory.host, summary) for hold in inventory.holds if hold.released)
 
 
-def _covers(hold: Hold, host: str, archive: Summary) -> bool:
-    return hold.scope.covers(host, archive.source, archive.date)
+def _covers(hold: Hold, host: str, summary: Summary) -> bool:
+    return hold.scope.covers(host, summary.source, summary.date)
 
 
 def _objects(
-    inventory: Inventory, archive: Summary, target: str
+    inventory: Inventory, summary: Summary, target: str
 ) -> Iterator[tuple[str, Receipt | None]]:
-    keys = [archive.key] if archive.is_empty_day else [archive.archive_key, archive.key]
+    keys = [summary.key] if summary.is_empty_day else [summary.archive_key, summary.key]
     return ((key, inventory.receipts.get((key, target))) for key in keys)
 
 
 def _note(session: Session, store: Store, key: str, receipt: Receipt | None) -> None:
-    """Note in the catalog the protection that the store reports now."""
-    stored = store.find(key)
-    if receipt and stored:
+    """Note in the catalog how the store says the object is protected now."""
+    found = store.find(key)
+    if receipt and found:
         with session.catalog.changing():
-            session.catalog.copies.note_receipt(replace(receipt, protection=stored.protection))
+            session.catalog.copies.note_receipt(replace(receipt, protection=found.protection))

@@ -14,7 +14,7 @@ from archiver.system.zone import local_date
 
 @dataclass(frozen=True)
 class Criteria:
-    """What the configuration asks: sizes in bytes; max_size 0 means none."""
+    """What the configuration demands: sizes in bytes; a max_size of 0 means none."""
 
     min_size: int = 0
     max_size: int = 0
@@ -40,8 +40,8 @@ def decide(
 ) -> Due:
     """Return the verdict for a live log of `size` bytes.
 
-    first_line: the instant of its first line, None where that cannot be told.
-    last_rotation: the instant of the rotation before, None where none is known.
+    now, first_line, last_rotation: seconds since 1970. first_line: the time of the log's first
+    line, None where that is not known. last_rotation: the previous one, None where none is known.
     """
     today = local_date(now, zone)
     if size == 0:
@@ -56,14 +56,14 @@ def decide(
     since = None if first_line is None else local_date(first_line, zone)
     if since is None and last_rotation is not None:
         since = local_date(last_rotation, zone)
-        # Noted while a clock was ahead: it says nothing.
+        # A rotation in the future was noted while a clock was ahead: no evidence.
         since = None if since > today else since
     if since is not None and since >= today:
         return Due(rotate=False, reason="the log begins today")
     if size < criteria.min_size:
         return Due(rotate=False, reason=f"{size} bytes are below min_size {criteria.min_size}")
     if since is None:
-        return Due(rotate=True, reason="when the log begins cannot be told")
+        return Due(rotate=True, reason="the day on which the log begins is not known")
     return Due(rotate=True, reason=f"the log begins on {since}")
 
 

@@ -15,15 +15,15 @@ from archiver.system.zone import DAY, local_date
 def record_empty_days(turn: Turn) -> None:
     """Record the days that passed without a line, so that none of them looks forgotten.
 
-    What is recorded stands for ever; so if anything is in doubt, nothing is.
+    A day recorded as empty can never be taken back: if anything is in doubt, none is recorded.
     """
     orphans = turn.journal.orphans()
     turn.report.failures.add(
         *[
             WorkKeptError(
-                f"{path} is in the spool, but no journal entry speaks of it",
-                hint="somebody put it there or removed its .intent; `archiver import` "
-                "archives a segment, then remove it",
+                f"{path} is in the spool, but no journal entry describes it",
+                hint="somebody put it there or removed its .intent; if it is a segment, "
+                "`archiver import` it, then remove it",
             )
             for path in orphans
         ]
@@ -33,7 +33,8 @@ def record_empty_days(turn: Turn) -> None:
     live = rotate.inspect(turn.source)
     until = turn.today
     if live.size:
-        # Days from the live log's first on are not over, or not known: min_size, --source.
+        # The live log may hold lines of every day from its first on, if it was not rotated for
+        # its min_size or a --source.
         times = [time for _, time in turn.clock().lines(turn.first_look(live))]
         until = min([until, *(local_date(time, turn.zone) for time in times)])
     if turn.source.coexist == "adopt" and turn.taken.listed != takeover.listed(
@@ -57,7 +58,7 @@ def record_empty_days(turn: Turn) -> None:
 
 
 def check_empty_days(turn: Turn, live: rotate.LiveLog, days: Sequence[date]) -> None:
-    """Raise ClockError or WorkKeptError if these may not have been empty at all."""
+    """Raise ClockError or WorkKeptError if there may have been lines in these days."""
     if len(days) > DOUBTFUL and not turn.force:
         raise ClockError(
             f"{turn.source.path}: {len(days)} days without a line, up to {days[-1]}, were not "
@@ -66,16 +67,16 @@ def check_empty_days(turn: Turn, live: rotate.LiveLog, days: Sequence[date]) -> 
         )
     left = turn.last.logs.get(turn.source.name)
     found = (live.status.st_dev, live.status.st_ino)
-    # Also one of a run that was killed before it noted which file it left.
+    # The catalog also has the rotation of a run that was killed before it noted its end.
     rotated_at = turn.session.catalog.last_rotation(turn.source.name) or 0
     rotated = turn.report.rotated or rotated_at > (turn.last.started or 0)
     if left and not is_accounted_for(left, found, rotated=rotated, taken=turn.taken):
         turn.report.complete = turn.today - DAY
         raise WorkKeptError(
-            f"{turn.source.path} is another file than the last run left there; "
+            f"{turn.source.path} is not the file that the last run left there; "
             f"{days[0]} to {days[-1]} were not recorded as days without lines",
-            hint="if newsyslog or logrotate took it: remove it from their configuration, and "
-            "`archiver import` what they made of it",
+            hint="if newsyslog or logrotate rotates it, take the log out of their configuration, "
+            "and `archiver import` the files that they made",
         )
 
 
@@ -85,8 +86,8 @@ def is_accounted_for(
     """Whether no log can have come and gone between the one that was left and the one found.
 
     left, found: device and inode. rotated: by us, since it was left. taken: what another rotator
-    made of the log, and we archived. If false, days without lines must not be recorded: what is
-    sealed as empty can never be taken back.
+    made of the log, and we archived. If false, days must not be recorded as empty: that can never
+    be taken back.
     """
     if left == found or rotated:
         return True

@@ -1,7 +1,7 @@
 """Adopt logs that newsyslog or logrotate left: plain, gzip, bzip2, xz or zstd.
 
-A file takes the same way as a rotated segment, from its own place instead of the spool, and
-is never changed. Adopting the same lines twice stores them once: a segment is known by the
+A file is archived like a rotated segment, but read where it lies instead of in the spool, and
+never changed. Adopting the same lines twice stores them once: a segment is recognised by the
 SHA-256 of its bytes.
 """
 
@@ -48,7 +48,7 @@ DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError, gzip.BadGzi
 
 @dataclass(frozen=True)
 class Adopted:
-    """What became of one file. known: its lines were archived before. removed: it is gone."""
+    """What became of one file. known: its lines had been archived before. removed: it is gone."""
 
     path: Path
     manifests: tuple[Manifest, ...]
@@ -64,9 +64,11 @@ def oldest_first(paths: Sequence[Path]) -> list[Path]:
 def adopt(session: Session, source: Source, path: Path, *, remove: bool) -> Adopted:
     """Archive one file's lines as this source's.
 
-    remove: afterwards delete the file, once the required copies of its lines were read back.
-    Raises: NotFoundError. UsageError: it is no plain file, or a live log. DamagedInputError:
-    it cannot be read to its end; nothing of it is stored then. WorkKeptError: it changed.
+    remove: delete the file afterwards, once the required copies of its lines were read back.
+    Raises: NotFoundError. UsageError: not a plain file, or a live log. DamagedInputError: it
+    cannot be read to its end; nothing of it is stored then. WorkKeptError: it changed meanwhile.
+    IntegrityError: with `remove`, too few sound copies are left of what was archived before.
+    SpoolDamagedError: its archives changed in the spool.
     """
     with explained(f"importing {path}"), _opened(session, path) as file:
         before = os.fstat(file.fileno())
@@ -89,7 +91,7 @@ def adopt(session: Session, source: Source, path: Path, *, remove: bool) -> Adop
         delivered = segments.finish(session, source, journal, entry)
         if not known and len(delivered) != len(manifests):
             raise SpoolDamagedError(
-                f"what was made of {path} changed before it was stored; the file is kept",
+                f"the archives of {path} changed before they were stored; the file is kept",
                 hint="suspect memory or disk, then import it again",
             )
         if remove:
@@ -102,7 +104,7 @@ def adopt(session: Session, source: Source, path: Path, *, remove: bool) -> Adop
 
 @contextmanager
 def lines_of(session: Session | None, path: Path) -> Iterator[Readable]:
-    """Open what a file holds, decompressed. run: whose live logs it must not be."""
+    """Open what a file holds, decompressed. session: the file must not be a live log of it."""
     with _opened(session, path) as file, _decompressed(path, file) as log:
         yield log
 
@@ -117,7 +119,9 @@ def _opened(session: Session | None, path: Path) -> Iterator[BinaryIO]:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        raise UsageError(f"{path} is not a plain file", hint="give files, not directories")
+        raise UsageError(
+            f"{path} is not a plain file", hint="give plain files, not directories or devices"
+        )
     with open(descriptor, "rb") as file:
         for source in session.config.sources if session else ():
             if source.path.exists() and os.path.samestat(status, source.path.stat()):
@@ -131,15 +135,16 @@ def _opened(session: Session | None, path: Path) -> Iterator[BinaryIO]:
 def _check_copies(
     session: Session, source: Source, path: Path, manifests: Sequence[Manifest]
 ) -> None:
-    """Read back what was archived of the same lines before: it may be gone or damaged by now."""
+    """Read back the earlier archives of the same lines: they may be gone or damaged by now."""
     segment = manifests[0].segment
     for manifest in segments.parts_of(session, source, segment) if segment else ():
         sound = sum(is_sound(store, manifest) for store in session.stores)
         if sound < session.config.storage.required:
             raise IntegrityError(
-                f"{path} was archived before, but of {manifest.archive_key} only {sound} sound "
-                "copies are left; the file was not removed",
-                hint="bring the archive back from another copy; keep the file until then",
+                f"{path} was archived before, but of the {session.config.storage.required} copies "
+                f"required of {manifest.archive_key}, {sound} can be read back; the file was not "
+                "removed",
+                hint="restore that archive from another copy; keep the file until then",
             )
 
 
@@ -149,7 +154,7 @@ def _check_unchanged(path: Path, before: os.stat_result) -> None:
     if not same or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise WorkKeptError(
             f"{path} changed while it was being imported",
-            hint="something still writes to it; import it when that has ended",
+            hint="something still writes to it: import it again when that has ended",
         )
 
 
@@ -161,13 +166,13 @@ def _decompressed(path: Path, file: BinaryIO) -> Iterator[Readable]:
     try:
         yield OPENERS[kind](file)
     except (*DAMAGE, OSError) as error:
-        # What bz2 finds wrong with its input is an OSError too, but without an errno.
+        # bz2 reports damaged input as an OSError, too, but without an errno.
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise DamagedInputError(
             f"{path} is damaged: {error} ({kind}); nothing of it was stored",
-            hint="look for another copy of it; what is readable can be saved with the "
-            "compressor's own tools and imported",
+            hint="look for another copy of the file; what can still be read of this one, save with "
+            "the compressor's own tools, and import that",
         ) from error
 
 
@@ -184,14 +189,14 @@ class _Piece(Protocol):
 
 
 class _Pieces:
-    """The content of any number of compressed streams on end, as `cat a.xz b.xz` makes them.
+    """The content of any number of compressed streams in a row, as `cat a.xz b.xz` makes them.
 
-    EOFError where the last one is cut short: zstandard's stream reader takes that for an end.
-    An error where something else follows: bz2 and lzma take that for an end. Zeros may
+    EOFError if the last one is cut short: zstandard's stream reader would take that for the end.
+    An error if something else follows: bz2 and lzma would take that for the end. Zeros may
     follow, as tapes leave them.
     """
 
-    # Of zstd at most 32,768 bytes come out for one that goes in: this bounds memory.
+    # One byte of zstd gives at most 32,768 bytes of content: this bounds memory.
     CHUNK = 4096
 
     def __init__(self, file: BinaryIO, start: Callable[[], _Piece]) -> None:
@@ -206,7 +211,7 @@ class _Pieces:
             self._input = self._input or self._file.read(self.CHUNK)
             if not self._input:
                 if self._piece:
-                    raise EOFError("it ends in the middle")
+                    raise EOFError("it is cut short")
                 break
             if self._piece is None:
                 self._input = self._input.lstrip(b"\0")

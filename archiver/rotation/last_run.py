@@ -14,14 +14,14 @@ FILE = "last-run.json"
 
 @dataclass(frozen=True)
 class LastRun:
-    """started: the instant the last run began. succeeded: the last that ended with 0 began.
-    None where there was none yet.
+    """started: when the last run began. succeeded: when the last run that ended with 0 began.
+    Both in seconds since 1970, None where there was none yet.
 
     complete: for each source the day up to which every day was archived or
-    recorded as empty. Days before it are never called empty again, so a day whose archive
-    is taken away later does not turn into one without lines. logs: the device and inode of each
+    recorded as empty. Days before it are never recorded as empty again, so a day whose archive
+    is taken away later does not become one without lines. logs: the device and inode of each
     log as it was left, which shows another rotator. spool: the directory that was used. passed:
-    for each source the last run that ended with 0 and was about it, too.
+    for each source, when the last run that included it and ended with 0 began.
     """
 
     started: int | None = None
@@ -42,6 +42,7 @@ class LastRun:
         spool: str,
         sources: Sequence[str] = (),
     ) -> "LastRun":
+        """Return what is to be noted of a run that began at `now`; sources: those it included."""
         return replace(
             self,
             started=now,
@@ -54,7 +55,7 @@ class LastRun:
         )
 
     def known_complete(self, source: str, today: date) -> date | None:
-        """The day up to which a source is accounted for; None if that cannot be believed."""
+        """The day up to which a source is accounted for; None if not noted, or after today."""
         day = self.complete.get(source)
         return day if day and day <= today else None
 

@@ -5,7 +5,7 @@ does a new file (rsyslog opens it with the next message). What proves it:
 
     Linux    a read lease (fcntl(2), F_SETLEASE): the kernel grants it only while nobody
              has the file open for writing. Where a lease cannot be had (NFS, somebody
-             else's file), /proc/*/fd tells who has it open.
+             else's file), /proc/*/fd shows who has it open.
     FreeBSD  fstat(1) names the processes that have the file open, and how.
 """
 
@@ -31,6 +31,7 @@ from archiver.system.files import fsync_directory
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.0005, 0.1
 STOP_HINT = "the log is safe: nothing was archived or deleted; the next run goes on from here"
+TRY_AGAIN = "the log is safe, and the next run tries again"
 
 
 @dataclass(frozen=True)
@@ -46,33 +47,40 @@ class Holder:
 
 @dataclass(frozen=True)
 class Proof:
-    """What could be found out. proven: nobody holds it. holders: who does, if that is known."""
+    """Whether a file is proven closed for writing. holders: who has it open, if that is known.
+
+    unknown: why it could not be found out, if so.
+    """
 
     proven: bool
     holders: tuple[Holder, ...] = ()
     unknown: str = ""
 
 
-# -- telling it ---------------------------------------------------------------------------
+# -- the request --------------------------------------------------------------------------
 
 
 def check(reopen: Reopen) -> None:
-    """Make sure that the writer could be told, before anything is touched.
+    """Make sure that the writer can be asked to reopen its log, before anything is touched.
 
-    Raises: ReopenError: no pid file, a stale one, or a process that is no syslogd.
+    Raises: ReopenError: no pid file, a stale one, a process that is not a syslogd, or a program
+    that is not there.
     """
     if reopen.kind in {"pidfile", "systemctl"}:
         _signal(reopen, 0)
     elif reopen.kind == "command":
         program = shlex.split(reopen.argument)[0]
         if shutil.which(program) is None:
-            raise ReopenError(f"reopen: no program {program!r}", hint="check `reopen`")
+            raise ReopenError(
+                f"reopen: program {program!r} not found",
+                hint="check `reopen` in the configuration, and whether the program is installed",
+            )
 
 
-def tell(reopen: Reopen, *, timeout: float) -> None:
-    """Make the writer open its log anew. timeout: seconds for a command.
+def request_reopen(reopen: Reopen, *, timeout: float) -> None:
+    """Ask the writer to open its log anew. timeout: seconds for a command.
 
-    Raises: ReopenError: it could not be told; that it needs no telling is never assumed.
+    Raises: ReopenError: it could not be asked; that it need not be is never assumed.
     """
     if reopen.kind in {"pidfile", "systemctl"}:
         _signal(reopen, signal.SIGHUP)
@@ -81,7 +89,7 @@ def tell(reopen: Reopen, *, timeout: float) -> None:
 
 
 def _signal(reopen: Reopen, number: int) -> None:
-    """Send the writer a signal; 0 only asks whether that may be done (kill(2))."""
+    """Send the writer a signal; 0 only checks that it could be sent (kill(2))."""
     if reopen.kind == "pidfile":
         pid = _syslogd_of(Path(reopen.argument))
     else:
@@ -90,27 +98,31 @@ def _signal(reopen: Reopen, number: int) -> None:
         os.kill(pid, number)
     except OSError as error:
         raise ReopenError(
-            f"cannot send HUP to process {pid}: {error.strerror}", hint=STOP_HINT
+            f"cannot send HUP to process {pid}: {error.strerror}",
+            hint=f"is it still running, and may you signal it (root may)? {TRY_AGAIN}",
         ) from error
 
 
 def _main_process_of(unit: str) -> int:
-    """Ask systemd. To be told is everybody's right; to have `systemctl kill` do it, only root's."""
+    """Ask systemd for a unit's main process: any user may; `systemctl kill` is for root only."""
     if shutil.which("systemctl") is None:
-        raise ReopenError("reopen: no program 'systemctl'", hint="check `reopen`")
+        raise ReopenError(
+            "reopen: program 'systemctl' not found",
+            hint='without systemd, set `reopen = "pidfile:…"`',
+        )
     argv = ["systemctl", "show", "--property=MainPID", "--value", "--", unit]
     said = (_output(argv) or "").strip()
     if not said.isdecimal() or int(said) < 2:
         raise ReopenError(
-            f"systemctl tells of no main process of {unit}",
-            hint=f"`systemctl status {unit}`; the log was left as it is",
+            f"systemd reports no main process for {unit}",
+            hint=f"see `systemctl status {unit}`; {TRY_AGAIN}",
         )
     return int(said)
 
 
 def _command(argv: list[str], timeout: float) -> None:
-    """Run a command. Its status counts, not the end of its output: a restart leaves somebody
-    running who has that open.
+    """Run a command. Its exit status counts, not the end of its output: a command that restarts
+    a daemon leaves it running with that output open.
     """
     with tempfile.TemporaryFile() as output:
         try:
@@ -134,14 +146,14 @@ def _command(argv: list[str], timeout: float) -> None:
 
 
 def _syslogd_of(pidfile: Path) -> int:
-    """The pid in the file, if the process is a syslogd now: pids are used again."""
-    hint = f"is syslogd running, and is {pidfile} its pid file? The log was left as it is"
+    """Return the pid in the file, if that process is a syslogd now: pids are reused."""
+    hint = f"is syslogd running, and is {pidfile} its pid file? {TRY_AGAIN}"
     try:
         text = pidfile.read_text(encoding="ascii", errors="replace")[:64].strip()
     except OSError as error:
         raise ReopenError(f"cannot read {pidfile}: {error.strerror}", hint=hint) from error
     if not text.isdecimal() or int(text) < 2:
-        raise ReopenError(f"{pidfile} holds no process id: {text!r}", hint=hint)
+        raise ReopenError(f"{pidfile} does not hold a process id: {text!r}", hint=hint)
     pid = int(text)
     names = _names_of(pid)
     if not names:
@@ -153,7 +165,7 @@ def _syslogd_of(pidfile: Path) -> int:
 
 
 def _names_of(pid: int) -> tuple[str, ...]:
-    """What the process is called, in as many ways as the system tells; none: no process."""
+    """Return the names that the system has for a process; none if it does not exist."""
     if not sys.platform.startswith("linux"):
         return tuple((_output(["ps", "-o", "comm=", "-p", str(pid)]) or "").split())
     names = []
@@ -167,14 +179,14 @@ def _names_of(pid: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-# -- proving it ---------------------------------------------------------------------------
+# -- the proof ----------------------------------------------------------------------------
 
 
 def release(entry: Entry, *, timeout: float) -> None:
-    """Wait until nobody can write into the segment any more, then call it closed.
+    """Wait until nobody can write into the segment any more, then rename it to NAME.log.
 
-    timeout: seconds. Raises: WriterHoldsError: somebody still holds it; the segment stays
-    as it is, and the next run signals and asks again.
+    timeout: seconds. Raises: WriterHoldsError: somebody still holds it, or the proof cannot be
+    had; the segment stays NAME.open, and the next run signals and asks again.
     """
     path = entry.open_segment
     deadline = time.monotonic() + timeout
@@ -198,7 +210,7 @@ def _raise_held(path: Path, timeout: float, finding: Proof) -> None:
     )
     raise WriterHoldsError(
         f"{path} is still {what} after {timeout:g} s",
-        hint=f"see whether that process answers to its reopen signal; {STOP_HINT}",
+        hint=f"check that every program that writes to the log reopens it when asked; {STOP_HINT}",
     )
 
 
@@ -221,7 +233,7 @@ def _by_lease(path: Path) -> Proof | None:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:
-        # EAGAIN: somebody writes. EACCES: neither the file's owner nor CAP_LEASE; who knows?
+        # EAGAIN: somebody writes. EACCES: we neither own the file nor have CAP_LEASE.
         return Proof(proven=False) if error.errno == errno.EAGAIN else None
     finally:
         os.close(descriptor)
@@ -229,7 +241,7 @@ def _by_lease(path: Path) -> Proof | None:
 
 
 def who_writes(path: Path) -> Proof:
-    """Name the processes that have the file open for writing, by looking at all of them."""
+    """Name the processes that have the file open for writing, by inspecting every process."""
     if sys.platform.startswith("linux"):
         return _by_proc(path)
     if os.geteuid() != 0:
@@ -240,7 +252,7 @@ def who_writes(path: Path) -> Proof:
 def _by_proc(path: Path) -> Proof:
     wanted = os.lstat(path)
     holders = []
-    # Mounted with hidepid (proc(5)), it does not even list whom we may not look into.
+    # Mounted with hidepid (proc(5)), /proc does not even list those that we may not inspect.
     hidden = 0 if os.path.exists("/proc/1") else 1
     for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal()):
         try:
@@ -250,7 +262,7 @@ def _by_proc(path: Path) -> Proof:
             hidden += 1
         except OSError:
             continue  # it has ended
-    unknown = f"{hidden} processes cannot be looked into: run as root" if hidden else ""
+    unknown = f"processes that cannot be inspected: {hidden}; run as root" if hidden else ""
     return Proof(not holders and not hidden, tuple(holders), unknown)
 
 
@@ -281,7 +293,7 @@ def _writes(at: str, wanted: os.stat_result) -> bool:
 
 
 def _maps(maps: str, wanted: os.stat_result) -> bool:
-    """Whether it writes through memory, which needs no open file (mmap(2), MAP_SHARED)."""
+    """Whether it can write through memory, which needs no open file (mmap(2), MAP_SHARED)."""
     device = f"{os.major(wanted.st_dev):02x}:{os.minor(wanted.st_dev):02x}"
     rows = (line.split(maxsplit=5) for line in maps.split("\n") if line)
     return any(
@@ -290,7 +302,7 @@ def _maps(maps: str, wanted: os.stat_result) -> bool:
 
 
 FSTAT_HEADER = "USER     CMD          PID   FD MOUNT      INUM MODE         SZ|DV R/W NAME"
-# Names and mount points may hold blanks; a mount point may be missing, access too.
+# Names and mount points may hold blanks; the mount point may be missing, and so may R/W.
 FSTAT_ROW = re.compile(
     r"\S+ +(?P<name>\S.*?) +(?P<pid>\d+) +(?:\d+|[a-z]+) (?: *(?:-|/.*?)?) +\d+"
     r" +[-a-zA-Z]{10} +\d+(?: +(?P<access>rw|r|w))? +/.*"
@@ -298,26 +310,26 @@ FSTAT_ROW = re.compile(
 
 
 def read_fstat(output: str) -> Proof:
-    """Read what FreeBSD's fstat(1) says of one file. A row that is not understood is no proof.
+    """Read what FreeBSD's fstat(1) prints of one file. With a row not understood: not proven.
 
     USER     CMD          PID   FD MOUNT      INUM MODE         SZ|DV R/W NAME
     root     syslogd      731   12 /var/log   8231 -rw-r-----   18273  w  /var/log/maillog
     """
     header, *rows = output.splitlines() or [""]
     if header != FSTAT_HEADER:
-        return Proof(proven=False, unknown="fstat gave no answer")
+        return Proof(proven=False, unknown="fstat printed no table")
     holders = []
     for row in rows:
         found = FSTAT_ROW.fullmatch(row)
         if found is None:
-            return Proof(proven=False, unknown=f"fstat says what is not understood: {row[:80]}")
+            return Proof(proven=False, unknown=f"this row of fstat is not understood: {row[:80]}")
         if "w" in (found["access"] or ""):
             holders.append(Holder(int(found["pid"]), found["name"]))
     return Proof(not holders, tuple(holders))
 
 
 def _output(argv: list[str]) -> str | None:
-    """What a program says; None if it cannot be run, or fails."""
+    """Return what a program prints; None if it cannot be run, or fails."""
     try:
         done = subprocess.run(argv, capture_output=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):

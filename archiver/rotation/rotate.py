@@ -1,10 +1,10 @@
-"""Stage 1: take the log away from under its writer, without a moment without a log.
+"""Stage 1: take the log away from its writer; at no moment is there no log.
 
     intent, fsynced → new file with its final owner and mode → link(log, NAME.open)
     → rename(new, log) → fsync both directories
 
 The writer goes on writing into the old file, which now has only the spool's name; the
-next stage makes it let go. Killed anywhere in between, `complete` finds in the spool
+next stage makes it let go. If it is killed anywhere in between, `complete` finds in the spool
 what is left to do. FreeBSD's syslogd opens without O_CREAT, and rsyslog after dropping
 privileges may not create files in /var/log: hence the rename, never a missing file.
 """
@@ -26,7 +26,7 @@ from archiver.system.files import fsync_directory, remove
 
 @dataclass(frozen=True)
 class LiveLog:
-    """The log as found: its path without symlinks in the directory, and its status."""
+    """The log as found: its path, without symbolic links in the directory, and its status."""
 
     path: Path
     status: os.stat_result
@@ -39,7 +39,7 @@ class LiveLog:
 def inspect(source: Source) -> LiveLog:
     """Look at a log before anything is done to it.
 
-    Raises: LogMissingError. UnsafeLogError: it is no plain file, or somebody else could
+    Raises: LogMissingError. UnsafeLogError: it is not a plain file, or somebody else could
     put another file in its place (CVE-2011-1548, CVE-2011-1550, "logrotten").
     """
     directory = Path(os.path.realpath(source.path.parent))
@@ -49,7 +49,7 @@ def inspect(source: Source) -> LiveLog:
     except FileNotFoundError as error:
         raise LogMissingError(
             f"{source.path} does not exist",
-            hint="check `path`, or create it: syslogd of FreeBSD does not do so by itself",
+            hint="check `path`, or create the file: FreeBSD's syslogd does not do that itself",
         ) from error
     if not stat.S_ISREG(status.st_mode):
         kind = next(
@@ -64,7 +64,7 @@ def inspect(source: Source) -> LiveLog:
 
 
 def identity(source: Source) -> tuple[int, int] | None:
-    """Return the device and inode of the log there is now."""
+    """Return the device and inode of the file that is the log now; None if there is none."""
     try:
         status = os.stat(source.path)
     except OSError:
@@ -83,7 +83,7 @@ KINDS = (
 
 
 def _check_directories(log: Path, directory: Path) -> None:
-    """Refuse a log that somebody but root and ourselves could swap for something else."""
+    """Refuse a log that anybody but root and ourselves could replace by something else."""
     for above in (directory, *directory.parents):
         status = os.stat(above)
         sticky = above != directory and status.st_mode & stat.S_ISVTX
@@ -103,7 +103,8 @@ def rotate(source: Source, live: LiveLog, journal: Journal, *, now: int) -> Entr
     """Take the log away into the spool, and return its entry.
 
     Afterwards its writer still writes into the entry's open segment.
-    Raises: MovedAsideError: somebody else moved the log meanwhile.
+    now: seconds since 1970. Raises: MovedAsideError: somebody else moved the log meanwhile.
+    ConfigError: no such owner or group, or the spool is on another file system.
     """
     status = live.status
     uid, gid = owner(source, status)
@@ -164,7 +165,7 @@ def _prepare_new_log(path: Path, intent: Intent) -> None:
     remove(new)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        # In this order: whoever has CAP_CHOWN alone may no longer change what is somebody else's.
+        # In this order: with CAP_CHOWN alone, the mode of somebody else's file cannot be set.
         os.fchmod(descriptor, intent.mode)
         made = os.fstat(descriptor)
         if (made.st_uid, made.st_gid) != (intent.uid, intent.gid):
@@ -182,20 +183,20 @@ def _link(path: Path, entry: Entry) -> None:
         if error.errno == errno.EXDEV:
             raise ConfigError(
                 f"the spool {entry.directory} is not on the file system of {path}",
-                hint="set host.spool_dir to a directory beside the log: a log is moved "
-                "without a copy only within one file system",
+                hint="set host.spool_dir to a directory beside the log: only within one file "
+                "system can it be moved without being copied",
             ) from error
         raise
     linked = os.lstat(entry.open_segment)
     if (linked.st_dev, linked.st_ino) != (entry.intent.device, entry.intent.inode):
-        # Somebody rotated it between our look and our link. What we hold a name of is
-        # the new log; it keeps its own name, so ours can go.
+        # Somebody rotated it between our lstat and our link, so we have linked the new log. It
+        # keeps its own name, so ours can go.
         if os.path.samestat(os.lstat(path), linked):
             remove(entry.open_segment)
         raise MovedAsideError(
             f"{path} was replaced by somebody else while it was being rotated",
-            hint="two rotators on one log: remove it from newsyslog.conf or logrotate.d; "
-            "then run again",
+            hint="two programs rotate it: take it out of newsyslog.conf or logrotate.d, then run "
+            "again",
         )
     fsync_directory(entry.directory)
 
@@ -205,15 +206,15 @@ def _rename_over(path: Path, entry: Entry) -> None:
         remove(_new_log(path))
         raise MovedAsideError(
             f"{path} was replaced by somebody else while it was being rotated",
-            hint="two rotators on one log: remove it from newsyslog.conf or logrotate.d; "
-            f"the old one is kept as {entry.open_segment}, and the next run archives it",
+            hint="two programs rotate it: take it out of newsyslog.conf or logrotate.d; the old "
+            f"log is kept as {entry.open_segment}, and the next run archives it",
         )
     os.rename(_new_log(path), path)
     fsync_directory(path.parent)
 
 
 def owner(source: Source, status: os.stat_result) -> tuple[int, int]:
-    """Return whom the new log is to belong to. Raises: ConfigError: there is no such user."""
+    """Return uid and gid of the new log. Raises: ConfigError: there is no such user or group."""
     try:
         uid = status.st_uid if source.owner is None else pwd.getpwnam(source.owner).pw_uid
         gid = status.st_gid if source.group is None else grp.getgrnam(source.group).gr_gid

@@ -46,7 +46,8 @@ class Origin:
 class Recipe:
     """How archives are made: the same recipe makes the same bytes of the same log.
 
-    now, tool_version: noted as time of sealing and maker. keys: what they are indexed by.
+    now, tool_version: noted in the manifest as time of sealing and maker. keys: what they are
+    indexed by; none: they get no index.
     """
 
     origin: Origin
@@ -68,8 +69,8 @@ def seal(
     """Archive the segment that `stream` gives, one archive per log date, oldest first.
 
     Afterwards the entry's sealed directory holds them, their manifests and indexes, durably.
-    size: about how many bytes there are, if known. problems: gets why there is no index, if so.
-    Raises: IntegrityError: what was written does not give back what was read.
+    size: about how many bytes there are, if known. problems: if no index can be made, the reason
+    is added. Raises: IntegrityError: what was written does not give back what was read.
     """
     problems = Problems() if problems is None else problems
     with _sealing(entry), ExitStack() as stack:
@@ -87,7 +88,7 @@ def _seal(
     written = entry.last_written(recipe.now)
     cutter = DayCutter(Clock(origin.zone, written=written), written=written)
     finished: list[tuple[date, Sealed]] = []
-    # The segment's digest: for most it is that of their only archive.
+    # The segment's digest. Most segments have only one archive, whose digest that is.
     whole: hashlib._Hash | None = None
     counted = _Counted(stream)
     frames = cut(counted, compress.frame_size)
@@ -103,10 +104,10 @@ def _seal(
                     index.finish(path.with_suffix(INDEX_SUFFIX), bytes.fromhex(sealed.sha256))
                 finished.append((day, sealed))
             whole = whole or current.raw.copy()
-    if sum(each.raw_size for _, each in finished) != counted.bytes:
+    if sum(archive.raw_size for _, archive in finished) != counted.bytes:
         raise IntegrityError(
             f"the archives of {entry.name} do not hold all of its {counted.bytes} bytes",
-            hint="this is a mistake in archiver: the segment is kept; please report it",
+            hint="this is a bug in archiver: the segment is kept; please report it",
         )
     segment = Segment(
         name=entry.name,
@@ -121,8 +122,8 @@ def _seal(
         made = entry.sealing / f"{part}.archive"
         made.rename(entry.sealing / os.path.basename(manifest.archive_key))
         with suppress(FileNotFoundError):
-            of_it = made.with_suffix(INDEX_SUFFIX)
-            of_it.rename(entry.sealing / os.path.basename(manifest.index_key))
+            index_file = made.with_suffix(INDEX_SUFFIX)
+            index_file.rename(entry.sealing / os.path.basename(manifest.index_key))
     _publish(entry, manifests)
     return manifests
 
@@ -131,8 +132,8 @@ def seal_empty_days(
     entry: Entry, days: Sequence[date], recipe: Recipe, head: Head
 ) -> tuple[Manifest, ...]:
     """Seal one manifest without an archive for each of `days`, oldest first."""
-    nothing = Sealed(None, 0, EMPTY_SHA256, 0, EMPTY_SHA256, 0, ())
-    finished = [(day, nothing) for day in days]
+    no_archive = Sealed(None, 0, EMPTY_SHA256, 0, EMPTY_SHA256, 0, ())
+    finished = [(day, no_archive) for day in days]
     manifests = _manifests(finished, recipe, head, None)
     with _sealing(entry):
         _publish(entry, manifests)
@@ -141,7 +142,7 @@ def seal_empty_days(
 
 @contextmanager
 def _sealing(entry: Entry) -> Iterator[None]:
-    """Have a directory to build in, and leave none behind on a disk that may be full."""
+    """Make the directory to build in, and remove it after a failure: the disk may be full."""
     remove_tree(entry.sealing)
     entry.sealing.mkdir(0o700)
     try:
@@ -154,7 +155,7 @@ def _sealing(entry: Entry) -> Iterator[None]:
 def sealed(entry: Entry) -> list[tuple[Manifest, bytes]]:
     """Return the manifests of what has been sealed, and their bytes, in the chain's order.
 
-    Raises: IntegrityError: one was damaged since, or is missing.
+    Raises: IntegrityError: one has been damaged since, or is missing.
     """
     names = [name for name in os.listdir(entry.sealed) if name.endswith(MANIFEST_SUFFIX)]
     # A name ends in "-<sequence>", of a fixed width.
@@ -180,9 +181,9 @@ def is_whole(manifests: Sequence[Manifest]) -> bool:
 
 
 def check_sealed(entry: Entry) -> list[tuple[Manifest, bytes]]:
-    """Return what `sealed` does, after a look at every byte.
+    """Return what `sealed` does, after reading every byte of the archives.
 
-    Raises: IntegrityError: it is not what was sealed, or not all that its segment holds.
+    Raises: IntegrityError: they are not what was sealed, or do not hold all of their segment.
     """
     found = sealed(entry)
     for manifest, _ in found:
@@ -199,20 +200,21 @@ def check_sealed(entry: Entry) -> list[tuple[Manifest, bytes]]:
     if entry.segment.exists():
         size = entry.segment.stat().st_size
         if size != sum(manifest.raw_size for manifest, _ in found):
-            raise _damaged(entry, f"it does not hold the {size} bytes of {entry.segment}")
+            raise _damaged(entry, f"its archives do not hold the {size} bytes of {entry.segment}")
     return found
 
 
 def _damaged(entry: Entry, how: str) -> SpoolDamagedError:
     return SpoolDamagedError(
         f"{entry.sealed}: {how}",
-        hint="suspect the disk. Where the segment lies beside it, it is made again; else compare "
-        "it with the stores, and remove it only if all of its archives are there",
+        hint="suspect the disk. If the segment (.log) lies beside it, the next run makes the "
+        "archives again; if not, compare them with the stores, and remove them only if all are "
+        "there",
     )
 
 
 class _Counted:
-    """Counts what is read: nothing may be left out of the archives."""
+    """Counts the bytes that are read: none may be missing from the archives."""
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
@@ -229,7 +231,7 @@ def _manifests(
 ) -> tuple[Manifest, ...]:
     """Chain the manifests of one segment's archives, or of empty days, to the head."""
     origin, manifests = recipe.origin, []
-    for part, (day, sealed) in enumerate(finished, start=1):
+    for part, (day, archive) in enumerate(finished, start=1):
         start = day_start(day, origin.zone)
         manifest = Manifest(
             host=origin.host,
@@ -238,16 +240,16 @@ def _manifests(
             timezone=origin.zone.key,
             sequence=head.sequence + 1,
             previous=head.digest,
-            first_line=start if sealed.first_line is None else sealed.first_line,
-            earliest=min((frame.first for frame in sealed.frames), default=start),
-            latest=max((frame.last for frame in sealed.frames), default=start),
-            lines=sealed.lines,
-            raw_size=sealed.raw_size,
-            raw_sha256=sealed.raw_sha256,
-            size=sealed.size,
-            sha256=sealed.sha256,
+            first_line=start if archive.first_line is None else archive.first_line,
+            earliest=min((frame.first for frame in archive.frames), default=start),
+            latest=max((frame.last for frame in archive.frames), default=start),
+            lines=archive.lines,
+            raw_size=archive.raw_size,
+            raw_sha256=archive.raw_sha256,
+            size=archive.size,
+            sha256=archive.sha256,
             level=recipe.compress.level if segment else 0,
-            frames=sealed.frames,
+            frames=archive.frames,
             segment=replace(segment, part=part) if segment else None,
             sealed_at=recipe.now,
             tool_version=recipe.tool_version,
@@ -258,7 +260,7 @@ def _manifests(
 
 
 def _publish(entry: Entry, manifests: Sequence[Manifest]) -> None:
-    """Write the manifests beside their archives, and give the whole its name."""
+    """Write the manifests beside their archives; then the directory becomes NAME.sealed."""
     for manifest in manifests:
         path = entry.sealing / os.path.basename(manifest.manifest_key)
         with open(path, "xb") as file:

@@ -1,10 +1,10 @@
-"""What becomes of a closed segment, in a run under way.
+"""What becomes of a closed segment.
 
     closed segment → sealed → copied → read back → catalogued → released
 
-Each step recognises its own finished output. What has been stored in part is only ever made
-again exactly as it was: the stores then see the same bytes under the same keys, and missing
-copies are made, instead of a second archive of the same lines.
+Each step recognises its own finished output. A segment that was stored in part is only ever
+sealed again exactly as before: the stores then get the same bytes under the same keys, which
+completes what is missing, instead of a second archive of the same lines.
 """
 
 import os
@@ -26,18 +26,18 @@ from archiver.system.streams import Metered, Readable
 
 
 def bring_missing(session: Session, source: Source) -> None:
-    """Bring the stores what they missed; those that still fail are left alone by this run."""
+    """Copy to each store what it is missing; one that still fails gets no more from this run."""
     if not session.unchained:
         session.leave_behind(source.name, session.sync().fill(source))
 
 
 def finish(session: Session, source: Source, journal: Journal, entry: Entry) -> list[Manifest]:
-    """Bring a closed entry of the spool to its end, from wherever it is.
+    """Take a closed entry of the spool through all the steps that are left for it.
 
-    Returns what was delivered: nothing, if its lines are in the stores already.
+    Returns what was delivered: nothing if its lines are in the stores already.
     """
     if entry.sealed.exists():
-        session.demand_chain()  # else whether it still fits cannot be known
+        session.demand_chain()  # else nobody knows whether it still fits
     if not session.knows_who_is_behind(source.name):
         bring_missing(session, source)
     known = session.catalog.of_segment_named(source.name, entry.name)
@@ -62,9 +62,10 @@ def seal_segment(
     log: Readable,
     known: Sequence[Manifest] = (),
 ) -> None:
-    """Archive what `log` gives, showing how far `file`, which it comes from, was read.
+    """Archive the lines of `log`, which is `file`, or `file` decompressed.
 
-    known: what the stores have of this segment already; it is made again as it was.
+    Progress is shown by how far `file` was read. known: what the stores have of this segment
+    already; that is made again exactly as it was. Raises: IntegrityError: its first part is gone.
     """
     recipe = recipe_of(session, source)
     if session.unchained or not known:
@@ -73,8 +74,8 @@ def seal_segment(
         first = known[0]
         if not first.segment or first.segment.part != 1:
             raise IntegrityError(
-                f"{first.manifest_key} is stored, but no earlier part of its segment",
-                hint=f"bring that back from another copy; {entry.segment} is kept until then",
+                f"{first.manifest_key} is stored, but the first part of its segment is not",
+                hint=f"restore that from another copy; {entry.segment} is kept until then",
             )
         head = Head(first.sequence - 1, first.previous)
         recipe = replace(
@@ -99,7 +100,7 @@ def deliver(session: Session, entry: Entry) -> list[Manifest]:
         stores = session.stores_level_in(manifest.source)
         copies = copy.copy(entry.sealed, manifest, document, stores, now=session.now)
         if len(copies.stores) < session.config.storage.required:
-            # A store that is behind, or away, was told of already.
+            # That a store is behind, or away, is among the problems already.
             first, *others = copies.failures or session.problems[:1]
             session.problems.add(*others)
             raise first
@@ -112,13 +113,13 @@ def deliver(session: Session, entry: Entry) -> list[Manifest]:
 
 
 def chain_head(session: Session, source: Source) -> Head:
-    """The end of the chain. Where it cannot be known, sealing would fork it: refused."""
+    """Return the end of the chain. Raises where it is not known: sealing would fork the chain."""
     session.demand_chain()
     head = session.catalog.head(source.name)
     for problem in session.problems:
         if isinstance(problem, ChainError):
             key = parse(problem.key)
-            # A name that says no number might be the next one.
+            # A manifest whose name holds no number might be the next one.
             if key.source == source.name and (key.number is None or key.number > head.sequence):
                 raise problem
     return head
@@ -133,8 +134,8 @@ def recipe_of(session: Session, source: Source) -> seal.Recipe:
 
 
 def why_unfit(session: Session, source: Source, entry: Entry) -> IntegrityError | None:
-    """Why what was sealed cannot be delivered, if so: it is not sound, or not whole, or does
-    not fit the end of the chain, because the catalog was an old one then.
+    """Return why what was sealed cannot be delivered, None if it can. It may be damaged, or not
+    whole, or not fit the end of the chain, because it was sealed with an outdated catalog.
     """
     try:
         sealed = seal.check_sealed(entry)
@@ -144,21 +145,22 @@ def why_unfit(session: Session, source: Source, entry: Entry) -> IntegrityError 
         session.catalog.digest_of(manifest.manifest_key) == digest(document)
         for manifest, document in sealed
     ):
-        return None  # nothing, or delivered in part: it goes on as it is
+        return None  # nothing was sealed, or it was delivered in part: that is continued
     first, _ = sealed[0]
     head = session.catalog.head(source.name)
     if (first.sequence, first.previous) == (head.sequence + 1, head.digest):
         return None
     return IntegrityError(
         f"{entry.sealed} does not follow the newest manifest of {source.name}",
-        hint="the catalog was an old one when it was sealed; it is made again",
+        hint="it was sealed with an outdated catalog, and its segment (.log) is gone: compare its "
+        "archives with the stores, and remove them only if all are there",
     )
 
 
 def may_be_made_again(entry: Entry, known: Sequence[Manifest], unfit: IntegrityError) -> None:
-    """Raise `unfit` if what was sealed is all there is of its lines, or was stored in part."""
+    """Raise `unfit` if what was sealed is the only copy of its lines, or was stored in part."""
     if entry.segment.exists():
-        return  # from it, and if stored in part, exactly as it was
+        return  # from that it is made again; if stored in part, exactly as it was
     if known or entry.intent.origin == "run":
         raise unfit
     # An import's file is still where it was, and days without lines are found again.
@@ -175,7 +177,7 @@ def is_archived(session: Session, source: Source, entry: Entry) -> bool:
 
 
 def parts_of(session: Session, source: Source, segment: Segment) -> list[Manifest]:
-    """Return all the archives of another segment with the same bytes; none, if not all."""
+    """Return the archives of another segment with the same bytes; none unless all are there."""
     found: dict[str, list[Manifest]] = {}
     for manifest in session.catalog.of_segment(source.name, sha256=segment.sha256):
         if manifest.segment and manifest.segment.name != segment.name:
@@ -184,16 +186,17 @@ def parts_of(session: Session, source: Source, segment: Segment) -> list[Manifes
 
 
 def release_all(turn: Turn) -> None:
-    """Make the writer let go of whatever it may still hold, and see that it does."""
+    """Make the writer let go of every segment that it may still hold, and wait for the proof."""
     for entry in turn.journal.entries():
-        # If it still is the log, nobody can be made to let go of it.
+        # As long as it is also the live log, the writer would only open it again.
         if entry.open_segment.exists() and not entry.is_live():
-            release.tell(turn.source.reopen, timeout=turn.source.reopen_timeout)
+            release.request_reopen(turn.source.reopen, timeout=turn.source.reopen_timeout)
             release.release(entry, timeout=turn.source.reopen_timeout)
 
 
 def finish_all(turn: Turn) -> None:
+    """Finish the closed segments, oldest first, up to the first that is still open."""
     for entry in turn.journal.entries():
         if entry.open_segment.exists() or turn.session.asked_to_stop():
-            break  # not closed yet, and what comes after it has to wait
+            break  # it is not closed yet, and later ones have to wait for it
         turn.report.archived += finish(turn.session, turn.source, turn.journal, entry)

@@ -1,15 +1,15 @@
-"""The spool of one source: what was begun, and how far it came.
+"""The spool of one source: the segments under way, and how far each came.
 
 The state can be read off the directory, and restart is the normal path:
 
     NAME.intent     written and fsynced before anything is touched
     NAME.open       a second name of the log: it has been, or is being, rotated
     NAME.log        the same file, after its writer was proven to have let go
-    NAME.sealing/   archives in the making; thrown away by the next run
+    NAME.sealing/   archives being made; if left over, the next run removes them
     NAME.sealed/    verified archives and manifests, ready for the stores
     NAME.done/      delivered; being removed
 
-An entry is over when its intent is gone. Names sort in the order of their making.
+An entry has ended when its intent is gone. Names sort in the order in which they were made.
 """
 
 import json
@@ -34,7 +34,7 @@ from archiver.system.zone import compact
 
 INTENT, OPEN, LOG = ".intent", ".open", ".log"
 SEALING, SEALED, DONE = ".sealing", ".sealed", ".done"
-# The year 2199: nothing in this program counts further.
+# In the year 2199: no instant in this program is later. In seconds since 1970.
 LAST_INSTANT = 7_258_118_400
 NUMBERED = re.compile(r"\d{8}T\d{6}Z-\d{3}")
 
@@ -96,7 +96,7 @@ class Entry:
         """When the segment was last written to: after its rotation, if its writer kept it.
 
         Never after `now`, whatever the file says: it may have been written while a clock
-        was ahead, and years are told from this.
+        was ahead, and lines without a year get theirs from this.
         """
         for path in (self.open_segment, self.segment):
             with suppress(FileNotFoundError):
@@ -104,7 +104,7 @@ class Entry:
         return self.intent.written
 
     def is_live(self) -> bool:
-        """Whether the segment still is the log, too: its rotation stopped before the new log."""
+        """Whether the segment is still the live log: its rotation stopped before the rename."""
         try:
             return os.path.samestat(os.lstat(self.open_segment), os.lstat(self.intent.path))
         except FileNotFoundError:
@@ -121,18 +121,18 @@ class Journal:
         self.directory = spool_dir / source
 
     def prepare(self) -> None:
-        """Make the directory, and throw away what an interrupted run cannot have finished."""
+        """Make the directory, and remove what an interrupted run left unfinished."""
         make_directory(self.directory, 0o700)
         for path in sorted(self.directory.iterdir()):
             if not NUMBERED.match(path.name):
-                continue  # somebody's notes
+                continue  # not ours
             if path.name.endswith((SEALING, DONE)):
                 remove_tree(path)
             elif path.name.endswith(TEMPORARY):
                 remove(path)
 
     def entries(self) -> list[Entry]:
-        """Return what is under way. Raises: IntegrityError: an intent cannot be read."""
+        """Return those that have not ended. Raises: IntegrityError: an intent cannot be read."""
         if not self.directory.is_dir():
             return []
         names = sorted(name for name in os.listdir(self.directory) if name.endswith(INTENT))
@@ -140,7 +140,7 @@ class Journal:
         return [entry for entry in found if entry]
 
     def orphans(self) -> list[Path]:
-        """Return segments and sealed archives that no intent speaks of: made by hand."""
+        """Return segments and sealed archives without an intent: somebody put them there."""
         if not self.directory.is_dir():
             return []
         known = {entry.name for entry in self.entries()}
@@ -151,7 +151,7 @@ class Journal:
         ]
 
     def begin(self, intent: Intent) -> Entry:
-        """Write a new intent, durably, and return its entry. Raises: ValueError."""
+        """Write a new intent, durably, and return its entry. Raises: ValueError, TypeError."""
         _checked(intent)
         entry = Entry(self._new_name(intent.written), self.directory, intent)
         write_whole(
@@ -160,9 +160,9 @@ class Journal:
         return entry
 
     def end(self, entry: Entry) -> None:
-        """Forget an entry whose archives are safe: the segment, what was sealed, the intent.
+        """Remove an entry whose archives are safe: the segment, what was sealed, the intent.
 
-        In this order, each step leaves something that the next run understands.
+        In this order, what is left after each step is something that the next run understands.
         """
         remove(entry.segment)
         fsync_directory(self.directory)
@@ -172,13 +172,13 @@ class Journal:
         fsync_directory(self.directory)
 
     def unseal(self, entry: Entry) -> None:
-        """Throw away what was sealed: renamed first, so that half of it is never taken for all."""
+        """Remove what was sealed: renamed first, so that half of it is never taken for all."""
         if entry.sealed.exists():
             os.rename(entry.sealed, entry.done)
             remove_tree(entry.done)
 
     def _new_name(self, written: int) -> str:
-        """A name that sorts behind every other, even if the clock was set back, and that no
+        """Return a name that sorts after all others, even if the clock was set back, and that no
         other segment ever had: 20040816T135325Z-000-1b2c3d.
         """
         found = (NUMBERED.match(name) for name in os.listdir(self.directory))
@@ -198,14 +198,14 @@ class Journal:
         except (ValueError, TypeError) as error:
             raise IntegrityError(
                 f"cannot understand {path}: {error}",
-                hint=f"move {path} away and keep {name}.* beside it; `archiver import` "
-                "archives such a segment",
+                hint=f"move it away; if there is a {name}.open, make syslogd reopen its log (HUP); "
+                "then `archiver import` the .open or .log, and remove it",
             ) from error
 
 
 def forgotten(config: Config, spool: str) -> list[ArchiverError]:
-    """Tell of segments that nobody looks at any more: of a source that was renamed, or in the
-    spool that the last run used, if it was another one.
+    """Return an error for each segment that no run looks at any more: its source was renamed, or
+    it is in another spool, which the last run used.
     """
     here = str(config.host.spool_dir)
     names = {source.name for source in config.sources}
@@ -213,8 +213,9 @@ def forgotten(config: Config, spool: str) -> list[ArchiverError]:
     found += _waiting(spool) if spool != here else []
     return [
         WorkKeptError(
-            f"{path} is of a source that is not configured, or in a spool that is not",
-            hint="set the name or spool_dir back until `archiver run` has finished it",
+            f"{path} belongs to a source or a spool that is no longer configured",
+            hint="change the source's name or `spool_dir` back until `archiver run` has archived "
+            "it",
         )
         for path in found
     ]
@@ -225,7 +226,7 @@ def _waiting(spool: str) -> list[Path]:
 
 
 def _checked(intent: Intent) -> Intent:
-    """Raise TypeError or ValueError where somebody has put something impossible."""
+    """Return the intent. Raises: TypeError, ValueError: a field's value is impossible."""
     for name, value in asdict(intent).items():
         if type(value) is not (str if name in {"origin", "path"} else int):
             raise TypeError(f"{name} cannot be {value!r}")

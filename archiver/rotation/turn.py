@@ -1,4 +1,4 @@
-"""One source's turn in a night: what its stages are given, and what they leave for each other."""
+"""One source's turn in a night: what its stages are given, and what they leave for the next."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from archiver.rotation.spool import Journal
 from archiver.stores.session import Session
 from archiver.system.zone import local_date
 
-# How much of a live log is read to tell when it begins.
+# How many bytes of a live log are read to find out when it begins.
 FIRST_LOOK = 64 * 1024
 
 
@@ -39,9 +39,10 @@ class SourceReport:
 
 @dataclass
 class Taken:
-    """What a look took over. waiting: files left for the next one, and why. heads: what the files
-    that were read begin with. listed: the device and inode of all that lay there. unbroken: the log
-    as the last look left it is one of them, so that no file was removed in between.
+    """What was taken over of another rotator's files. waiting: files left for the next run, and
+    why. heads: the first bytes of the files that were read; inodes: their device and inode. listed:
+    device and inode of all files found. unbroken: the log that the last run left is one of those
+    read, so that no file was removed in between.
     """
 
     manifests: list[Manifest] = field(default_factory=list)
@@ -52,17 +53,19 @@ class Taken:
     unbroken: bool = False
     listed: set[tuple[int, int]] = field(default_factory=set)
 
-    def has(self, head: tuple[int, str]) -> bool:
-        """Whether one of the files that were read is the log that once began so."""
-        length, digest = head
+    def has(self, beginning: tuple[int, str]) -> bool:
+        """Whether one of the files that were read begins so. beginning: its length and SHA-256."""
+        length, digest = beginning
         return bool(length) and any(
-            len(each) >= length and hashlib.sha256(each[:length]).hexdigest() == digest
-            for each in self.heads
+            len(head) >= length and hashlib.sha256(head[:length]).hexdigest() == digest
+            for head in self.heads
         )
 
 
 class Turn:
-    """One source's turn in a run. last: what the run before noted."""
+    """One source's turn in a run. last: what the previous run noted. complete: see
+    `SourceReport`.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""When a log is rotated in its turn: if it is due, ours, and the clock can be believed."""
+"""Rotate a log in its turn, if it is due, if nobody else does, and if the clock is plausible."""
 
 from archiver.errors import ClockError
 from archiver.policy.rules import DOUBTFUL
@@ -25,15 +25,16 @@ def rotate_if_due(turn: Turn) -> None:
 
 
 def judge(turn: Turn, live: rotate.LiveLog) -> due.Due:
+    """Return whether the log is due, by its first lines, the journal and the catalog."""
     entries = turn.journal.entries()
     rotated = [e for e in entries if e.intent.origin == "run" and e.has_anything()]
-    # The newest, not the latest: it may have been noted while the clock was ahead.
+    # The one made last, whatever its time: an earlier one may bear the time of a clock ahead.
     last = (
         rotated[-1].intent.written
         if rotated
         else turn.session.catalog.last_rotation(turn.source.name)
     )
-    # Not a line after today: a clock that was ahead must not put off rotation till then.
+    # A line after today does not count: a clock that was ahead must not put off rotation.
     latest = day_end(turn.today, turn.zone) - 1
     return due.decide(
         now=turn.session.now,
@@ -47,11 +48,11 @@ def judge(turn: Turn, live: rotate.LiveLog) -> due.Due:
 
 
 def check_clock(turn: Turn) -> None:
-    """Raise ClockError if the clock must be wrong: years are told by it."""
+    """Raise ClockError if the clock must be wrong: lines without a year get theirs from it."""
     started = turn.last.started
     if started and turn.session.now < started - DOUBTFUL * DAY_SECONDS and not turn.force:
         raise ClockError(
             f"the clock says {rfc3339(turn.session.now)}, but the last run was at "
             f"{rfc3339(started)}; {turn.source.path} was left as it is",
-            hint="set the clock; if it is right, `archiver run --force` believes it",
+            hint="set the clock; if it is right, `archiver run --force` accepts it",
         )

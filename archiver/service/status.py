@@ -118,7 +118,7 @@ def _overdue(config: Config, catalog: Catalog, now: int) -> list[ArchiverError]:
     inventory = inventory_of(config, catalog, now=now)
     late = [
         archive
-        for archive in inventory.there
+        for archive in inventory.archives
         if inventory.decision(archive).past_since
         and not holds_on(inventory.holds, inventory.host, archive.source, archive.date)
     ]
@@ -180,14 +180,14 @@ def _problems(config: Config, source: SourceStatus) -> list[ArchiverError]:
 def _source(config: Config, catalog: Catalog, source: Source, today: date) -> SourceStatus:
     found = catalog.summaries(source.name)
     days = [each.date for each in found]
-    present = [each for each in found if each.is_there]
+    present = [each for each in found if each.has_archive]
     kept = [each for each in found if each.ordered is None]
     return SourceStatus(
         source=source.name,
         path=str(source.path),
         live_size=_size(source.path),
         waiting=tuple(_waiting(Journal(config.host.spool_dir, source.name))),
-        archives=sum(each.is_there for each in found),
+        archives=sum(each.has_archive for each in found),
         empty_days=sum(each.is_empty_day for each in found),
         lines=sum(each.lines for each in present),
         raw_size=sum(each.raw_size for each in present),

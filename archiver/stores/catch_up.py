@@ -23,7 +23,7 @@ from archiver.archives.names import (
     ledger_prefix,
     parse,
 )
-from archiver.catalog import REBUILD_HINT, Catalog, files_beside, making, nowhere, opened
+from archiver.catalog import REBUILD_HINT, Catalog, files_beside, in_memory, making, opened
 from archiver.errors import (
     ArchiverError,
     ChainError,
@@ -351,6 +351,6 @@ def readable(
         except ArchiverError as problem:
             if path and path.exists():
                 problems.add(problem)
-            catalog = stack.enter_context(nowhere(host))
+            catalog = stack.enter_context(in_memory(host))
             problems.add(*catch_up(catalog, stores))
         yield catalog

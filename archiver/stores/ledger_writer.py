@@ -99,7 +99,7 @@ class LedgerWriter:
     def fill(self) -> None:
         """Copy to every store the records that it is missing, in their order."""
         for store in self.stores:
-            for number in self.catalog.records.lacking(store.name):
+            for number in self.catalog.records.missing(store.name):
                 try:
                     self._bring(number, store, mend=False)
                 except ArchiverError as problem:

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from archiver.archives.names import host_prefix
-from archiver.catalog import Catalog, is_sound, nowhere, opened
+from archiver.catalog import Catalog, in_memory, is_sound, opened
 from archiver.config.settings import Config
 from archiver.errors import ArchiverError, Problems, StoreAwayError, explained
 from archiver.policy.decide import clock_doubt
@@ -151,7 +151,7 @@ def started(
                     problems = catch_up(catalog, stores, away)
             except ArchiverError as problem:
                 problems, unchained = Problems(), problem
-                catalog = stack.enter_context(nowhere(host))
+                catalog = stack.enter_context(in_memory(host))
         problems.add(*untidy)
         # Nothing may be called locked on a store that was not seen to enforce its locks.
         unfit = {} if unchained else unproven(config, now)

@@ -64,7 +64,7 @@ class Sync:
         return {store.name for store in self.stores if not self._fill(source, store)}
 
     def _fill(self, source: Source, store: Store) -> bool:
-        missing = self.catalog.copies.lacking(source.name, store.name, self._since(store))
+        missing = self.catalog.copies.missing(source.name, store.name, self._since(store))
         if not missing:
             return True
         with self.meter(f"copying {source.name} to {store.name}", len(missing)) as advance:

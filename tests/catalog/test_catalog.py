@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archiver.archives.manifest import Frame, Head, Manifest, Segment, digest, encode
-from archiver.catalog import SCHEMA, Archived, Catalog, is_sound, nowhere, opened
+from archiver.catalog import SCHEMA, Archived, Catalog, in_memory, is_sound, opened
 from archiver.errors import Problems
 from archiver.stores import open_stores
 from archiver.stores.catch_up import readable
@@ -388,7 +388,7 @@ def test_it_answers_as_a_list_would(
     manifests = [each.manifest for each in ours]
     rotated = [m for m in manifests if m.segment and m.segment.origin == "run"]
     newest = max(manifests, key=lambda m: m.sequence, default=None)
-    with nowhere("mx1") as catalog:
+    with in_memory("mx1") as catalog:
         for each in given:
             catalog.add(encode(each.manifest), each.copies)
         assert catalog.count() == len(given)

@@ -562,7 +562,7 @@ def test_what_governs_is_told_source_by_source() -> None:
             rule("P1Y", name="plain", basis="", match=Scope(first=date(2027, 1, 1))),
         )
     )  # fmt: skip
-    assert policy.told("mx1", ["maillog", "authlog"]) == (
+    assert policy.in_words("mx1", ["maillog", "authlog"]) == (
         "maillog to 2026-12-31: at least P12M, without a maximum, P3M of it readable at once "
         "(rule cards; PCI DSS 10.5.1; expires: manual)",
         "maillog from 2027-01-01: without a minimum, at most P21D "
@@ -573,4 +573,4 @@ def test_what_governs_is_told_source_by_source() -> None:
 
 
 def test_without_a_rule_everything_is_kept_and_it_says_so() -> None:
-    assert Policy().told("mx1", ["maillog", "authlog"]) == (KEPT,)
+    assert Policy().in_words("mx1", ["maillog", "authlog"]) == (KEPT,)

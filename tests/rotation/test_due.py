@@ -104,8 +104,12 @@ CASES = {
     ),
     "no dates, rotated yesterday": (verdict(NIGHT, last="2026-05-04 00:01"), True, "2026-05-04"),
     "no dates, rotated today": (verdict(NIGHT, last=NIGHT), False, "already rotated today"),
-    "no dates, never rotated": (verdict(NIGHT), True, "cannot be told"),
-    "no dates, rotated in the future": (verdict(NIGHT, last="2027-01-01 00:01"), True, "told"),
+    "no dates, never rotated": (verdict(NIGHT), True, "begins is not known"),
+    "no dates, rotated in the future": (
+        verdict(NIGHT, last="2027-01-01 00:01"),
+        True,
+        "begins is not known",
+    ),
     "below min_size": (
         verdict(NIGHT, first="2026-05-04 09:00", sizes=(1001, 0)),
         False,

@@ -30,7 +30,7 @@ from archiver.rotation.release import (
     look,
     read_fstat,
     release,
-    tell,
+    request_reopen,
     who_writes,
 )
 from archiver.rotation.spool import Entry, Intent, Journal
@@ -45,14 +45,14 @@ def script(path: Path, text: str) -> Path:
 
 
 def failing(reopen: Reopen, *, timeout: float = 30) -> str:
-    """Return what is said if the writer cannot be told."""
+    """Return the message if the writer cannot be asked."""
     with pytest.raises(ReopenError) as raised:
-        tell(reopen, timeout=timeout)
+        request_reopen(reopen, timeout=timeout)
     assert (raised.value.exit_status, "the log" in raised.value.hint.lower()) == (13, True)
     return raised.value.message
 
 
-# -- telling it ------------------------------------------------------------------------------
+# -- the request -----------------------------------------------------------------------------
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def test_a_syslogd_gets_hup(tmp_path: Path, name: str, told: bool) -> None:
         (tmp_path / "pid").write_text(f"{process.pid}\n")
         check(reopen)
         if told:
-            tell(reopen, timeout=5)
+            request_reopen(reopen, timeout=5)
         assert signal_of(process) == (signal.SIGHUP if told else signal.SIGTERM)
 
 
@@ -135,7 +135,7 @@ def test_a_command_gets_its_words_from_no_shell(tmp_path: Path) -> None:
     reopen = Reopen("command", shlex.join([str(program), *words]))
     check(reopen)
     assert not told.exists()
-    tell(reopen, timeout=30)
+    request_reopen(reopen, timeout=30)
     assert "\n".join([*words, ""]) == told.read_text()
     assert not (tmp_path / "evil").exists()
 
@@ -169,7 +169,7 @@ def test_a_command_that_hangs_is_killed(tmp_path: Path, text: str) -> None:
 def test_a_command_s_status_counts_and_nothing_else(tmp_path: Path) -> None:
     """0 means told, even if it leaves somebody running who has its output open: a restart."""
     with endless(tmp_path, "WAIT & exit 0") as reopen:
-        tell(reopen, timeout=3)
+        request_reopen(reopen, timeout=3)
 
 
 SAYS = {
@@ -200,7 +200,7 @@ def test_systemctl_is_asked_for_the_main_process(
         script(tmp_path / "systemctl", f'echo "$@" >{tmp_path}/told; echo {process.pid}')
         check(reopen)
         assert process.poll() is None
-        tell(reopen, timeout=30)
+        request_reopen(reopen, timeout=30)
         assert process.wait(30) == -signal.SIGHUP
     assert (tmp_path / "told").read_text() == "show --property=MainPID --value -- rsyslog\n"
 
@@ -212,7 +212,7 @@ def test_a_unit_without_a_main_process_is_refused(
     """Stopped, unknown, or no bus to ask: before the log is touched."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.defpath}")
     script(tmp_path / "systemctl", says)
-    with pytest.raises(ReopenError, match="no main process of rsyslog"):
+    with pytest.raises(ReopenError, match="no main process for rsyslog"):
         check(Reopen("systemctl", "rsyslog"))
 
 
@@ -340,12 +340,12 @@ CAP_SYS_PTRACE, CAP_LEASE = "19", "28"
 def with_less(path: Path, what: str, function: str) -> tuple[bool, bool, list[int]]:
     argv = [sys.executable, "-c", LESS, str(path), what, function]
     proven, unknown, pids = json.loads(subprocess.check_output(argv))
-    return proven, "processes cannot be looked into" in unknown, pids
+    return proven, "processes that cannot be inspected" in unknown, pids
 
 
 @pytest.mark.parametrize("what", ["another user"] + [CAP_SYS_PTRACE, CAP_LEASE] * ROOT)
 def test_who_may_do_less_proves_no_more(place: Path, entry: Entry, what: str) -> None:
-    """What cannot be looked into is told, and no proof; a lease that may not be had, no holder."""
+    """What cannot be inspected is named, and not a proof; without a lease, no holder."""
     for path in (place, place / "spool", entry.directory):
         path.chmod(0o755)
     owner, function = (54321, "look") if what == CAP_LEASE else (-1, "who_writes")

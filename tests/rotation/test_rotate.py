@@ -4,9 +4,8 @@ import os
 import pwd
 import socket
 import stat
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -209,13 +208,6 @@ def test_the_path_is_never_missing(host: Host) -> None:
 
 
 # -- the spool --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def on_disk() -> Iterator[Path]:
-    """A directory that is not in memory, unless all of the machine's are."""
-    with tempfile.TemporaryDirectory() as directory:
-        yield Path(directory)
 
 
 @pytest.mark.parametrize("device", ["another", "said to be another"])

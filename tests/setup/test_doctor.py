@@ -45,8 +45,8 @@ def of(host: Host, check: str, now: int | None = None) -> list[Finding]:
 
 
 @pytest.fixture
-def safe(tmp_path: Path) -> Host:
-    host = Host(tmp_path)
+def safe(on_disk: Path) -> Host:
+    host = Host(on_disk)
     host.log.touch(0o640)
     return host
 

@@ -32,7 +32,7 @@ def machine() -> Iterator[Path]:
 def boot(out: Path) -> None:
     """Boot it, and let it go through its nights."""
     # The system's own Python: what lies in somebody's home the sandbox rightly hides.
-    words = [need("unshare"), "-mpCui", "--fork", "sh", str(HERE / "booted.sh")]
+    words = [need("unshare"), "-mpCui", "--fork", "--kill-child", "sh", str(HERE / "booted.sh")]
     words += [str(TOP), str(out), "/usr/bin/python3", str(HERE / "booted_night.sh")]
     with open(out / "systemd", "wb") as said:
         subprocess.run(

@@ -77,7 +77,7 @@ ROWS = [
     row("new-log-made", rotate, "_prepare_new_log", "after", ".intent"),
     row("linked", rotate, "_link", "after", ".intent", ".open"),
     row("renamed-over", rotate, "_rename_over", "after", ".intent", ".open"),
-    row("signalled", release, "tell", "after", ".intent", ".open"),
+    row("signalled", release, "request_reopen", "after", ".intent", ".open"),
     row("released", release, "release", "after", ".intent", ".log"),
     row("archives-written", seal, "_publish", "before", ".intent", ".log", ".sealing"),
     row("sealed", seal, "_publish", "after", ".intent", ".log", ".sealed"),

@@ -72,18 +72,71 @@ REWORDED: tuple[tuple[str, str], ...] = (
     (r"was over(?=\n)", "was over (the order is being carried out)"),
     (r"past the end: told", "past the end: an error"),
     (
-        r"(\d+ archives) are past their maximum by rules that are new",
-        r"new retention rules: the maximum of \1 is over",
-    ),
-    (
-        r"shows them; the next run destroys them, unless the rules are changed, or "
-        r"`archiver hold add` keeps them",
-        "shows what the next run destroys, unless you change the rules, or `archiver hold add` "
-        "keeps it",
-    ),
-    (
         r"slower until then; `archiver catalog rebuild --index`",
         "slower until the next run, or `archiver catalog rebuild --index`, makes it",
+    ),
+)
+# The same without patterns, for whole sentences.
+SAID_NOW: tuple[tuple[str, str], ...] = (
+    (
+        "there is neither an archive nor a record of its emptiness",
+        "no archive, and no manifest that says it was empty",
+    ),
+    (
+        "each with a certificate; 1 are ordered to be",
+        "each with a certificate; 1 more ordered, but not carried out yet",
+    ),
+    (
+        "made by the run that found it so, and chained to the one before",
+        "made by the run that found it empty, and chained to the manifest before it",
+    ),
+    (
+        "who wrote the file, only its owner and its time tell",
+        "who wrote the file is not recorded, only the file's owner and time",
+    ),
+    (
+        "`archiver fetch` tells what must be restored first, and `--restore` asks for it",
+        "`archiver fetch` says what must be restored first, and `--restore` requests it",
+    ),
+    (
+        "of 0 it was not noted which rules were in force",
+        "for 0, the rules in force were not recorded",
+    ),
+    (
+        (
+            "must give its sha256, which stands in the manifest, whose own stands in the "
+            "next one (docs/format.md, Verify); `zstd"
+        ),
+        (
+            "must print the archive's sha256, which is in its manifest; the manifest's own "
+            "is in the next one (docs/format.md, Verify). `zstd"
+        ),
+    ),
+    (
+        (
+            "shows the line. That proves whole archives, against a digest noted elsewhere. A "
+            "proof of one line alone"
+        ),
+        (
+            "shows the line. This proves whole archives, against a digest that was noted "
+            "elsewhere. A proof of a single line"
+        ),
+    ),
+    (
+        "no store is to lock or hold anything",
+        "no store is configured to lock or hold anything",
+    ),
+    (
+        "1 archive comes to the end of their maximum, and 4 archives more of their minimum",
+        "1 archive reaches the end of the maximum, and 4 more the end of the minimum",
+    ),
+    (
+        "2 archives are past their maximum by rules that are new;",
+        "by rules that are new, 2 archives are past the maximum;",
+    ),
+    (
+        "3 archives come to the end of their maximum, and 5 archives more of their minimum",
+        "3 archives reach the end of the maximum, and 5 more the end of the minimum",
     ),
 )
 # Of maillog one day was destroyed; of authlog all but these (of one more, it is ordered).
@@ -212,6 +265,8 @@ def reworded(text: str) -> str:
     """Return what an older version said, in today's words."""
     for old, new in REWORDED:
         text = re.sub(old, new, text, flags=re.MULTILINE)
+    for old, new in SAID_NOW:
+        text = text.replace(old, new)
     return text
 
 

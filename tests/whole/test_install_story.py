@@ -47,7 +47,16 @@ def test_a_new_user_follows_the_readme(tmp_path: Path) -> None:
         **{key: value for key, value in os.environ.items() if KEPT.fullmatch(key)},
     }
     ended = subprocess.run(
-        ["unshare", "-mpf", "sh", TOP / "tests/whole/bare_root.sh", tmp_path, checkout, commands],
+        [
+            "unshare",
+            "-mpf",
+            "--kill-child",
+            "sh",
+            TOP / "tests/whole/bare_root.sh",
+            tmp_path,
+            checkout,
+            commands,
+        ],
         env=environment,
         check=False,
         timeout=500,

@@ -50,7 +50,7 @@ def _days(inventory: Inventory, asked: Asked, source: str) -> Iterator[tuple[Cel
             state, note = "not yet", f"the runs have accounted for days up to {done}"
         else:
             state, note = "missing", "no archive, and no manifest that says it was empty"
-        kept = [each for each in found if each.is_there]
+        kept = [each for each in found if each.has_archive]
         yield str(day), source, state, len(kept), sum(each.lines for each in kept), note
 
 

@@ -81,7 +81,7 @@ def held(inventory: Inventory, asked: Asked) -> Reply:
 
 def _hold(inventory: Inventory, hold: Hold) -> tuple[Cell, ...]:
     scope = hold.scope
-    covered = [e for e in inventory.there if scope.covers(inventory.host, e.source, e.date)]
+    covered = [e for e in inventory.archives if scope.covers(inventory.host, e.source, e.date)]
     able = {place.name for place in inventory.places if place.lock != "off" or place.legal_hold}
     receipts = [
         inventory.receipt(each, name) for each in covered for name in each.copies if name in able

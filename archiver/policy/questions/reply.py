@@ -43,7 +43,7 @@ def summaries(inventory: Inventory, asked: Asked) -> Iterator[Summary]:
 
 def archives(inventory: Inventory, asked: Asked) -> Iterator[Summary]:
     """The archives of those dates that are not destroyed, nor ordered to be."""
-    return (each for each in inventory.there if asked.has(each.date))
+    return (each for each in inventory.archives if asked.has(each.date))
 
 
 def rows_of(rows: Iterable[tuple[Cell, ...]]) -> tuple[tuple[Cell, ...], ...]:

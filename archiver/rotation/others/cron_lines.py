@@ -1,8 +1,8 @@
 """Which lines of crontabs and of scripts that cron runs take a log away.
 
-A shell is not understood by reading a few lines of it. What is plain (`mv LOG …`, `savelog LOG`,
-`> LOG`) is told as such, also behind `cd DIRECTORY` and with a variable that was set just before;
-a line that only names the log together with such a command is a guess, and called one.
+Nobody can understand a shell script by reading single lines of it. What is plain (`mv LOG …`,
+`savelog LOG`, `> LOG`) is reported as certain, also after `cd DIRECTORY` and with a variable that
+was set before; a line that only names the log together with such a command is reported as a guess.
 """
 
 import os
@@ -11,12 +11,12 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-# Whatever these get as an argument is no longer what it was.
+# A file that is an argument of one of these is afterwards gone, or another one.
 TAKE_AWAY = frozenset({"bzip2", "gzip", "mv", "rm", "savelog", "shred", "truncate", "xz", "zstd"})
 # A line that names a log along with one of these may be about to rotate it.
 SUSPICIOUS = re.compile(r"(?<![\w-])(?:cp|dd|logrotate|mv|newsyslog|rotate\w*|savelog|tee)(?!\w)|>")
 ROTATORS = frozenset({"logrotate", "newsyslog"})
-# What may stand before the program of a command.
+# Words that may stand before the program of a command.
 BEFORE = frozenset({
     "!", "command", "do", "else", "env", "exec", "if", "ionice", "nice", "sudo", "then", "time",
 })  # fmt: skip
@@ -25,13 +25,13 @@ VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 ENDS = frozenset({";", "&", "&&", "|", "||", "(", ")", ";;", "|&", "\n"})
 # minute hour day month weekday, or one word such as @daily.
 TIMES = re.compile(r"[ \t]*(?:@\w+|(?:[-*/,\w]+[ \t]+){4}[-*/,\w]+)[ \t]+(.*)")
-# A line longer than that is none that somebody wrote.
+# What stands beyond that many characters of a line is not read: nobody wrote it by hand.
 LONGEST = 4096
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A line that seems to take the log away. program: what it does so with. certain: no guess."""
+    """A line that seems to take the log away. program: the one it runs. certain: not a guess."""
 
     line: int
     program: str
@@ -40,7 +40,7 @@ class Claim:
 
 @dataclass
 class Shell:
-    """What a shell would know by now."""
+    """What a shell would know after the lines read so far: its directory and variables."""
 
     directory: str = ""
     variables: dict[str, str] = field(default_factory=dict)
@@ -53,9 +53,9 @@ class Shell:
 
 
 def claims(text: str, logs: frozenset[str], *, table: bool, user: bool) -> Iterator[Claim]:
-    """Yield the lines that take a log away. logs: the names that it goes by.
+    """Yield the lines that take a log away. logs: the paths by which it is known.
 
-    table: it is a crontab, each of whose lines begins with times; user: and a user's name.
+    table: the text is a crontab, each line of which begins with times; user: and a user's name.
     """
     names = {os.path.basename(log) for log in logs}
     if not any(name in text for name in names):
@@ -66,12 +66,12 @@ def claims(text: str, logs: frozenset[str], *, table: bool, user: bool) -> Itera
     for number, row in lines(text):
         command = _command(row, user=user) if table else row
         for words in commands(command):
-            said = [shell.expanded(word) for word in words]
-            program, arguments = _program(said, shell)
+            expanded = [shell.expanded(word) for word in words]
+            program, arguments = _program(expanded, shell)
             if program == "cd":
                 shell.directory = shell.path(arguments[0]) if arguments else ""
-            elif took := _takes_away(program, arguments, logs, shell):
-                yield Claim(number, took, certain=True)
+            elif taker := _takes_away(program, arguments, logs, shell):
+                yield Claim(number, taker, certain=True)
                 break
         else:
             if named.search(shell.expanded(row)) and SUSPICIOUS.search(command):
@@ -81,7 +81,7 @@ def claims(text: str, logs: frozenset[str], *, table: bool, user: bool) -> Itera
 
 
 def configurations(text: str, *, table: bool, user: bool) -> Iterator[tuple[str, str, int]]:
-    """Yield the configurations that logrotate and newsyslog are given: program, file, line."""
+    """Yield the configurations that logrotate and newsyslog are run with: program, file, line."""
     if not any(program in text for program in ROTATORS):
         return
     shell = Shell()
@@ -96,14 +96,14 @@ def configurations(text: str, *, table: bool, user: bool) -> Iterator[tuple[str,
 
 
 def lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are no comments, with their numbers."""
+    """Yield the lines that are neither blank nor comments, with their numbers from 1."""
     for number, row in enumerate(text.split("\n"), start=1):
         if row.strip() and not row.lstrip().startswith("#"):
             yield number, row[:LONGEST]
 
 
 def _command(row: str, *, user: bool) -> str:
-    """Return the command of a crontab's line; of an assignment, all of it."""
+    """Return the command of a crontab's line; of an assignment, the whole line."""
     found = TIMES.match(row)
     if found is None:
         return row
@@ -117,13 +117,13 @@ def commands(line: str) -> Iterator[list[str]]:
     try:
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
         lexer.commenters = "#"
-        # Those that occur in names and patterns.
+        # These occur in names and patterns.
         lexer.wordchars += "$%{}@:,+[]^=!"
-        every = list(lexer)
+        line_words = list(lexer)
     except ValueError:  # a quote that does not end here
-        every = line.split()
+        line_words = line.split()
     words: list[str] = []
-    for word in every:
+    for word in line_words:
         if word in ENDS:
             yield words
             words = []
@@ -133,7 +133,7 @@ def commands(line: str) -> Iterator[list[str]]:
 
 
 def _program(words: list[str], shell: Shell) -> tuple[str, list[str]]:
-    """Return the program of a simple command, and its arguments. Notes what is assigned."""
+    """Return the program of a simple command, and its arguments; note assignments in `shell`."""
     for at, word in enumerate(words):
         if assigned := ASSIGNED.fullmatch(word):
             shell.variables[assigned[1]] = assigned[2]
@@ -143,7 +143,7 @@ def _program(words: list[str], shell: Shell) -> tuple[str, list[str]]:
 
 
 def _takes_away(program: str, arguments: list[str], logs: frozenset[str], shell: Shell) -> str:
-    """Return what a command takes the log away with; "" if it does not."""
+    """Return the program or `>` with which a command takes the log away; "" if it does not."""
     for before, word in zip([program, *arguments], arguments, strict=False):
         if word.startswith("-") or shell.path(word) not in logs:
             continue

@@ -1,7 +1,7 @@
-"""What newsyslog.conf and logrotate.conf name: the logs of other rotators.
+"""Read the names of logs in newsyslog.conf and logrotate.conf.
 
-Pure: texts in, entries out. Whatever stands there is read as far as it is understood, and never an
-error of ours: half of a damaged file still tells which logs somebody else rotates.
+Pure: texts in, entries out. A text is read as far as it is understood, and never raises an error:
+half of a damaged file still names logs that somebody else rotates.
 
     newsyslog.conf(5)   logfilename [owner:group] mode count size when flags [pidfile] [signal]
                         <include> PATTERN
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 # newsyslog.c: an unescaped # ends the line, and \# is a #.
 COMMENT = re.compile(r"(?<!\\)#.*")
-# logrotate's config.c, "taboo extensions": files in an included directory that are passed over.
+# logrotate's config.c, "taboo extensions": such files in an included directory are not read.
 TABOO: tuple[str, ...] = (
     "*,v", "*.bak", "*.cfsaved", "*.disabled", "*.dpkg-bak", "*.dpkg-del", "*.dpkg-dist",
     "*.dpkg-new", "*.dpkg-old", "*.dpkg-tmp", "*.rhn-cfg-tmp-*", "*.rpmnew", "*.rpmorig",
@@ -40,13 +40,16 @@ class Named:
     directory: str = ""
 
     def is_for(self, path: str) -> bool:
-        """Whether this is about that log: by its name alone, there or not."""
+        """Whether this is about the log of that path. It need not exist."""
         return matches(path, self.name) if self.pattern else os.path.normpath(self.name) == path
 
 
 @dataclass
 class Read:
-    """What a text names, and which other files it includes: pattern, and its line."""
+    """The logs that a text names, and the files that it includes: pattern, and its line.
+
+    taboo: patterns of files in included directories that are not read.
+    """
 
     named: list[Named] = field(default_factory=list)
     includes: list[tuple[str, int]] = field(default_factory=list)
@@ -58,7 +61,7 @@ def matches(path: str, pattern: str) -> bool:
     wanted, given = pattern.split("/"), path.split("/")
     return len(wanted) == len(given) and all(
         fnmatch.fnmatchcase(name, part.replace("[^", "[!"))
-        # A leading dot has to be asked for.
+        # A leading dot is only matched by a dot.
         and (part.startswith(".") or not name.startswith("."))
         for name, part in zip(given, wanted, strict=True)
     )
@@ -82,7 +85,7 @@ def newsyslog(text: str) -> Read:
 
 
 def _flags(fields: list[str]) -> str:
-    """Return the field of flags; `-`, or none, is none."""
+    """Return the field of flags; "" if it is `-` or missing."""
     rest = fields[1:]
     # owner:group, or owner.group as it was once written, may stand before the mode.
     if rest and not rest[0].isdecimal():
@@ -94,7 +97,7 @@ def _flags(fields: list[str]) -> str:
 
 
 def logrotate(text: str) -> Read:
-    """Read a configuration of that program. All names are patterns."""
+    """Read a logrotate.conf, or a file that it includes. All names are patterns."""
     return _Logrotate(text).read()
 
 
@@ -107,10 +110,11 @@ class _Logrotate:
         self.text = text
         self.at = 0
         self.found = Read()
-        # Of the block that is open: where its names begin among all.
+        # Where the names of the open block begin in found.named; None outside a block.
         self.block: int | None = None
+        # The olddir of the open block, and the one outside of blocks.
         self.directory = ""
-        self.usual = ""
+        self.default_directory = ""
 
     def read(self) -> Read:
         while self.at < len(self.text):
@@ -130,7 +134,7 @@ class _Logrotate:
         return self.found
 
     def rest_of_line(self) -> str:
-        """Take what is left of the line; a brace that closes a block ends it, too."""
+        """Return the rest of the line, and go on behind it."""
         end = self.text.find("\n", self.at)
         end = len(self.text) if end < 0 else end
         line = self.text[self.at : end]
@@ -140,7 +144,7 @@ class _Logrotate:
     def names(self) -> None:
         end = self.text.find("{", self.at)
         end = len(self.text) if end < 0 else end
-        self.block, self.directory = len(self.found.named), self.usual
+        self.block, self.directory = len(self.found.named), self.default_directory
         line = self.text.count("\n", 0, self.at) + 1
         for row in self.text[self.at : end].split("\n"):
             if not row.lstrip().startswith("#"):
@@ -162,16 +166,16 @@ class _Logrotate:
         elif word in {"olddir", "noolddir"}:
             self.directory = argument if word == "olddir" else ""
             if self.block is None:
-                self.usual = self.directory
+                self.default_directory = self.directory
         elif word in {"tabooext", "taboopat"}:
             self.found.taboo = _taboo(word, [each for each in rest if each], self.found.taboo)
 
     def close(self) -> None:
-        """A block ends: what it said of its files holds for all its names."""
+        """End the block: its olddir holds for all its names."""
         if self.block is not None and self.directory:
-            these = self.found.named[self.block :]
             self.found.named[self.block :] = [
-                Named(each.name, each.line, each.pattern, self.directory) for each in these
+                Named(named.name, named.line, named.pattern, self.directory)
+                for named in self.found.named[self.block :]
             ]
         self.block = None
 

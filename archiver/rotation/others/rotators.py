@@ -1,8 +1,8 @@
-"""Who else rotates a log: newsyslog, logrotate, or a line of cron's.
+"""Find who else rotates a log: newsyslog, logrotate, or a line of a crontab.
 
-Looked for in their configurations, below a root: nothing is run, and what cannot be read is told
-by nobody. A finding is certain where the configuration names the log and its program is installed;
-else it is told as a doubt.
+Their configurations are read, below a root. No program is run, and a file that cannot be read is
+passed over. A finding is certain if the configuration names the log and its program is installed;
+else it carries the doubt.
 """
 
 import os
@@ -28,14 +28,14 @@ STARTS = (
     ("logrotate", "/usr/local/etc/logrotate.conf"),
     ("logrotate", "/usr/etc/logrotate.conf"),
 )
-# Where their files lie, whether or not the ones above include them.
+# Where more of their files lie, whether or not those above include them.
 BESIDE = (
     ("newsyslog", "/etc/newsyslog.conf.d/*"),
     ("newsyslog", "/usr/local/etc/newsyslog.conf.d/*"),
     ("logrotate", "/etc/logrotate.d"),
     ("logrotate", "/usr/local/etc/logrotate.d"),
 )
-# Whether each line begins with times, and then with a user's name.
+# Files of cron; whether their lines begin with times; whether a user's name comes next.
 CRON = (
     ("/etc/crontab", True, True),
     ("/etc/cron.d/*", True, True),
@@ -50,7 +50,7 @@ CRON = (
     ("/etc/periodic/*/*", False, False),
     ("/usr/local/etc/periodic/*/*", False, False),
 )
-# A configuration larger than that is none; and of so many files.
+# At most so many bytes of a file are read, and at most so many files.
 LARGEST, MOST = 2**20, 2000
 
 
@@ -78,7 +78,7 @@ class Rotator:
 
 @dataclass(frozen=True)
 class NamedLog:
-    """A log named in a configuration of one program. doubt: as above."""
+    """A log named in a configuration of one program. file, doubt: see `Rotator`."""
 
     program: str
     file: str
@@ -88,7 +88,7 @@ class NamedLog:
 
 @dataclass
 class Rotators:
-    """What the configurations below a root name, read once."""
+    """The other rotators that the configurations below a root name. Those are read once."""
 
     root: Path = field(default_factory=lambda: ROOT)
 
@@ -96,24 +96,23 @@ class Rotators:
         """Return who else rotates a log, the certain ones first."""
         names = self._names(str(log))
         found = []
-        for each in self.entries:
-            if any(each.named.is_for(name) for name in names) or (
-                not each.named.pattern and self._real(each.named.name) in names
+        for entry in self.entries:
+            named = entry.named
+            if any(named.is_for(name) for name in names) or (
+                not named.pattern and self._real(named.name) in names
             ):
-                directory = each.named.directory and os.path.join(log.parent, each.named.directory)
-                found.append(
-                    Rotator(each.program, each.file, each.named.line, each.doubt, directory)
-                )
+                directory = named.directory and os.path.join(log.parent, named.directory)
+                found.append(Rotator(entry.program, entry.file, named.line, entry.doubt, directory))
         for file, text, table, user in self.cron:
             for claim in claims(text, names, table=table, user=user):
                 doubt = "" if claim.certain else "a guess: the line names the log and a command"
                 program = f"cron: {claim.program}"
                 found.append(Rotator(program, file, claim.line, doubt))
-        return tuple(sorted(found, key=lambda each: not each.certain))
+        return tuple(sorted(found, key=lambda rotator: not rotator.certain))
 
     @cached_property
     def entries(self) -> list[NamedLog]:
-        """All that newsyslog and logrotate are told to rotate."""
+        """All logs that newsyslog and logrotate are configured to rotate."""
         seen: dict[tuple[str, str], str] = {}
         found = [each for start in STARTS for each in self._read(*start, "", seen)]
         for file, text, table, user in self.cron:
@@ -125,10 +124,10 @@ class Rotators:
             found += self._read(program, pattern, doubt, seen)
         missing = {program for program in READERS if not self._is_installed(program)}
         return [
-            replace(each, doubt=f"{each.program} is not installed")
-            if each.program in missing
-            else each
-            for each in found
+            replace(entry, doubt=f"{entry.program} is not installed")
+            if entry.program in missing
+            else entry
+            for entry in found
         ]
 
     @cached_property
@@ -145,7 +144,9 @@ class Rotators:
     def _read(
         self, program: str, pattern: str, doubt: str, seen: dict[tuple[str, str], str]
     ) -> Iterator[NamedLog]:
-        """Yield what a configuration names, and those that it includes. seen: files read so far."""
+        """Yield the logs that a configuration, and those that it includes, name. seen: files read
+        so far, with their doubt.
+        """
         if doubt.startswith("cron runs"):
             doubt = ""
         waiting = [(pattern, rotator_files.TABOO)]
@@ -177,7 +178,7 @@ class Rotators:
                 os.path.join(pattern, name)
                 for name in names
                 if not name.startswith(".")
-                and not any(rotator_files.matches(name, each) for each in taboo)
+                and not any(rotator_files.matches(name, wild) for wild in taboo)
             ]
         found = ["/"]
         for part in pattern.strip("/").split("/"):
@@ -196,7 +197,7 @@ class Rotators:
             return []
 
     def _text(self, name: str) -> str | None:
-        """Return a file's text, whatever bytes it holds; None if it is no file, or not ours."""
+        """Return a file's text, whatever bytes it holds; None if not a file, or not readable."""
         try:
             # O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.
             descriptor = os.open(self._inside(name), os.O_RDONLY | os.O_NONBLOCK)
@@ -215,7 +216,7 @@ class Rotators:
         return self.root / os.path.normpath(name).lstrip("/")
 
     def _names(self, log: str) -> frozenset[str]:
-        """Return what a log may be called: directories may be symbolic links."""
+        """Return the paths of a log: its directories may be symbolic links."""
         return frozenset({os.path.normpath(log), self._real(log)})
 
     def _real(self, name: str) -> str:

@@ -1,10 +1,10 @@
-"""Archive what another rotator left beside a log: `coexist = "adopt"`.
+"""Archive the files that another rotator left of a log: `coexist = "adopt"`.
 
-    the names it leaves → closed, and not just made → lines known by their digest? → adopted
+    found by their names → closed, and not just made → are their lines archived? → adopted
 
-Nothing is renamed, changed or removed. What decides is the digest of a file's lines, whatever its
-name or compression: the catalog has it of all that is archived. A note of files seen spares reading
-them again; lost or damaged, it counts as empty.
+Nothing is renamed, changed or removed. Whether lines are archived is decided by their digest, which
+the catalog has of every segment, whatever the file's name or compression. A note of the files seen
+saves reading them again; if it is lost or damaged, it counts as empty.
 """
 
 import hashlib
@@ -39,15 +39,16 @@ from archiver.system import state_files
 # dateformat; newsyslog(8), -t.
 STAMP = r"(?:\.\d{1,9}|[-._]\d{4}(?:[-_.]?\d\d){2}(?:[-T_.]?\d{1,10}){0,3})"
 PACKED = r"(?:\.(?:gz|bz2|xz|zst))?"
-# A file that was renamed or written so lately may be about to be compressed. Seconds.
+# In seconds: a file that was renamed or written more recently may be about to be compressed.
 QUIET = 60
+# So many bytes at the beginning of a log tell it from others.
 HEAD = 4096
 
 
 @dataclass
 class Noted:
-    """What the last look noted. files: identities of files whose lines are archived. head: the
-    length and digest of what the live log began with.
+    """What the last run noted. files: identities of files whose lines are archived. head: length
+    and SHA-256 of the beginning of the live log, at most HEAD bytes.
     """
 
     files: set[str] = field(default_factory=set)
@@ -63,8 +64,8 @@ def refusal(source: Source, other: Rotator) -> SecondRotatorError:
 
 
 def is_left_of(name: str, log: str) -> bool:
-    """Whether a rotator gives such a name to a file of that log: maillog.0, maillog-20261126.gz,
-    mail-20261126.log.
+    """Whether this is a name that rotators give to an older file of that log: maillog.0,
+    maillog-20261126.gz, mail-20261126.log (of mail.log).
     """
     stem, extension = os.path.splitext(log)
     forms = [re.escape(log) + STAMP]
@@ -76,7 +77,8 @@ def is_left_of(name: str, log: str) -> bool:
 def left(source: Source, directories: Iterable[str], others: Iterable[Path]) -> list[Path]:
     """Return the plain files that a rotator left of a log, the oldest first.
 
-    directories: where they may lie besides beside it. others: logs that are not such files.
+    directories: where to look, apart from the log's own. others: logs of other sources, which
+    are not such files even if they are named so.
     """
     found: dict[Path, float] = {}
     for directory in dict.fromkeys([str(source.path.parent), *directories]):
@@ -92,7 +94,7 @@ def left(source: Source, directories: Iterable[str], others: Iterable[Path]) -> 
 
 
 def listed(session: Session, source: Source, directories: Iterable[str]) -> set[tuple[int, int]]:
-    """Return the device and inode of all that lies there now: one more, and it was rotated."""
+    """Return device and inode of all files left so far: if one is new, the log was rotated."""
     found = set()
     for path in left(source, directories, {each.path for each in session.config.sources}):
         with suppress(FileNotFoundError):
@@ -102,7 +104,7 @@ def listed(session: Session, source: Source, directories: Iterable[str]) -> set[
 
 
 def take_over(session: Session, source: Source, directories: Sequence[str] = ()) -> Taken:
-    """Archive what was left of a source's log and is not archived yet."""
+    """Archive the files left of a source's log, but those whose lines are archived already."""
     seen = load(session.config.host.state_dir, source.name)
     taken, known = Taken(listed=listed(session, source, directories)), set[str]()
     others = {each.path for each in session.config.sources}
@@ -115,14 +117,14 @@ def take_over(session: Session, source: Source, directories: Sequence[str] = ())
                     continue
                 known.add(identity)
         except (FileNotFoundError, NotFoundError):
-            taken.waiting.append(f"{path} went away")
+            taken.waiting.append(f"{path} disappeared while it was looked at")
         except ArchiverError as failure:
             taken.failures.add(failure)
             if not isinstance(failure, (DamagedInputError, WriterHoldsError)):
-                break  # it would be the same with the next one
+                break  # the next file would meet the same failure
     taken.unbroken = taken.has(seen.head)
-    all_of_it = not (taken.waiting or taken.failures)
-    head = head_of(source.path) if all_of_it else seen.head
+    complete = not (taken.waiting or taken.failures)
+    head = head_of(source.path) if complete else seen.head
     with explained("noting what was taken over"):
         save(session.config.host.state_dir, source.name, Noted(known, head))
     return taken
@@ -133,9 +135,9 @@ def _take(session: Session, source: Source, path: Path, paths: list[Path], taken
     status = os.lstat(path)
     with suppress(FileNotFoundError):
         if os.path.samestat(status, os.stat(source.path)):
-            taken.waiting.append(f"{path} still is the log")
+            taken.waiting.append(f"{path} is still the live log")
             return False
-    # A time from the future tells of a clock, and of nothing else.
+    # abs: a time far in the future only shows a wrong clock, and does not keep the file waiting.
     if abs(session.now + session.seconds - max(status.st_mtime, status.st_ctime)) < QUIET:
         taken.waiting.append(f"{path} was made just now")
         return False
@@ -143,25 +145,25 @@ def _take(session: Session, source: Source, path: Path, paths: list[Path], taken
         found = release.who_writes(path)
         who = ", ".join(map(str, found.holders)) or found.unknown or "somebody"
         raise WriterHoldsError(
-            f"{path} was rotated, and is still open for writing: {who}",
-            hint="it is archived when that has let go of it; if that is syslogd, the other "
-            "rotator did not tell it to reopen its log",
+            f"{path} was rotated, but is still open for writing: {who}",
+            hint="it is archived as soon as it is closed; if syslogd has it open, the other "
+            "rotator did not make it reopen its log",
         )
     plain = path.with_suffix("")
     packed = plain != path and re.fullmatch(PACKED, path.suffix)
     if packed and plain in paths and _is_part_of(path, plain):
-        # It is in the making, or was left half made: the plain file counts. And if that is not
-        # archived after all, this one is looked at again.
+        # It is being made, or was left half made: the plain file counts. If that is not archived
+        # after all, this one is looked at again.
         return False
-    content = hashlib.sha256()
+    sha256 = hashlib.sha256()
     head = b""
     with lines_of(session, path) as log:
         while chunk := log.read(2**18):
-            content.update(chunk)
+            sha256.update(chunk)
             head += chunk[: HEAD - len(head)]
     if identity_of(path) != _identity(status, path):
-        raise WorkKeptError(f"{path} changed while it was read", hint="the next run looks again")
-    if head and not _is_archived(session, source, content.hexdigest()):
+        raise WorkKeptError(f"{path} changed while it was read", hint="the next run tries again")
+    if head and not _is_archived(session, source, sha256.hexdigest()):
         taken.manifests += adopt(session, source, path, remove=False).manifests
     taken.heads.append(head)
     taken.inodes.add((status.st_dev, status.st_ino))
@@ -174,11 +176,11 @@ def _is_archived(session: Session, source: Source, digest: str) -> bool:
     for manifest in session.catalog.of_segment(source.name, sha256=digest):
         if manifest.segment:
             parts.setdefault(manifest.segment.name, []).append(manifest)
-    return any(seal.is_whole(each) for each in parts.values())
+    return any(seal.is_whole(manifests) for manifests in parts.values())
 
 
 def _is_part_of(packed: Path, plain: Path) -> bool:
-    """Whether a compressed file holds the beginning of the plain one, as far as it goes."""
+    """Whether a compressed file holds the beginning of the plain one, as far as it can be read."""
     with open(plain, "rb") as whole:
         try:
             with lines_of(None, packed) as log:
@@ -194,12 +196,12 @@ def _is_part_of(packed: Path, plain: Path) -> bool:
 
 
 def identity_of(path: Path) -> str:
-    """Tell a file from all others, and from itself with other content; renaming changes nothing."""
+    """Return what tells a file from others, and from itself after a change; not its name."""
     return _identity(os.lstat(path), path)
 
 
 def _identity(status: os.stat_result, path: Path) -> str:
-    # The last bytes hold gzip's checksum, and of a plain log its last lines.
+    # The last bytes are gzip's checksum, or the last lines of a plain log.
     with open(path, "rb") as file:
         first = file.read(HEAD)
         file.seek(max(status.st_size - HEAD, 0))
@@ -208,7 +210,7 @@ def _identity(status: os.stat_result, path: Path) -> str:
 
 
 def head_of(log: Path) -> tuple[int, str]:
-    """Return the length and digest of what a log begins with; 0 if it is empty, or not there."""
+    """Return length and SHA-256 of a log's first HEAD bytes; length 0 if it is empty or missing."""
     try:
         with open(log, "rb") as file:
             first = file.read(HEAD)
@@ -224,7 +226,7 @@ def load(state_dir: Path, source: str) -> Noted:
 def _read(document: Any) -> Noted:  # noqa: ANN401 (JSON, not checked yet)
     files, (length, digest) = document["files"], document["head"]
     if type(length) is not int or not all(type(text) is str for text in [*files, digest]):
-        raise TypeError("not what was noted")
+        raise TypeError("not a note of taken-over files")
     return Noted(set(files), (length, digest))
 
 
@@ -241,9 +243,9 @@ def _file_of(state_dir: Path, source: str) -> Path:
 
 
 def is_left_to_another(turn: Turn) -> bool:
-    """Whether somebody else is to rotate the log, and we only to take over what that leaves.
+    """Whether another program rotates the log, and we only archive what it leaves.
 
-    Raises: SecondRotatorError: somebody else rotates it, and nobody said that it is to be so.
+    Raises: SecondRotatorError: another program rotates it, and `coexist` is "refuse".
     """
     certain = (each for each in turn.rotators.of(turn.source.path) if each.certain)
     turn.other = next(certain, None)
@@ -256,10 +258,10 @@ def is_left_to_another(turn: Turn) -> bool:
 
 
 def take_over_the_rest(turn: Turn) -> None:
-    """Archive what another rotator left of the log, once nothing of ours waits before it."""
+    """Archive what another rotator left of the log, once no segment of ours waits before it."""
     if turn.source.coexist != "adopt" or turn.journal.entries():
         return
-    # Also where nobody else rotates it any more: the last ones are still there.
+    # Even if nobody else rotates it any more: the last files may still be there.
     found = {each.directory for each in turn.rotators.of(turn.source.path)} - {""}
     turn.directories = sorted(found)
     turn.taken = take_over(turn.session, turn.source, turn.directories)

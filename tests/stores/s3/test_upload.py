@@ -157,7 +157,7 @@ def test_a_run_that_is_killed_in_the_middle(
         target = opening(through, bucket).target
         asked = pickle.dumps((target, KEY, source, SHA256)).hex()
         killed = subprocess.Popen([sys.executable, "-c", KILLED, asked])
-        assert stuck.wait(20)
+        assert stuck.wait(60)
         settled = threading.Event()
         for _ in range(1000):
             done = [each for each in through.requests if "partNumber" in each.target]

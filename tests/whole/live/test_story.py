@@ -10,6 +10,11 @@ from tests.whole.live.host import Host
 from tests.world.system import need
 
 
+@pytest.fixture
+def tmp_path(on_disk: Path) -> Path:
+    return on_disk
+
+
 @pytest.mark.system
 def test_today_holds_archives_and_live_log(host: Host) -> None:
     """Logged by the system's own `logger` around two rotations: every line, once, in order."""
