@@ -1,7 +1,7 @@
 """Bring the catalog level with the stores: what they hold is the truth.
 
-On an empty catalog that is a rebuild, with the same content whatever became of the old one;
-and a reader who cannot have the catalog makes one for himself, in memory.
+On an empty catalog that is a rebuild, with the same content whatever became of the old one. A
+reader who cannot use the catalog builds one in memory.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ from archiver.policy.ledger import decode as decode_record
 from archiver.stores import Store
 from archiver.system.files import fsync_directory, remove
 
-# So many manifests are read at once from a store that is far.
+# How many manifests are read at the same time from a distant store.
 AT_ONCE = 16
 BATCH = 128
 
@@ -47,7 +47,7 @@ Document = TypeVar("Document")
 
 @dataclass(frozen=True)
 class Chained(Generic[Document]):
-    """Documents that are chained: the host's records, and the manifests of each source."""
+    """A kind of chained document: the host's records, or the manifests of a source."""
 
     name: str
     decode: Callable[[bytes], Document]
@@ -61,8 +61,8 @@ MANIFESTS = Chained[Manifest]("manifest", decode_manifest, lambda found: found.m
 def catch_up(catalog: Catalog, stores: Sequence[Store], away: set[str] | None = None) -> Problems:
     """Catalogue what the stores hold, and forget the copies that are gone.
 
-    away: gets the names of the stores that do not answer (whose copies stay as they were). Returns
-    what is wrong with them: documents that cannot be read, copies that are gone, such stores.
+    away: receives the names of the stores that do not answer; their copies stay catalogued.
+    Returns what is wrong: documents that cannot be read, copies that are gone, stores away.
     """
     problems = Problems()
     catalog.copies.forget_other_targets([store.name for store in stores])
@@ -75,7 +75,7 @@ def catch_up(catalog: Catalog, stores: Sequence[Store], away: set[str] | None = 
                 problems.add(problem)
                 if away is not None:
                     away.add(store.name)
-        # First the ledger: it tells which archives are no longer to be there.
+        # First the ledger: it says which archives should no longer exist.
         for catch_up_with in (_catch_up_with_ledger, _catch_up_with):
             for store, sizes in listings:
                 try:
@@ -88,24 +88,28 @@ def catch_up(catalog: Catalog, stores: Sequence[Store], away: set[str] | None = 
 
 
 def unchained(host: str, number: int) -> ChainError:
+    """Return the error for a ledger whose record of this number breaks the chain."""
     return ChainError(
         f"{ledger_prefix(host)}: record {number} does not follow the one before it",
-        hint="a record is missing or was changed: bring it back from another copy. Until then "
+        hint="a record is missing or was changed: copy it back from another store. Until then "
         "nothing is destroyed",
         key=f"{ledger_prefix(host)}{number:08d}.json",
     )
 
 
 def _listed(catalog: Catalog, store: Store) -> dict[str, int]:
-    """Return the sizes of all that a store has of the host."""
-    sizes = {each.key: each.size for each in store.listed(host_prefix(catalog.host))}
+    """Return the sizes of all objects of the host in a store, by key, in bytes.
+
+    Raises: StoreAwayError: it has no manifest, but had some.
+    """
+    sizes = {stored.key: stored.size for stored in store.listed(host_prefix(catalog.host))}
     known = catalog.copies.keys_in(store.name)
     if known and not any(key.endswith(MANIFEST_SUFFIX) for key in sizes):
         raise StoreAwayError(
-            f"store {store.name!r} is empty, but {len(known)} archives were there",
+            f"store {store.name!r} is empty, but archives were stored there ({len(known)})",
             hint="is it mounted, and the right one? If it was replaced, `archiver sync --refill "
             f"{store.name}` fills it from another store; if there is none, `archiver catalog "
-            "rebuild` begins anew",
+            "rebuild` starts a new chain",
             store=store.name,
         )
     return sizes
@@ -151,9 +155,9 @@ def _catch_up_with(
     problems.add(
         *[
             IntegrityError(
-                f"store {store.name!r}: {archive} is there, but it was destroyed (certificate "
-                f"{certificate})",
-                hint="an old copy was put back: remove it there",
+                f"store {store.name!r}: {archive} exists, although it was destroyed "
+                f"(certificate {certificate})",
+                hint="somebody put back an old copy: remove it from this store",
             )
             for key, (_, certificate) in expired.items()
             for archive in [key.removesuffix(MANIFEST_SUFFIX) + ARCHIVE_SUFFIX]
@@ -167,18 +171,21 @@ def _forget_gone(catalog: Catalog, store: Store, keys: Collection[str], problems
     for key in gone:
         catalog.copies.forget(key, store.name)
     if gone:
-        others = f", and {len(gone) - 1} more" if len(gone) > 1 else ""
+        others = f", and {len(gone) - 1} more, have" if len(gone) > 1 else " has"
         problems.add(
             IntegrityError(
-                f"store {store.name!r}: {gone[0]}{others} have disappeared",
-                hint="is the right file system mounted there? Else bring them back from another "
-                "copy: somebody removed them behind our back",
+                f"store {store.name!r}: {gone[0]}{others} disappeared",
+                hint="is the right file system mounted there? If so, somebody removed them: "
+                "`archiver run` copies them back from another store",
             )
         )
 
 
 def _documents(store: Store, keys: Sequence[str]) -> Iterator[tuple[str, bytes | ArchiverError]]:
-    """Yield what stands in the manifests, in order: several are read at once, if they are far."""
+    """Yield each key and its document, or why it cannot be read, in the order of the keys.
+
+    From a distant store several are read at the same time.
+    """
 
     def read(key: str) -> bytes | ArchiverError:
         try:
@@ -196,7 +203,7 @@ def _documents(store: Store, keys: Sequence[str]) -> Iterator[tuple[str, bytes |
 
 
 def _catch_up_with_indexes(catalog: Catalog, store: Store, sizes: Mapping[str, int]) -> None:
-    """They are derived: one that is gone is missed by whoever looks for something."""
+    """Indexes are derived: one that is gone is no problem here, only a slower search."""
     known = catalog.copies.indexes_in(store.name)
     for key in known - sizes.keys():
         catalog.copies.forget_index(key, store.name)
@@ -213,28 +220,28 @@ def _take(
     sizes: Mapping[str, int],
     expired: Collection[str],
 ) -> None:
-    """Catalogue a manifest that was read. sizes: of all that the store has. expired: manifests
-    whose archives are not to be there, or not for long.
+    """Catalogue a manifest that was read. sizes: of all objects in the store. expired: keys of
+    manifests whose archives are destroyed, or ordered to be.
     """
     document, manifest = _decoded(key, document, MANIFESTS)
     if catalog.digest_of(key) not in {None, digest(document)}:
         raise _differs(store, key, MANIFESTS)
-    # Also without its archive: the next manifest of the chain follows this one.
+    # Even without its archive: the next manifest of the chain follows this one.
     catalog.note(manifest, document)
     whole = manifest.is_empty_day or sizes.get(manifest.archive_key) == manifest.size
-    # Nor where archives are not kept as long as elsewhere.
+    # A store that keeps archives for a shorter time may have the manifest only.
     gone = manifest.archive_key not in sizes
     if not whole and key not in expired and not (store.keep and gone):
         raise IntegrityError(
             f"store {store.name!r}: {manifest.archive_key} is gone or cut short",
-            hint="bring it back from another copy",
+            hint="copy it back from another store",
         )
     catalog.copies.note(key, store.name, whole=whole)
     if len(doubled := catalog.keys_of(manifest.source, manifest.sequence)) > 1:
         raise ChainError(
-            f"{' and '.join(doubled)} have one number: the chain forks there",
+            f"{' and '.join(doubled)} have the same number: the chain forks there",
             hint="both are kept and read. It happens when an old catalog is put back while a "
-            "store is away: rebuild it then, once all stores are there",
+            "store is away: then `archiver catalog rebuild`, once all stores are back",
             key=key,
         )
 
@@ -242,8 +249,8 @@ def _take(
 def _decoded(
     key: str, read: bytes | ArchiverError, kind: "Chained[Document]"
 ) -> tuple[bytes, Document]:
-    """Return a document, and what it says. Raises: ChainError: it is damaged, or another one's;
-    ArchiverError: it could not be read.
+    """Return a document's bytes, and the document. Raises: ChainError: it is damaged, or lies under
+    another one's key; ArchiverError: it could not be read.
     """
     if isinstance(read, (IntegrityError, NotFoundError)):
         raise ChainError(read.message, hint=read.hint, key=key) from read
@@ -254,7 +261,7 @@ def _decoded(
     except ValueError as error:
         raise ChainError(
             f"{key}: {error}",
-            hint=f"the {kind.name} is damaged; bring it back from another copy",
+            hint=f"the {kind.name} is damaged: copy it back from another store",
             key=key,
         ) from error
     if kind.key_of(found) != key:
@@ -269,7 +276,7 @@ def _decoded(
 def _differs(store: Store, key: str, kind: "Chained[Document]") -> ChainError:
     return ChainError(
         f"store {store.name!r}: {key} differs from the catalog's or another store's",
-        hint=f"one of the two was changed: the next {kind.name}'s `previous` tells which is right",
+        hint=f"one of the two was changed: `previous` in the next {kind.name} shows which is right",
         key=key,
     )
 
@@ -277,11 +284,11 @@ def _differs(store: Store, key: str, kind: "Chained[Document]") -> ChainError:
 def rebuild(
     path: Path, host: str, stores: Sequence[Store], away: set[str] | None = None
 ) -> Problems:
-    """Make the catalog anew from the stores; returns what is wrong with those. away: as above.
+    """Make the catalog anew from the stores; return what is wrong with them. away: see `catch_up`.
 
-    Raises: StoreError, ChainError: the end of a chain cannot be known, because a store is away or
-    empty, or a manifest cannot be trusted. To go on without it would fork the chain; so the old
-    catalog stays.
+    Raises: StoreError, ChainError: the end of a chain is unknown, because a store is away or empty,
+    or a manifest cannot be trusted. To go on without it would fork the chain; so the old catalog
+    stays.
     """
     new = path.with_name(path.name + ".new")
     for leftover in (new, *files_beside(new)):
@@ -300,7 +307,7 @@ def rebuild(
 
 
 def _refuse_to_guess(catalog: Catalog, stores: Sequence[Store], problems: Problems) -> None:
-    """Raise whatever leaves open what the next manifests have to be chained to."""
+    """Raise any problem that hides what the next manifests have to be chained to."""
     for problem in problems:
         if isinstance(problem, ChainError):
             key = parse(problem.key)
@@ -312,7 +319,7 @@ def _refuse_to_guess(catalog: Catalog, stores: Sequence[Store], problems: Proble
         if problem.retryable:
             raise StoreError(
                 f"{problem.message}; the catalog is made from all stores, or not at all",
-                hint="bring that store back, or take it out of [storage] for good; until "
+                hint="make that store reachable, or take it out of [storage] for good; until "
                 "then `archiver fetch` reads the others",
             )
     found = {store.name: next(store.listed(host_prefix(catalog.host)), None) for store in stores}
@@ -331,8 +338,8 @@ def readable(
 ) -> Iterator[Catalog]:
     """Open the catalog to read; if it cannot be, read every manifest from the stores instead.
 
-    Either way the answers are right; `problems` tells why the second way was taken. path: None
-    where there is no catalog of that host.
+    Either way the answers are right; `problems` gets why the stores had to be read. path: None if
+    this machine has no catalog of that host.
     """
     with ExitStack() as stack:
         try:

@@ -1,7 +1,7 @@
-"""Stage 4: bring what was sealed to the stores, and read every copy back.
+"""Stage 4: copy what was sealed to the stores, and read every copy back.
 
 A copy counts once its SHA-256, computed from bytes read back, is that of the manifest.
-The manifest goes last: where it stands, its archive is complete.
+The manifest goes last: where there is one, its archive is complete.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from archiver.archives.receipts import Protection, Receipt
 from archiver.errors import ArchiverError, IndexFailedError, IntegrityError, StoreRefusedError
 from archiver.stores import Store
 
-INDEX_HINT = "the archive is there; `archiver catalog rebuild --index` makes its index again"
+INDEX_HINT = "the archive is stored; `archiver catalog rebuild --index` makes its index again"
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ def copy(
     mend: bool = False,
     whole: bool = True,
 ) -> Copied:
-    """Bring one manifest (its stored bytes: `document`) and its archive to every store.
+    """Copy one manifest (its stored bytes: `document`) and its archive to every store.
 
-    directory: where both are, and perhaps an index. A store that fails does not keep the others
-    from getting theirs. mend: what a store has under these keys is replaced, if it is not that.
-    whole: with the archive.
+    directory: where both are, and perhaps an index. now: seconds since 1970 UTC. mend: replace what
+    a store has under these keys, if it differs. whole: with the archive. Raises nothing for a
+    store that fails: the others get their copies, and the failure is returned.
     """
     done, receipts, failures, indexes = [], [], [], {}
     index = directory / os.path.basename(manifest.index_key)
@@ -75,7 +75,7 @@ def copy(
 
 
 def digests(manifest: Manifest, document: bytes, *, whole: bool = True) -> dict[str, str]:
-    """Return what a copy consists of, key by key in the order of storing, and their SHA-256."""
+    """Return the SHA-256 of each object of a copy, by key, in the order of storing."""
     found = {manifest.archive_key: manifest.sha256, manifest.manifest_key: digest(document)}
     if manifest.is_empty_day or not whole:
         del found[manifest.archive_key]
@@ -83,7 +83,10 @@ def digests(manifest: Manifest, document: bytes, *, whole: bool = True) -> dict[
 
 
 def put_index(store: Store, key: str, path: Path) -> int:
-    """Bring an index to a store, in place of another one if need be; return its pages."""
+    """Copy an index to a store, replacing one that differs; return how many pages it has.
+
+    Raises: IntegrityError: the store gives back something else. StoreError.
+    """
     with open(path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if store.find(key) is None:
@@ -114,21 +117,21 @@ def _digest(store: Store, key: str) -> str:
 
 
 def receipt(store: Store, key: str, sha256: str, protection: Protection, now: int) -> Receipt:
-    """Read a copy back, and say what was found.
+    """Read a copy back; return what was found. now: seconds since 1970 UTC.
 
-    Raises: IntegrityError: it is not there, or something else is. StoreRefusedError: it is not
-    protected as it is to be.
+    Raises: IntegrityError: it is missing, or its bytes are not those of `sha256`.
+    StoreRefusedError: it is protected less than `protection` demands.
     """
     stored = store.find(key)
     if stored is None:
         raise IntegrityError(
-            f"store {store.name!r}: {key} is not there, though it was stored",
-            hint="the segment is kept: suspect the store",
+            f"store {store.name!r}: {key} was stored, but is missing now",
+            hint="this copy does not count: check that store, and who else removes things there",
         )
     if not stored.protection.covers(protection):
         raise StoreRefusedError(
             f"store {store.name!r}: {key} is not locked as the configuration says",
-            hint=f"`archiver store probe {store.name}` tells what this store really does",
+            hint=f"`archiver store probe {store.name}` shows what this store really enforces",
         )
     _read_back(store, key, sha256)
     return Receipt(key, store.name, stored.size, sha256, now, stored.version, stored.protection)
@@ -138,5 +141,5 @@ def _read_back(store: Store, key: str, sha256: str) -> None:
     if _digest(store, key) != sha256:
         raise IntegrityError(
             f"store {store.name!r} gives back something else for {key} than it was given",
-            hint="the segment is kept: suspect the store's disk, memory or connection",
+            hint="this copy does not count: check the store's disk, memory and connection",
         )

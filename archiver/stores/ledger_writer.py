@@ -1,7 +1,7 @@
-"""Write the ledger: a record is noted in the catalog, then brought to every store, and read back.
+"""Write the ledger: note a record in the catalog, copy it to every store, and read it back.
 
-What a store missed, the next run brings. A record that was noted is in force at once, wherever it
-stands so far; but nothing is destroyed as long as one of them stands on too few stores.
+The next run copies what a store missed. A record is in force as soon as it is noted, wherever it
+is stored so far; but nothing is destroyed while any record is stored on too few stores.
 """
 
 import hashlib
@@ -32,15 +32,15 @@ from archiver.stores.catch_up import unchained
 from archiver.system.files import emptied
 from archiver.system.zone import local_date
 
-# So many copies are told of by one record at most: some 300 kB.
+# The most copies that one record describes: some 300 kB.
 MOST_COPIES = 1000
 
 
 @dataclass
 class LedgerWriter:
-    """A host's ledger, open for writing. directory: to work in. by: who runs the program.
+    """A host's ledger, open for writing. now: seconds since 1970 UTC. by: who runs the program.
 
-    required: on so many stores a record has to stand. problems: gets what fails on the way.
+    problems: gets what fails on the way.
     """
 
     config: Config
@@ -52,12 +52,13 @@ class LedgerWriter:
 
     @property
     def directory(self) -> Path:
+        """Where records pass through on their way to the stores."""
         return self.config.host.work_dir
 
     def append(self, body: Body) -> Record:
-        """Add a record, and bring it to the stores; those that fail become problems.
+        """Add a record, and copy it to the stores; a store that fails becomes a problem.
 
-        Raises: ChainError: the ledger is not whole, and nothing may follow.
+        Raises: ChainError: a record is missing or was changed, so nothing may follow.
         """
         records = self.catalog.records
         if (number := records.first_unchained()) is not None:
@@ -79,21 +80,24 @@ class LedgerWriter:
         return record
 
     def demand(self) -> None:
-        """Raise the first failure unless every record stands on as many stores as are required."""
+        """Raise the first problem unless `storage.required` stores have every record.
+
+        Raises: IntegrityError: nothing failed, and still one is on too few.
+        """
         number = self.catalog.records.first_with_fewer(self.config.storage.required)
         if number is not None:
             raise (
                 self.problems[0]
                 if self.problems
                 else IntegrityError(
-                    f"{ledger_prefix(self.catalog.host)}: record {number} stands on fewer than "
-                    f"{self.config.storage.required} stores",
-                    hint="`archiver run` brings it to those that lack it",
+                    f"{ledger_prefix(self.catalog.host)}: record {number} is stored on fewer than "
+                    f"storage.required = {self.config.storage.required} stores",
+                    hint="`archiver run` copies it to the others",
                 )
             )
 
     def fill(self) -> None:
-        """Bring each store the records that it lacks, in their order."""
+        """Copy to every store the records that it is missing, in their order."""
         for store in self.stores:
             for number in self.catalog.records.missing(store.name):
                 try:
@@ -127,7 +131,7 @@ class LedgerWriter:
                     break
 
     def note_policy(self) -> bool:
-        """Note the rules as they are now, if they are other ones. Returns whether they are."""
+        """Record the retention rules, if they differ from those last recorded; return whether."""
         noted = self.catalog.records.of_kind("policy")
         rules = self.config.retention.rules
         if noted and isinstance(noted[-1].body, PolicyNoted) and noted[-1].body.rules == rules:
@@ -136,7 +140,7 @@ class LedgerWriter:
         return True
 
     def note_copies(self) -> None:
-        """Note what copies were found to be, since this was last done."""
+        """Record what reading copies back has shown, as far as no record says it yet."""
         while seen := self.catalog.copies.unrecorded(MOST_COPIES):
             self.append(CopiesSeen(tuple(Seen.of(receipt) for receipt in seen)))
 
@@ -159,7 +163,9 @@ class LedgerWriter:
                 store.replace(record.key, path, sha256, protection)
                 copy.receipt(store, record.key, sha256, protection, self.now)
                 self.problems.add(
-                    IntegrityError(f"{damage.message}; it was replaced", hint="suspect that store")
+                    IntegrityError(
+                        f"{damage.message}; it was replaced", hint="check that store's disk"
+                    )
                 )
         with self.catalog.changing():
             self.catalog.copies.note(record.key, store.name)
@@ -172,7 +178,9 @@ class LedgerWriter:
 
 
 def _file(path: Path) -> File | None:
-    """Tell of the file in which the rules stand: who may have changed them, and when."""
+    """Describe the file with the rules: its owner may have changed them, at its time. None: it
+    cannot be read.
+    """
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
@@ -183,7 +191,7 @@ def _file(path: Path) -> File | None:
 
 
 def who() -> str:
-    """Say who runs the program, as far as the system tells: with sudo, who asked for it."""
+    """Return who runs the program, as far as the system knows; with sudo, also who called it."""
     user = _user(os.getuid())
     asked = os.environ.get("SUDO_USER", "")
     return f"{user} (sudo: {asked})" if asked and asked != user else user

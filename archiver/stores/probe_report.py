@@ -1,7 +1,7 @@
-"""What a probe found that a store really enforces: one small file for each in the state directory.
+"""What a store really enforces, as a probe found: one small file per store in state_dir.
 
-A report counts for the very settings that it was made with, and as long as it can be read. Without
-one that passes, nothing is stored on a target that is to lock: see `refusal`.
+A report counts only for the settings it was made with, and only while it can be read. Without one
+that passes, nothing is stored on a target that is configured to lock: see `refusal`.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ from archiver.errors import StoreRefusedError
 from archiver.policy.as_json import as_json, from_json
 from archiver.system import state_files
 
-# Another number where a probe is to be made anew, because it asks for more than it did.
+# Raised when a probe checks more than before: then every store has to be probed again.
 SCHEMA = 1
-# Settings that change nothing of what a server enforces.
+# Settings that do not change what a server enforces.
 NEUTRAL = frozenset({"max_bandwidth", "connect_timeout", "read_timeout", "attempts"})
 
 Verdict = Literal["enforced", "not enforced", "unknown", "not configured"]
@@ -40,7 +40,7 @@ HOLD = "legal hold"
 
 @dataclass(frozen=True)
 class Check:
-    """evidence: what the server answered, or why nothing can be known."""
+    """One check of a probe. evidence: what the server answered, or why that is unknown."""
 
     name: str
     verdict: Verdict
@@ -49,8 +49,9 @@ class Check:
 
 @dataclass(frozen=True)
 class ProbeReport:
-    """What was found on one target, at an instant. relied_upon: the names of those checks that
-    the configuration relies upon. left: so many objects of the probe could not be removed.
+    """What was found on one target. at: seconds since 1970 UTC. relied_upon: the names of the
+    checks that the configuration relies upon. left: how many objects of the probe could not be
+    removed.
     """
 
     target: str
@@ -66,14 +67,14 @@ class ProbeReport:
 
     @property
     def failed(self) -> tuple[Check, ...]:
-        """What is relied upon, and was not seen to be enforced."""
+        """The checks that are relied upon, but were not seen to be enforced."""
         found = {check.name: check for check in self.checks}
         every = [found.get(name, Check(name, "unknown", "")) for name in self.relied_upon]
         return tuple(check for check in every if check.verdict != "enforced")
 
     @property
     def findings(self) -> tuple[Check, ...]:
-        """What nothing relies upon, and somebody should know."""
+        """The checks that failed, or stayed unknown, without anything relying upon them."""
         return tuple(
             check
             for check in self.checks
@@ -82,7 +83,7 @@ class ProbeReport:
 
 
 def sentence(checks: Sequence[Check]) -> str:
-    """Say which have which verdict; what is not enforced comes first."""
+    """Return the names of the checks by verdict, as text: "not enforced" comes first."""
     names: dict[str, list[str]] = {"not enforced": []}
     for check in checks:
         names.setdefault(check.verdict, []).append(check.name)
@@ -90,15 +91,15 @@ def sentence(checks: Sequence[Check]) -> str:
 
 
 def is_locking(target: Target) -> bool:
-    """Whether what is stored there is to be called locked, or held."""
+    """Whether a target is configured to lock, or hold, what is stored there."""
     return isinstance(target, S3Target) and (target.object_lock != "off" or target.legal_hold)
 
 
 def relied_upon(target: Target) -> tuple[str, ...]:
-    """Return the names of the checks without which the configuration claims what is not so.
+    """Return the names of the checks that must pass for the configuration's claims to be true.
 
-    Created once is not among them where copies are compared before; nor are the digests of
-    uploads, because every copy is read back.
+    On S3 "create once" is not among them, since copies are compared before; nor are the digests of
+    uploads, since every copy is read back.
     """
     if isinstance(target, LocalTarget):
         return CREATED_ONCE, RANGES, LISTED, WRITABLE
@@ -115,10 +116,10 @@ def relied_upon(target: Target) -> tuple[str, ...]:
 
 
 def fingerprint(target: Target) -> str:
-    """Return what is another one where the settings are others. No secret is part of it."""
+    """Return a digest that differs where the settings differ. No secret goes into it."""
     settings = {key: value for key, value in asdict(target).items() if key not in NEUTRAL}
-    told = json.dumps([SCHEMA, settings], default=str, sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()
+    text = json.dumps([SCHEMA, settings], default=str, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def path_of(state_dir: Path, name: str) -> Path:
@@ -126,14 +127,14 @@ def path_of(state_dir: Path, name: str) -> Path:
 
 
 def load(state_dir: Path, name: str) -> ProbeReport | None:
-    """Return what was saved of a target; None if nothing was, or it cannot be read."""
+    """Return the report saved for a target; None: there is none, or it cannot be read."""
     report = state_files.load(path_of(state_dir, name), _read)
     return report if report and report.target == name else None
 
 
 def _read(document: Any) -> ProbeReport:  # noqa: ANN401 (JSON, not checked yet)
     report: ProbeReport = from_json(ProbeReport, document)
-    # Nothing is passed over: what is stored as locked rests on this report alone.
+    # No unknown key is ignored: that copies are called locked rests on this report alone.
     if document != _document(report):
         raise ValueError("not a report of this version")
     return report
@@ -148,7 +149,7 @@ def _document(report: ProbeReport) -> dict[str, Any]:
 
 
 def refusal(config: Config, target: Target) -> StoreRefusedError | None:
-    """Why nothing may be stored on a target: it is to lock, and was not seen to."""
+    """Return why nothing may be stored on a target: it should lock, but was not seen to."""
     if not is_locking(target):
         return None
     report = load(config.host.state_dir, target.name)
@@ -156,19 +157,19 @@ def refusal(config: Config, target: Target) -> StoreRefusedError | None:
         return StoreRefusedError(
             f"store {target.name!r} is configured as locked, but was not probed with these "
             "settings",
-            hint=f"archiver store probe {target.name}",
+            hint=f"`archiver store probe {target.name}` does it; before, nothing is stored there",
         )
     return refused(target, report)
 
 
 def refused(target: Target, report: ProbeReport) -> StoreRefusedError | None:
-    """What to tell of a target, if it does not enforce what its configuration relies upon."""
-    # By what that is now, whatever the report says.
+    """Return the error for a target that does not enforce what its configuration relies upon."""
+    # What it relies upon now, whatever the report says it was.
     failed = replace(report, relied_upon=relied_upon(target)).failed
     if not failed:
         return None
     claim = "is configured as locked" if is_locking(target) else "answers"
     hint = f"`archiver store probe {target.name}` shows what it answered"
     if is_locking(target):
-        hint += "; nothing is stored there before all that passes, or is no longer asked for"
+        hint += "; nothing is stored there until all of that passes, or is no longer configured"
     return StoreRefusedError(f"store {target.name!r} {claim}, but {sentence(failed)}", hint=hint)

@@ -1,4 +1,4 @@
-"""One run under way: the lock held, catalog and stores open and level with each other."""
+"""A session: the lock, the stores and the catalog, held together and level with each other."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -24,12 +24,13 @@ from archiver.system.zone import local_date
 
 @dataclass
 class Session:
-    """What every command that writes begins with: the lock held, stores and catalog open.
+    """What every command that writes begins with: the lock, the stores and the catalog.
 
-    problems: noticed so far. unchained: why nothing can be chained to what is stored, if so;
-    logs are rotated all the same. away: stores that did not answer at the start. doubt: why the
-    clock cannot be trusted, if so. new_policy: the retention rules are not those of last time.
-    asked_to_stop: whether to end after the present step. began: by the monotonic clock.
+    now: when it began, in seconds since 1970 UTC. problems: noticed so far. unchained: why nothing
+    can be chained to what is stored, if so; logs are rotated all the same. away: names of the
+    stores that did not answer at the start. doubt: why the clock cannot be trusted, if so.
+    new_policy: the retention rules differ from those last recorded. asked_to_stop: whether to end
+    after the present step. began: `now`, but by the monotonic clock.
     """
 
     config: Config
@@ -48,18 +49,18 @@ class Session:
 
     @property
     def seconds(self) -> float:
-        """How long it has been at work: `now` is when it began."""
+        """Seconds since the session began: `now` stays what it was then."""
         return time.monotonic() - self.began
 
     @property
     def ledger(self) -> LedgerWriter:
-        """To be written to only if the session is not `unchained`."""
+        """The ledger, on the stores that answered. Write only if the session is not `unchained`."""
         stores = [store for store in self.stores if store.name not in self.away]
         return LedgerWriter(self.config, self.catalog, stores, self.now, who(), self.problems)
 
     def open_ledger(self) -> None:
-        """Copy to the stores what they are missing of the ledger, and note the retention rules."""
-        # Before this session leaves a record of itself, which would vouch for its own clock.
+        """Copy to the stores the records they are missing, and record the retention rules."""
+        # Before this session writes a record, which would vouch for its own clock.
         self.doubt = clock_doubt(self.now, newest_instant(self.catalog.records.moments()))
         if not self.unchained:
             try:
@@ -69,7 +70,7 @@ class Session:
                 self.problems.add(problem)
 
     def note_copies(self) -> None:
-        """Write into the ledger which copies were made, or found to be damaged."""
+        """Record in the ledger which copies were made, or found to be damaged."""
         if not self.unchained:
             try:
                 self.ledger.note_copies()
@@ -83,8 +84,8 @@ class Session:
         return Sync(self.catalog, stores, directory, self.now, today, problems, self.meter)
 
     def demand_chain(self) -> None:
-        """Raise why nothing can be chained to what is stored, if so: sealing would fork the chain,
-        and destroying could hit what is not known.
+        """Raise the reason if nothing can be chained to what is stored: sealing would fork the
+        chain, and destroying could hit what the catalog does not know.
         """
         if self.unchained:
             raise self.unchained
@@ -95,18 +96,18 @@ class Session:
         return [store for store in self.stores if store.name not in behind]
 
     def leave_behind(self, source: str, names: Collection[str]) -> None:
-        """Give these stores no more of a source in this session: they would get a gap, which a
-        later archive hides. The next session brings what they missed first.
+        """Give these stores no more of a source in this session: a later archive would hide the
+        gap in their chain. The next session first copies what they missed.
         """
         self._behind.setdefault(source, set()).update(names)
 
     def knows_who_is_behind(self, source: str) -> bool:
-        """Whether the stores were brought what they missed of that source."""
+        """Whether this session has copied to the stores what they missed of that source."""
         return source in self._behind
 
 
 def tidied(stores: Sequence[Store], host: str) -> Problems:
-    """Remove from the stores what killed runs left half-done; return what fails."""
+    """Remove from the stores what killed runs left half-done; return what failed."""
     problems = Problems()
     for store in stores:
         try:
@@ -122,15 +123,15 @@ def started(
 ) -> Iterator[Session]:
     """Take the lock, open stores and catalog, and bring the catalog level with the stores.
 
-    refill: stores that were replaced by empty ones; what they had is no longer expected of them.
-    Raises: LockHeldError.
+    refill: names of stores that were replaced by empty ones: what they had is no longer expected
+    there. Raises: LockHeldError: another archiver is at work.
     """
     with explained("preparing the run"):
         make_directory(config.host.state_dir)
         lock = exclusive(config.host.state_dir / "lock")
     with lock, ExitStack() as stack:
         stores = open_stores(config.storage)
-        with explained("removing what a run before has left"):
+        with explained("removing what an earlier run left"):
             remove_tree(config.host.work_dir)
         untidy = tidied(stores, config.host.name)
         path, host = config.host.catalog, config.host.name
@@ -148,12 +149,12 @@ def started(
                 problems, unchained = Problems(), problem
                 catalog = stack.enter_context(in_memory(host))
         problems.add(*untidy)
-        # Nothing is to be called locked where no lock was seen to hold.
+        # Nothing may be called locked on a store that was not seen to enforce its locks.
         unfit = {} if unchained else unproven(config, now)
         problems.add(*unfit.values())
-        # What is not there would be stored under a mount point, and be hidden tomorrow.
+        # Where nothing is mounted, archives would land under the mount point, hidden tomorrow.
         unmounted = {problem.store for problem in problems if isinstance(problem, StoreAwayError)}
-        there = [store for store in stores if store.name not in unmounted | unfit.keys()]
-        session = Session(config, catalog, there, now, problems, unchained, meter, away=away)
+        usable = [store for store in stores if store.name not in unmounted | unfit.keys()]
+        session = Session(config, catalog, usable, now, problems, unchained, meter, away=away)
         session.open_ledger()
         yield session

@@ -112,7 +112,7 @@ def test_records_that_are_gone_are_told_and_brought_back(host: Host) -> None:
         path.unlink()
     report = host.night(after(MONDAY))
     assert report.exit_status == 5
-    assert "have disappeared" in report.failures[0].message
+    assert "ledger/00000001.json has disappeared" in report.failures[0].message
     assert ledger(host, "second") == ledger(host)
 
 

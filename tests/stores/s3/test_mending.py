@@ -80,7 +80,7 @@ def test_a_copy_that_was_deleted_is_brought_back_by_a_run(host: FarHost) -> None
     destroy(host, first.archive_key, first.manifest_key)
     told = said(host, "sync")
     assert (told.status, told.out) == (5, b"copies: 1 brought\n")
-    assert f"store 'far': {first.manifest_key} have disappeared" in told.err
+    assert f"store 'far': {first.manifest_key} has disappeared" in told.err
     assert host.everywhere() == ALL
     assert counts(host, "sync") == (0, {})
 
@@ -99,7 +99,7 @@ def test_a_bucket_that_was_emptied_is_refilled_when_told_so(host: FarHost, fault
     faulty.requests.clear()
     told = said(host, "sync")
     assert told.status == 12
-    assert "store 'far' is empty, but 4 archives were there" in told.err
+    assert "store 'far' is empty, but archives were stored there (4)" in told.err
     assert [seen.method for seen in faulty.requests if seen.method == "PUT"] == []
     told = said(host, "sync", "--refill", "far")
     assert (told.status, told.out, told.err) == (0, b"copies: 4 brought\n", "")

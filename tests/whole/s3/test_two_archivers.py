@@ -87,7 +87,7 @@ def test_the_same_number_at_the_same_time(two: tuple[FarHost, FarHost], faulty: 
     for host in two:
         said = host.archiver("run", now=host.at(after(MONDAY), "00:10"))
         assert said.status == 5
-        assert "have one number: the chain forks there" in said.err
+        assert "have the same number: the chain forks there" in said.err
         fetched = host.archiver("fetch", "--date", str(MONDAY), "--archived")
         assert sorted(fetched.out.splitlines(keepends=True)) == written
 
