@@ -8,6 +8,7 @@
     │   ├── IndexFailedError 3  an index could not be made, or is damaged; nothing needs it
     │   ├── MovedAsideError  3  the log was taken away while it was being rotated
     │   ├── JobError         3  a job of the service hung, or was ended from outside
+    │   ├── NewerVersionError 3 a newer version of this program wrote it
     │   ├── HookError        3  a hook failed; the job it ran beside did not
     │   └── NotToldError     3  a mail, ping, webhook or metric was not delivered
     ├── NotFoundError        4  nothing is stored for what was asked
@@ -46,12 +47,14 @@ from typing import overload
 class ArchiverError(Exception):
     """A failure that an operator can meet.
 
-    message: what happened, and to what. hint: what to try.
+    message: what happened, and to what. hint: what to try. key: of the stored object that it is
+    about, if it is about one.
     """
 
     exit_status = 1
     code = "unexpected"
     retryable = False
+    key = ""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -90,6 +93,20 @@ class MovedAsideError(WorkKeptError):
 
 class JobError(WorkKeptError):
     code = "job"
+
+
+class NewerVersionError(WorkKeptError):
+    """Nothing is damaged, and waiting does not help: the program has to be upgraded."""
+
+    code = "newer_version"
+    retryable = False
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(
+            f"{what} was written by a newer version of archiver",
+            hint="install that version here, too: `archiver --version` says which one this is",
+        )
 
 
 class HookError(WorkKeptError):
@@ -289,9 +306,22 @@ class Problems(Sequence[ArchiverError]):
 
     @property
     def worst(self) -> int:
-        """One exit status for all: theirs if they share one, else 3; 0 if there are none."""
+        """One exit status for all; 0 if there are none.
+
+        5 if anything that is stored has changed: that is never hidden by something else. Else
+        theirs if they share one, beside those of status 3, which say that work is left; else 3.
+        """
         statuses = {problem.exit_status for problem in self}
-        return min(statuses, default=0) if len(statuses) < 2 else WorkKeptError.exit_status
+        if IntegrityError.exit_status in statuses:
+            return IntegrityError.exit_status
+        kept = WorkKeptError.exit_status
+        # A run that was stopped is no news by itself: not if something failed, too.
+        causes = statuses - {kept}
+        if len(causes) == 1 and (
+            len(statuses) == 1 or InterruptedRunError.exit_status not in causes
+        ):
+            return causes.pop()
+        return kept if statuses else 0
 
     @overload
     def __getitem__(self, index: int) -> ArchiverError: ...

@@ -174,6 +174,7 @@ def run(
                 logs=logs,
                 spool=str(config.host.spool_dir),
                 sources=[each.source for each in report.sources],
+                problems=report.failures,
             )
             last_run.save(config.host.state_dir, after)
     return report

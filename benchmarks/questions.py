@@ -21,17 +21,16 @@ from archiver.archives.manifest import encode as encode_manifest
 from archiver.archives.receipts import Receipt
 from archiver.catalog import Catalog, making
 from archiver.config.settings import load
-from archiver.policy.ledger import (
+from archiver.policy.bodies import (
     Evidence,
     HoldAdded,
     Order,
     Ordered,
     PolicyNoted,
-    Record,
     StoreReply,
     Tombstone,
-    encode,
 )
+from archiver.policy.ledger import Record, encode
 from archiver.policy.questions import QUESTIONS
 from archiver.policy.rules import Scope
 from archiver.system.zone import day_start

@@ -22,6 +22,7 @@ from archiver.archives.names import (
     NAME,
     date_prefix,
 )
+from archiver.errors import NewerVersionError
 from archiver.system.zone import compact, parse_rfc3339, rfc3339
 
 SCHEMA = 1
@@ -187,10 +188,13 @@ def encode(manifest: Manifest) -> bytes:
 def decode(document: bytes) -> Manifest:
     """Read what `encode` wrote; unknown fields are ignored.
 
-    Raises: ValueError: not a manifest, or one that contradicts itself.
+    Raises: ValueError: not a manifest, or one that contradicts itself. NewerVersionError: it is of
+    a later schema.
     """
     try:
         fields = json.loads(document.decode(), parse_constant=_refuse_constant)
+        if type(fields["schema"]) is int and fields["schema"] > SCHEMA:
+            raise NewerVersionError(f"a manifest of schema {fields['schema']}")
         if fields["schema"] is not SCHEMA:
             raise ValueError(f"schema {fields['schema']!r} is not {SCHEMA}")
         manifest = _decode(fields)
@@ -207,7 +211,10 @@ def _refuse_constant(name: str) -> None:
 def _decode(fields: Mapping[str, Any]) -> Manifest:
     segment, archive, tool = fields["segment"], fields["archive"], fields["tool"]
     kinds = {"archive": (True, True), "empty-day": (False, False)}
-    if kinds.get(_text(fields["kind"])) != (segment is not None, archive is not None):
+    kind = _text(fields["kind"])
+    if kind not in kinds:
+        raise NewerVersionError(f"a manifest of kind {kind!r}")
+    if kinds[kind] != (segment is not None, archive is not None):
         raise ValueError(f"kind {fields['kind']!r} contradicts the other fields")
     _text(tool["name"])
     return Manifest(

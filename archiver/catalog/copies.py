@@ -9,7 +9,7 @@ from typing import Any
 from archiver.archives.names import ARCHIVE_SUFFIX, MANIFEST_SUFFIX, source_prefix
 from archiver.archives.receipts import Receipt
 from archiver.catalog.tables import changing, checksum, explained
-from archiver.policy.ledger import Seen
+from archiver.policy.bodies import Seen
 
 
 class Copies:

@@ -9,7 +9,8 @@ from archiver.archives.names import INDEX_SUFFIX, MANIFEST_SUFFIX
 from archiver.catalog.copies import Copies
 from archiver.catalog.tables import REBUILD_HINT, checksum, explained
 from archiver.errors import IntegrityError
-from archiver.policy.ledger import (
+from archiver.policy.bodies import (
+    KINDS,
     NAMES,
     ClockConfirmed,
     CopiesSeen,
@@ -17,11 +18,10 @@ from archiver.policy.ledger import (
     HoldReleased,
     Order,
     PolicyNoted,
-    Record,
     Tombstone,
     Withdrawal,
-    decode,
 )
+from archiver.policy.ledger import Record, decode
 
 COPIES = NAMES[CopiesSeen]
 CONFIRMS = NAMES[ClockConfirmed]
@@ -113,6 +113,12 @@ class Records:
             " WHERE record.previous IS NOT before.digest"
         ).fetchone()
         return None if row[0] is None else int(row[0])
+
+    @explained()
+    def unknown(self) -> list[Record]:
+        """Return the records of kinds that this version does not know, in their order."""
+        rows = self._sql.execute("SELECT DISTINCT kind FROM record")
+        return self.of_kind(*[kind for (kind,) in rows.fetchall() if kind not in KINDS])
 
     @explained()
     def expired(self) -> dict[str, tuple[int, int | None]]:

@@ -1,12 +1,15 @@
 """`archiver doctor`."""
 
+from collections.abc import Iterator
+
 import click
 
 from archiver.cli.answer import Answer, Invocation, count, verb
 from archiver.errors import ArchiverError, Problems, WorkKeptError
-from archiver.setup.checks import CRITICAL, OK, WARNING, Patient
+from archiver.service.status import status
+from archiver.setup.checks import CRITICAL, OK, WARNING, Finding, Patient
 from archiver.setup.checks.system import service_user
-from archiver.setup.doctor import examine, examine_as
+from archiver.setup.doctor import CHECKS, examine, examine_as
 from archiver.setup.doctor import nagios as nagios_
 
 
@@ -30,7 +33,8 @@ def doctor(invocation: Invocation, as_service: bool, as_nagios: bool) -> Answer:
         return Answer(text=f"UNKNOWN: {' '.join(error.message.split())}", exit_status=3)
     patient = Patient(config, invocation.now, invocation.root)
     user = service_user(patient) if as_service else None
-    found = examine_as(user, patient) if user else examine(patient)
+    checks = [*CHECKS, ("state", state)]
+    found = examine_as(user, patient, checks) if user else examine(patient, checks)
     data = {
         "as_user": user,
         "findings": [
@@ -44,8 +48,8 @@ def doctor(invocation: Invocation, as_service: bool, as_nagios: bool) -> Answer:
         ],
     }
     if as_nagios:
-        status, line = nagios_(found)
-        return Answer(data=data, text=line, exit_status=status)
+        code, line = nagios_(found)
+        return Answer(data=data, text=line, exit_status=code)
     rows = []
     for finding in found:
         if finding.level != OK or invocation.verbose:
@@ -60,3 +64,14 @@ def doctor(invocation: Invocation, as_service: bool, as_nagios: bool) -> Answer:
         hint = "the remedy that stands under each"
         failures.add(WorkKeptError(count(critical, "critical finding"), hint=hint))
     return Answer(data=data, text="\n".join(rows), failures=failures)
+
+
+def state(patient: Patient) -> Iterator[Finding]:
+    """All that `archiver status` reports. It is not in `setup`, which knows no service."""
+    with patient.catalog() as catalog:
+        found = status(patient.config, catalog, now=patient.now, max_age=None)
+    for problem in found.problems:
+        left = problem.exit_status == WorkKeptError.exit_status
+        yield Finding(WARNING if left else CRITICAL, problem.message, problem.hint)
+    if found.last.started and not found.last.exit_status:
+        yield Finding(OK, "the last run succeeded")

@@ -13,8 +13,8 @@ from archiver.cli.options import from_option, host_option, refuse_unknown, sourc
 from archiver.config.settings import Config
 from archiver.errors import ArchiverError, NotFoundError, Problems, UsageError
 from archiver.find.snapshot import catalogued
+from archiver.policy.bodies import HoldAdded, HoldReleased
 from archiver.policy.inventory import Inventory
-from archiver.policy.ledger import HoldAdded, HoldReleased
 from archiver.policy.rules import Hold, Scope
 from archiver.retention.gather import inventory_of
 from archiver.retention.hold import apply

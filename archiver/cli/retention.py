@@ -16,9 +16,10 @@ from archiver.cli.retention_expire import expire_, plan
 from archiver.config.toml_tables import duration_in_seconds
 from archiver.errors import NotFoundError, Problems, UsageError
 from archiver.find.snapshot import catalogued
+from archiver.policy.bodies import Tombstone
 from archiver.policy.decide import Verdict
 from archiver.policy.inventory import Inventory
-from archiver.policy.ledger import Tombstone, decode
+from archiver.policy.ledger import decode
 from archiver.policy.questions import QUESTIONS, Asked, Reply
 from archiver.retention.gather import inventory_of
 from archiver.system.zone import DAY_SECONDS

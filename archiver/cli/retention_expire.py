@@ -14,8 +14,8 @@ from archiver.cli.run import certificate_data, destroyed_line
 from archiver.errors import ClockError, Problems, RefusedError, UsageError
 from archiver.find.snapshot import catalogued
 from archiver.nightly import expiry
+from archiver.policy.bodies import ClockConfirmed
 from archiver.policy.inventory import Inventory
-from archiver.policy.ledger import ClockConfirmed
 from archiver.retention.expire import Chosen, Expiry, due, expire, resume
 from archiver.retention.gather import inventory_now, inventory_of
 from archiver.stores.session import started

@@ -24,9 +24,7 @@ from archiver.errors import (
 )
 from archiver.index import merge
 from archiver.index.merge import merge_indexes
-from archiver.policy.decide import Archive, Copy, Decision, Verdict, evidence_missing
-from archiver.policy.inventory import Inventory, Summary
-from archiver.policy.ledger import (
+from archiver.policy.bodies import (
     Evidence,
     Order,
     Ordered,
@@ -36,6 +34,8 @@ from archiver.policy.ledger import (
     Withdrawal,
     Withdrawn,
 )
+from archiver.policy.decide import Archive, Copy, Decision, Verdict, evidence_missing
+from archiver.policy.inventory import Inventory, Summary
 from archiver.retention.gather import inventory_now
 from archiver.stores import Store
 from archiver.stores.session import Session

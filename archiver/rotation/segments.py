@@ -16,7 +16,7 @@ from archiver import __version__
 from archiver.archives.manifest import Head, Manifest, Segment, digest
 from archiver.archives.names import parse
 from archiver.config.settings import Source
-from archiver.errors import ChainError, IntegrityError
+from archiver.errors import IntegrityError
 from archiver.rotation import release, seal
 from archiver.rotation.spool import Entry, Journal
 from archiver.rotation.turn import Turn
@@ -117,9 +117,9 @@ def chain_head(session: Session, source: Source) -> Head:
     session.demand_chain()
     head = session.catalog.head(source.name)
     for problem in session.problems:
-        if isinstance(problem, ChainError):
+        if problem.key:
             key = parse(problem.key)
-            # A manifest whose name holds no number might be the next one.
+            # What could not be read might be the next manifest, or has no number in its name.
             if key.source == source.name and (key.number is None or key.number > head.sequence):
                 raise problem
     return head

@@ -16,7 +16,8 @@ from archiver.config.settings import Config
 from archiver.errors import ArchiverError, NotToldError
 from archiver.rotation import last_run
 from archiver.service import last_jobs, notify
-from archiver.service.status import SourceStatus, Status, status
+from archiver.service.source_status import SourceStatus
+from archiver.service.status import Status, status
 from archiver.system.files import write_whole
 from archiver.system.zone import DAY, day_start
 

@@ -39,7 +39,6 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("probes", stored.probes),
     ("secrets", stored.secrets),
     ("days", stored.due_days),
-    ("last run", stored.last_run),
     ("start", system.started_by),
     ("mail", writer.sendmail),
 )

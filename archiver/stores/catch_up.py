@@ -28,6 +28,7 @@ from archiver.errors import (
     ArchiverError,
     ChainError,
     IntegrityError,
+    NewerVersionError,
     NotFoundError,
     Problems,
     StoreAwayError,
@@ -249,15 +250,20 @@ def _take(
 def _decoded(
     key: str, read: bytes | ArchiverError, kind: "Chained[Document]"
 ) -> tuple[bytes, Document]:
-    """Return a document's bytes, and the document. Raises: ChainError: it is damaged, or lies under
-    another one's key; ArchiverError: it could not be read.
+    """Return a document's bytes, and the document. Raises, with its key: ChainError: it is damaged,
+    or lies under another one's key; NewerVersionError; ArchiverError: it could not be read.
     """
     if isinstance(read, (IntegrityError, NotFoundError)):
         raise ChainError(read.message, hint=read.hint, key=key) from read
     if isinstance(read, ArchiverError):
+        read.key = key
         raise read
     try:
         found = kind.decode(read)
+    except NewerVersionError as newer:
+        told = NewerVersionError(f"{key}, {newer.what},")
+        told.key = key
+        raise told from newer
     except ValueError as error:
         raise ChainError(
             f"{key}: {error}",
@@ -309,7 +315,7 @@ def rebuild(
 def _refuse_to_guess(catalog: Catalog, stores: Sequence[Store], problems: Problems) -> None:
     """Raise any problem that hides what the next manifests have to be chained to."""
     for problem in problems:
-        if isinstance(problem, ChainError):
+        if isinstance(problem, (ChainError, NewerVersionError)):
             key = parse(problem.key)
             head = catalog.head(key.source) if key.source else catalog.records.head()
             if key.number is None or key.number >= head.sequence:

@@ -17,16 +17,8 @@ from archiver.archives.names import ledger_prefix
 from archiver.catalog import Catalog
 from archiver.config.settings import Config
 from archiver.errors import ArchiverError, IntegrityError, NotFoundError, Problems, explained
-from archiver.policy.ledger import (
-    Body,
-    CopiesSeen,
-    File,
-    PolicyNoted,
-    Record,
-    Seen,
-    decode,
-    encode,
-)
+from archiver.policy.bodies import Body, CopiesSeen, File, PolicyNoted, Seen
+from archiver.policy.ledger import Record, decode, encode
 from archiver.stores import Store, copy
 from archiver.stores.catch_up import unchained
 from archiver.system.files import emptied

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from archiver.archives.names import host_prefix
 from archiver.catalog import Catalog, in_memory, is_sound, opened
 from archiver.config.settings import Config
-from archiver.errors import ArchiverError, Problems, StoreAwayError, explained
+from archiver.errors import (
+    ArchiverError,
+    NewerVersionError,
+    Problems,
+    StoreAwayError,
+    explained,
+)
+from archiver.policy.bodies import Unknown
 from archiver.policy.decide import clock_doubt
 from archiver.policy.ledger import newest_instant
 from archiver.stores import Store, open_stores
@@ -106,6 +113,14 @@ class Session:
         return source in self._behind
 
 
+def not_understood(catalog: Catalog) -> NewerVersionError | None:
+    """Return the error for a record that this version must understand, and does not."""
+    for record in catalog.records.unknown():
+        if isinstance(record.body, Unknown) and record.body.critical:
+            return NewerVersionError(f"{record.key}, a record of kind {record.kind!r},")
+    return None
+
+
 def tidied(stores: Sequence[Store], host: str) -> Problems:
     """Remove from the stores what killed runs left half-done; return what failed."""
     problems = Problems()
@@ -149,6 +164,7 @@ def started(
                 problems, unchained = Problems(), problem
                 catalog = stack.enter_context(in_memory(host))
         problems.add(*untidy)
+        unchained = unchained or not_understood(catalog)
         # Nothing may be called locked on a store that was not seen to enforce its locks.
         unfit = {} if unchained else unproven(config, now)
         problems.add(*unfit.values())

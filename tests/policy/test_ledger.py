@@ -10,19 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.archives.names import Key, parse
-from archiver.policy.ledger import (
-    KINDS,
-    File,
-    HoldAdded,
-    HoldReleased,
-    PolicyNoted,
-    Record,
-    decode,
-    encode,
-    governed_at,
-    holds,
-    newest_instant,
-)
+from archiver.policy.bodies import KINDS, File, HoldAdded, HoldReleased, PolicyNoted
+from archiver.policy.ledger import Record, decode, encode, governed_at, holds, newest_instant
 from archiver.policy.period import Period
 from archiver.policy.rules import Rule, Scope, changes
 from archiver.system.zone import DAY_SECONDS

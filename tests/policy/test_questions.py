@@ -14,20 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.archives.receipts import Protection, Receipt
-from archiver.policy.inventory import Inventory, Place, Summary
-from archiver.policy.ledger import (
+from archiver.policy.bodies import (
     Evidence,
     HoldAdded,
     HoldReleased,
     Order,
     Ordered,
     PolicyNoted,
-    Record,
     StoreReply,
     Tombstone,
     Withdrawal,
     Withdrawn,
 )
+from archiver.policy.inventory import Inventory, Place, Summary
+from archiver.policy.ledger import Record
 from archiver.policy.period import Period
 from archiver.policy.questions import QUESTIONS, Asked, Reply
 from archiver.policy.rules import Policy, Rule, Scope

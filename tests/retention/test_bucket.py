@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from archiver.config.settings import load
-from archiver.policy.ledger import Tombstone, decode
+from archiver.policy.bodies import Tombstone
+from archiver.policy.ledger import decode
 from tests.world.faults import Rule, faults, reset
 from tests.world.host import MONDAY, Host, after, command, lines
 from tests.world.s3_host import PREFIX, Bucket, FarHost

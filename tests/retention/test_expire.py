@@ -17,7 +17,8 @@ from archiver.archives.manifest import decode as decode_manifest
 from archiver.archives.names import ledger_prefix
 from archiver.archives.receipts import Protection
 from archiver.errors import LockedError, StoreError
-from archiver.policy.ledger import Order, Record, Tombstone, Withdrawal, decode
+from archiver.policy.bodies import Order, Tombstone, Withdrawal
+from archiver.policy.ledger import Record, decode
 from archiver.stores.local import LocalStore
 from tests.world.host import MONDAY, Host, Said, after, flip, lines
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from archiver.archives.names import ledger_prefix
-from archiver.policy.ledger import Tombstone, decode
+from archiver.policy.bodies import Tombstone
+from archiver.policy.ledger import decode
 from archiver.stores.local import LocalStore
 from tests.retention.test_expire import interrupted
 from tests.world.host import Host, after, flip, lines

@@ -7,7 +7,8 @@ import pytest
 from archiver.archives.manifest import digest
 from archiver.archives.receipts import Receipt
 from archiver.catalog import opened
-from archiver.policy.ledger import CopiesSeen, PolicyNoted, Record, decode
+from archiver.policy.bodies import CopiesSeen, PolicyNoted
+from archiver.policy.ledger import Record, decode
 from archiver.policy.rules import changes
 from tests.world.host import MONDAY, Host, after, flip, lines
 

@@ -3,15 +3,9 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
+from archiver.policy.bodies import Order, PolicyNoted, Tombstone, Withdrawal
 from archiver.policy.inventory import Inventory
-from archiver.policy.ledger import (
-    Order,
-    PolicyNoted,
-    Record,
-    Tombstone,
-    Withdrawal,
-    policy_of,
-)
+from archiver.policy.ledger import Record, policy_of
 from archiver.policy.questions.reply import Asked, Cell, Reply, archives, count, rows_of
 from archiver.policy.rules import Hold, changes
 from archiver.system.zone import local_date, rfc3339

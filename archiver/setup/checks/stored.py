@@ -1,4 +1,4 @@
-"""The stores: whether they answer and enforce; secrets; which days are missing; the last run."""
+"""The stores: whether they answer and enforce; secrets; which days are missing."""
 
 import os
 import stat
@@ -131,18 +131,3 @@ def _due(source: str, days: tuple[date, ...], today: date) -> Finding:
         "`archiver -v run` archives what waits in log and spool, or says what is in the way; "
         "`archiver import` archives files that another rotator left",
     )
-
-
-def last_run(patient: Patient) -> Iterator[Finding]:
-    """Whether there was a run, and whether the last one succeeded."""
-    last = patient.last
-    if last.started is None:
-        yield Finding(WARNING, "no run has been made yet", "archiver -v run")
-    elif last.exit_status:
-        yield Finding(
-            CRITICAL,
-            f"the last run ended with exit status {last.exit_status}",
-            "`archiver -v run` goes on from there, and says what is wrong",
-        )
-    else:
-        yield Finding(OK, "the last run succeeded")
