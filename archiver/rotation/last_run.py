@@ -14,7 +14,7 @@ FILE = "last-run.json"
 
 
 @dataclass(frozen=True)
-class Noted:
+class NotedFailure:
     """A failure, as a run noted it for `status` and whoever else asks later."""
 
     code: str
@@ -23,7 +23,7 @@ class Noted:
     hint: str
 
     @classmethod
-    def of(cls, failure: ArchiverError) -> "Noted":
+    def of(cls, failure: ArchiverError) -> "NotedFailure":
         return cls(failure.code, failure.exit_status, failure.message, failure.hint)
 
     @property
@@ -58,7 +58,7 @@ class LastRun:
     logs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     spool: str = ""
     passed: Mapping[str, int] = field(default_factory=dict)
-    problems: tuple[Noted, ...] = ()
+    problems: tuple[NotedFailure, ...] = ()
 
     def after(
         self,
@@ -81,7 +81,7 @@ class LastRun:
             logs={**self.logs, **logs},
             spool=spool,
             passed={**self.passed, **(dict.fromkeys(sources, now) if exit_status == 0 else {})},
-            problems=tuple(Noted.of(problem) for problem in problems),
+            problems=tuple(NotedFailure.of(problem) for problem in problems),
         )
 
     def known_complete(self, source: str, today: date) -> date | None:

@@ -219,7 +219,7 @@ def test_one_bad_file_among_others(host: Host) -> None:
     said = adopted(host, host.directory / "missing", left(host, "good"))
     assert said.status == 4
     assert b"".join(host.content()) == LOG
-    assert adopted(host, bad, host.directory / "missing").status == 3
+    assert adopted(host, bad, host.directory / "missing").status == 5
 
 
 def test_several_sources_need_a_name(place: Path) -> None:

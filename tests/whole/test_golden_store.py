@@ -41,6 +41,8 @@ GOLDEN = DATA / "golden" / "ac9aa8a.tar.xz"
 MEMORY = "/dev/shm"  # noqa: S108 (a directory of its own is made there)
 QUESTIONS = list(questions())
 # Words of then, and what is said instead.
+# Beside a cause, an older version told only that work was left.
+CAUSE = {(3, 12): 12}
 REWORDED: tuple[tuple[str, str], ...] = (
     (r"1 segments wait in the spool", "1 segment waiting in the spool"),
     (
@@ -257,6 +259,7 @@ def holds(before: Any, after: Any) -> Any:
 def compare(before: dict[str, Any], after: dict[str, Any]) -> None:
     then = dict(before)
     then |= {key: reworded(then[key]) for key in ("out", "err")}
+    then["status"] = CAUSE.get((then["status"], after["status"]), then["status"])
     then, found = meaning(then), meaning({**after, "words": list(after["words"])})
     assert holds(then, found) == then
 
@@ -378,7 +381,7 @@ def test_the_state_is_taken_as_it_is(golden: Path, tmp_path: Path) -> None:
         report = probe_report.load(state, store)
         assert report
         probe_report.save(tmp_path, report)
-    assert notes(tmp_path) == notes(state)
+    assert holds(notes(state), notes(tmp_path)) == notes(state)
 
 
 def notes(state: Path) -> dict[str, Any]:
@@ -476,7 +479,10 @@ def test_the_same_nights_leave_the_same_catalog_and_state(golden: Path, lived_ag
             found.append((noted, rows()))
     (then, rows_then), (noted, rows_now) = found
     # A probe's evidence is told in words.
-    assert noted == json.loads(reworded(json.dumps(then)))
+    then = json.loads(reworded(json.dumps(then)))
+    statuses = (then["last-run.json"]["exit_status"], noted["last-run.json"]["exit_status"])
+    then["last-run.json"]["exit_status"] = CAUSE.get(statuses, statuses[0])
+    assert holds(then, noted) == then
     assert rows_now == rows_then
 
 

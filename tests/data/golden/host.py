@@ -142,7 +142,8 @@ class Host:
         """Give a command that changes something; it has to end so."""
         ended = self.archiver(at, *words)
         self.said.append(ended)
-        if ended["status"] != status:
+        # Of a night in which a store was away, later versions tell the cause, not that work is left.
+        if ended["status"] not in {status, 12 if status == 3 else status}:
             raise AssertionError(ended)
 
     def night(self, day: date, clock: str = "00:05", *, status: int = 0) -> None:
