@@ -1,6 +1,7 @@
 """`archiver status`: whether all is well, and since when."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -39,6 +40,8 @@ def status(invocation: Invocation, max_age: str | None, as_nagios: bool, all_hos
         config = invocation.config()
         with catalogued(config, problems) as catalog:
             found = status_(config, catalog, now=invocation.now, max_age=age)
+        # Why the catalog could not be used, and what is wrong with the stores read instead.
+        found = replace(found, problems=tuple(Problems(*problems, *found.problems)))
     except ArchiverError as error:
         if not as_nagios:
             raise
@@ -49,7 +52,7 @@ def status(invocation: Invocation, max_age: str | None, as_nagios: bool, all_hos
     if as_nagios:
         code, line = nagios(found)
         return Answer(data=_status_data(found, retention), text=line, exit_status=code)
-    failures = Problems(*problems, *found.problems)
+    failures = Problems(*found.problems)
     return Answer(
         data=_status_data(found, retention),
         text=_status_text(found, retention),
