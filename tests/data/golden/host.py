@@ -142,7 +142,7 @@ class Host:
         """Give a command that changes something; it has to end so."""
         ended = self.archiver(at, *words)
         self.said.append(ended)
-        # Of a night in which a store was away, later versions tell the cause, not that work is left.
+        # Of a night in which a store was away, later versions tell the cause.
         if ended["status"] not in {status, 12 if status == 3 else status}:
             raise AssertionError(ended)
 

@@ -11,7 +11,7 @@ import pytest
 from tests.whole.crash.sweep import directory_in_memory, sweep
 from tests.world.system import need
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 
 @pytest.fixture(autouse=True)
