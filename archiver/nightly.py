@@ -25,7 +25,7 @@ from archiver.retention import evict, expire, hold
 from archiver.retention.expire import Expiry
 from archiver.rotation import last_run, release, rotate, segments
 from archiver.rotation.empty_days import record_empty_days
-from archiver.rotation.others.rotators import ROOT, Rotators
+from archiver.rotation.others.rotators import Rotators
 from archiver.rotation.others.takeover import is_left_to_another, take_over_the_rest
 from archiver.rotation.spool import forgotten
 from archiver.rotation.turn import SourceReport, Turn
@@ -33,6 +33,7 @@ from archiver.rotation.when import check_clock, judge, rotate_if_due
 from archiver.stores import open_stores
 from archiver.stores.catch_up import readable
 from archiver.stores.session import Session, started
+from archiver.system.files import ROOT
 from archiver.system.programs import never
 from archiver.system.streams import Meter, unwatched
 from archiver.system.zone import local_date

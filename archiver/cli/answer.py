@@ -24,7 +24,7 @@ import click
 
 from archiver.config.settings import Config, load, parse
 from archiver.errors import ArchiverError, UsageError
-from archiver.rotation.others.rotators import ROOT
+from archiver.system.files import ROOT
 from archiver.system.streams import Advance
 from archiver.system.zone import rfc3339
 

@@ -17,7 +17,7 @@ from archiver.archives.manifest import Frame
 from archiver.archives.names import PAGE
 from archiver.catalog import Archived, Catalog
 from archiver.errors import ArchiverError, IndexFailedError, Problems
-from archiver.index.merge import identity_of
+from archiver.index.identity import identity_of
 from archiver.index.pages import DamagedIndexError, Places, hasher, look_up, number
 from archiver.index.spans import Span, key_of, spans
 from archiver.maillog.match import Wanted, keys_in

@@ -19,6 +19,7 @@ from archiver.archives.names import MERGED_INDEX_SUFFIX, PAGE
 from archiver.catalog import Catalog
 from archiver.config.settings import Source
 from archiver.errors import ArchiverError, IndexFailedError, Problems
+from archiver.index.identity import identity_of
 from archiver.index.pages import (
     BITS,
     PLACE_BITS,
@@ -38,17 +39,6 @@ from archiver.system.files import emptied
 AT_ONCE = 2**19
 # Greater than every posting.
 END = 1 << (BITS + PLACE_BITS)
-
-
-def identity_of(catalog: Catalog, source: str, span: Span) -> bytes | None:
-    """Return the bytes that the pages of a merged index are sealed with: its key, and the digest of
-    its last archive's manifest, which the chain connects with all before it. None: the chain has a
-    fork or a gap there.
-    """
-    if not catalog.is_one_chain(source, span.first, span.last):
-        return None
-    digest = catalog.digest_of(catalog.keys_of(source, span.last)[0])
-    return f"{key_of(catalog.host, source, span)} {digest}".encode()
 
 
 def merge(

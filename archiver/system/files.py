@@ -18,6 +18,8 @@ from pathlib import Path
 from archiver.errors import LockHeldError
 
 TEMPORARY = ".tmp"
+# The system's own files lie below it, but for a test, which has a system of its own.
+ROOT = Path("/")
 
 
 def fsync_directory(path: Path) -> None:

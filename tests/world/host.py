@@ -30,8 +30,8 @@ from archiver.archives.names import MANIFEST_SUFFIX
 from archiver.cli import main
 from archiver.cli.answer import Invocation
 from archiver.config.settings import Config, Source, load
-from archiver.rotation.others.rotators import ROOT
 from archiver.rotation.spool import Journal
+from archiver.system.files import ROOT
 
 ARCHIVER = str(Path(sys.executable).with_name("archiver"))
 ROME = ZoneInfo("Europe/Rome")

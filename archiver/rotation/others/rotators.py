@@ -15,8 +15,8 @@ from pathlib import Path
 from archiver.rotation.others import rotator_files
 from archiver.rotation.others.cron_lines import claims, configurations
 from archiver.rotation.others.rotator_files import GLOB, Named, Read
+from archiver.system.files import ROOT
 
-ROOT = Path("/")
 PROGRAMS = ("usr/sbin", "usr/bin", "usr/local/sbin", "usr/local/bin", "sbin", "bin")
 READERS: dict[str, Callable[[str], Read]] = {
     "newsyslog": rotator_files.newsyslog,

@@ -12,9 +12,10 @@ from archiver.config.settings import Config
 from archiver.errors import Problems
 from archiver.rotation.last_run import LastRun
 from archiver.rotation.last_run import load as load_last
-from archiver.rotation.others.rotators import ROOT, Rotators
+from archiver.rotation.others.rotators import Rotators
 from archiver.stores import open_stores
 from archiver.stores.catch_up import readable
+from archiver.system.files import ROOT
 
 OK, WARNING, CRITICAL = "ok", "warning", "critical"
 
