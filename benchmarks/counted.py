@@ -37,7 +37,7 @@ from archiver.config.targets import LocalTarget
 from archiver.errors import Problems
 from archiver.find.search import Search
 from archiver.find.snapshot import Window, catalogued
-from archiver.index import merge, pages, spans
+from archiver.index import identity, pages, spans
 from archiver.maillog.lines import keys_of
 from archiver.maillog.match import Wanted
 from archiver.setup.demo import lifelike
@@ -186,10 +186,10 @@ def some_keys(
 def run_identity(config: Config, span: spans.Span) -> bytes:
     """What the pages of a run of the first source are sealed with."""
     with catalogued(config, Problems()) as catalog:
-        identity = merge.identity_of(catalog, config.sources[0].name, span)
-    if identity is None:
+        found = identity.identity_of(catalog, config.sources[0].name, span)
+    if found is None:
         sys.exit(f"the archives {span} are not one chain")
-    return identity
+    return found
 
 
 def places(truth: Truth, sizes: Sequence[int]) -> Places:
