@@ -19,7 +19,19 @@ from operator import itemgetter
 from archiver.maillog.facts import EDGES, EMPTY_SENDER, Family, Pass, normal_ip, passes
 from archiver.maillog.lines import CONTINUES, NEAR, continued, keys_of, lines_with, repeated_across
 from archiver.maillog.programs import SPLOGGED, family_of
-from archiver.maillog.record import BSD_STAMP, ISO_STAMP, LONGEST, PRIORITY, RFC5424, SYSLOG, record
+from archiver.maillog.record import (
+    COLLECTED,
+    DOVECOT,
+    FACILITY,
+    LONGEST,
+    PRIORITY,
+    RFC5424,
+    SPACED,
+    SPACED_STAMP,
+    STAMP,
+    SYSLOG,
+    record,
+)
 from archiver.system.streams import cut
 
 # Passes for all lines, whatever their family: a search for text may rely on them too.
@@ -30,8 +42,14 @@ EVERYWHERE = passes(
 UNUSUAL = re.compile(rb"[ <>:]")
 DOMAINS = re.compile(rb"@([^@\n]*?)[ <>]*$", re.MULTILINE)
 BEFORE_HOST = re.compile(
-    PRIORITY + rb"(?:" + BSD_STAMP + rb"|" + ISO_STAMP + rb")(?: <[a-z0-9.]+>)?"
+    PRIORITY + rb"(?:" + STAMP + rb"|" + SPACED_STAMP + rb")(?: <[a-z0-9.]+>)?"
 )
+# Lines to which the columns of the others do not apply: no blank after the process, or several; or
+# what a family's patterns do not expect at a line's end.
+# Two patterns, for `re` looks for a literal beginning at the speed of memory.
+APART = (re.compile(rb"\[\d{1,7}\]:(?:[^ \n]|  | \[ID )"), re.compile(rb" \n"))
+AT_THE_END = re.compile(rb"[ \r]+(?=\n|\Z)")
+HAS_FACILITY = re.compile(FACILITY.removesuffix(b"?"))
 STAMP_BEGINS = re.compile(rb"[^<\[]*: \d+")
 SPLOGGER_STAMPS = re.compile(rb"(?:\d{10}\.\d{6} )*")
 SECOND_HEADER = re.compile(rb":\d\d (?<=[^\n]{20})\S+ [^\s:\[\]]+(?:\[\d+\])?: ")
@@ -121,10 +139,13 @@ class KeyReader:
         found: set[bytes] = set()
         to_parse = list(_incomplete(before, frame, after))
         for piece in cut(io.BytesIO(frame), PIECE):
-            lines = piece.split(b"\n")
+            unix = AT_THE_END.sub(b"", piece) if b"\r" in piece else piece
+            lines = unix.split(b"\n")
+            apart = [line for pattern in APART for line in _texts_with(pattern, unix)]
+            apart += lines[-1:] if unix.endswith(b" ") else []
             begin, host = _shape(lines)
             low_host, twice = host.lower(), 0
-            for families, header, text in self._sorted(lines, begin, host, to_parse):
+            for families, header, text in self._sorted(lines, apart, begin, host, to_parse):
                 rest = self._take_usual(families, header, text, found)
                 if len(rest) > 1:
                     found.update(*(find(rest) for find in searches(families, self.kinds)))
@@ -147,12 +168,18 @@ class KeyReader:
         return text
 
     def _sorted(
-        self, lines: list[bytes], begin: int, host: bytes, to_parse: list[bytes]
+        self,
+        lines: list[bytes],
+        apart: list[bytes],
+        begin: int,
+        host: bytes,
+        to_parse: list[bytes],
     ) -> Iterator[tuple[Families, int, bytes]]:
         """Yield for each family, or group of families: the families; how many bytes their lines'
         headers have at least; and the lines, lower-cased, with a newline before and after each.
 
-        to_parse: lines without the usual header are added to it if they may hold two records.
+        apart: those of the lines whose headers must be parsed. to_parse: lines without the usual
+        header are added to it if they may hold two records.
         """
         header = begin + len(host) or 1
         host_and_tag = slice(begin, header + TAG_WIDTH)
@@ -163,14 +190,17 @@ class KeyReader:
             map(BEFORE_HOST.fullmatch, set(map(itemgetter(slice(begin)), lines)) - {b""})
         )
         of_families: dict[tuple[Families, int], list[bytes]] = defaultdict(list)
+        for line in apart:
+            own, text = _by_header(line)
+            of_families[own, 0].append(text.rstrip(b" "))
         for tag, of_tag in by_tag.items():
-            families = None
+            families: Families | None = None
             if host and alike and tag.startswith(host):
                 families = _families_by_tag(tag[len(host) :])
             if families is None:
                 for line in of_tag:
-                    families, text = _by_header(line)
-                    of_families[families, 0].append(text)
+                    own, text = _by_header(line)
+                    of_families[own, 0].append(text)
                 of_families[(), header] += of_tag  # for the keys in their headers
                 to_parse += _double(b"\n".join(of_tag))
             elif STAMP_BEGINS.fullmatch(tag) and (
@@ -189,9 +219,13 @@ def _shape(lines: Sequence[bytes]) -> tuple[int, bytes]:
     both are the same in all lines.
     """
     for line in lines[:100]:
-        if RFC5424.match(line):
+        if RFC5424.match(line) or DOVECOT.match(line):
             continue
-        if (header := SYSLOG.match(line)) and not re.search(rb"[<\[]", header["host"]):
+        if (collected := COLLECTED.match(line)) and collected.end():
+            continue
+        if (header := SYSLOG.match(line) or SPACED.match(line)) and not re.search(
+            rb"[<\[]", header["host"]
+        ):
             return header.start("host") - 1, b" " + header["host"] + b" "
     return 0, b""
 
@@ -216,7 +250,11 @@ def _families_by_tag(name: bytes) -> Families | None:
     if name.lower().startswith(b"postfix/"):
         return family_of(name)
     found = re.match(rb"([^\s:\[\]]+)(\[|:? )(.?)", name, re.DOTALL)
-    if found is None:
+    if (
+        found is None
+        or (found[3] and found[2] != b"[" and found[3] in b" [")
+        or HAS_FACILITY.match(name)
+    ):
         return None
     # After the blank, splogger's stamp may follow, or "message repeated … times: [ " and the stamp.
     if found[2] != b"[" and (not found[3] or found[3] in b"0123456789m"):

@@ -2,14 +2,17 @@
 
 Pure. Understands the stamps with which lines of mail logs begin:
 
-    RFC 3164     Aug 16 15:53:25             no year, no zone
+    RFC 3164     Aug 16 15:53:25             no year, no zone; also with a fraction (journalctl)
     ISO 8601     2026-11-23T08:46:46.12+01:00, also after RFC 5424's <22>1
+    journalctl   Mon 2026-11-23 08:46:46 CET in the host's zone, unless it says UTC
+                 1795419606.123456
     Exim         2026-11-23 08:46:46         in the host's zone unless an offset follows
     TAI64N       @400000004120bc1f1ee2e234   multilog's label
 
 A stamp without a year is given the year that brings it near the newest line so far.
 The first one gets it from the segment's first splogger stamp (seconds since 1970, which
-leave no doubt about the year), or else from the time the segment was written.
+leave no doubt about the year), or from its first queue id that holds the time when it was made,
+or else from the time the segment was written.
 The *newest* line counts, not the last: one line from a machine whose clock had
 fallen back to January must not drag the rest of December into another year.
 
@@ -26,6 +29,7 @@ from itertools import islice, pairwise
 from operator import itemgetter
 from zoneinfo import ZoneInfo
 
+from archiver.maillog.born import born
 from archiver.system.streams import cut
 from archiver.system.zone import DAY_SECONDS
 
@@ -37,19 +41,28 @@ MONTHS = {
         start=1,
     )
 }
-BSD = rb"[A-Z][a-z][a-z] [ \d]?\d \d\d:\d\d:\d\d(?= )"
-ISO = rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?[+-]\d\d:?\d\d|Z)?(?![\d:])"
+BSD = rb"[A-Z][a-z][a-z] [ \d]?\d \d\d:\d\d:\d\d(?:\.\d{1,9})?(?= )"
+UNIX = rb"\d{9,10}\.\d{6}(?= )"
+ISO = (
+    rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?[+-]\d\d:?\d\d|Z| UTC(?= ))?(?![\d:])"
+)
 TAI = rb"@[0-9a-f]{24}(?= )"
-PRIORITY = rb"<\d{1,3}>(?:1 )?"
+# What may stand before a stamp: a priority; a weekday; a container's name.
+BEFORE = rb"<\d{1,3}>(?:1 )?|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?=\d{4}-)|[a-z][\w.-]* +\| "
 # In most logs, nearly every line begins like this: 16 bytes.
 PLAIN = re.compile(rb"[A-Z][a-z][a-z] [ \d]\d \d\d:\d\d:\d\d ")
 HEAD = itemgetter(slice(16))
 PIECE = 2**18
-ANY = BSD + rb"|" + ISO + rb"|" + TAI
-OTHER_LINES = re.compile(rb"\n(?:" + PRIORITY + rb")?(" + ANY + rb")")
-HEADER = re.compile(rb"(?:" + PRIORITY + rb")?(" + ANY + rb")")
+ANY = BSD + rb"|" + ISO + rb"|" + TAI + rb"|" + UNIX
+OTHER_LINES = re.compile(rb"\n(?:" + BEFORE + rb")?(" + ANY + rb")")
+HEADER = re.compile(rb"(?:" + BEFORE + rb")?(" + ANY + rb")")
 ISO_PARTS = re.compile(rb"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)?(.*)", re.DOTALL)
 SPLOGGER = re.compile(rb"\n(" + BSD + rb") [^ \n]{1,255} [^ \n]{1,64}: (\d{9,10})\.\d{6}[ +]")
+
+UNIX_STAMP = re.compile(rb"\d{9,10}\.\d{6}")
+
+# An id where Postfix, Exim and Sendmail put it: at the beginning of the text.
+WITH_ID = re.compile(rb"\n(" + BSD + rb") [^ \n]{1,255} [^ \n]{1,64}: ([0-9A-Za-z-]{12,30})[: ]")
 
 NEAR = 31 * DAY_SECONDS
 # A segment may hold a line dated tomorrow (clock ahead, wrong zone), but not next month.
@@ -118,10 +131,15 @@ class Clock:
         """
         text = _line_starts(frame[:LOOK_AHEAD], continues=continues)[:LOOK_AHEAD]
         for found in SPLOGGER.finditer(text):
-            if _agree(found[1], stamp := int(found[2])) and stamp <= self.ceiling:
+            if (
+                _agree(found[1].partition(b".")[0], stamp := int(found[2]))
+                and stamp <= self.ceiling
+            ):
                 if self._newest is None or abs(stamp - self._newest) > 180 * DAY_SECONDS:
                     self._newest = stamp
                 break
+        if self._newest is None:
+            self._newest = self._by_an_id(text)
         if self._newest is None:
             text = _line_starts(frame, continues=continues)
             self._newest = min(self._agreed(text), self.ceiling)
@@ -129,6 +147,21 @@ class Clock:
             first = self.first_time(frame, continues=continues)
             self._now = self._written if first is None else first
         return State(self._now, self._newest)
+
+    def _by_an_id(self, text: bytes) -> int | None:
+        """The time of the first line with an id that holds the second in which it was made, a month
+        before the line at most; None: there is none.
+
+        So the year of an old log is known, even if it was copied without its times.
+        """
+        for found in islice(WITH_ID.finditer(text), FIRST_LINES):
+            made = born(found[2], near=self._written)
+            if made is None or made > self.ceiling:
+                continue
+            time = Clock(self.zone, written=self._written, state=State(made, made))._time(found[1])  # noqa: SLF001
+            if time is not None and made - DAY_SECONDS <= time <= made + NEAR:
+                return time
+        return None
 
     def _agreed(self, text: bytes) -> int:
         """The time of the first two successive lines that are near each other.
@@ -222,6 +255,8 @@ class Clock:
         try:
             if stamp.startswith(b"@"):
                 return _plausible(int(stamp[1:17], 16) - TAI_EPOCH)
+            if UNIX_STAMP.fullmatch(stamp):
+                return _plausible(int(stamp[:-7]))
             if stamp[:1].isdigit():
                 return self._iso(stamp)
             return self._bsd(stamp)
@@ -236,13 +271,14 @@ class Clock:
         offset = parts[3].strip()
         if not offset:
             return _plausible(self._instant(wall))
-        if offset == b"Z":
+        if offset in {b"Z", b"UTC"}:
             return _plausible(int(wall.replace(tzinfo=UTC).timestamp()))
         east = timedelta(hours=int(offset[1:3]), minutes=int(offset[-2:]))
         zone = timezone(-east if offset[:1] == b"-" else east)
         return _plausible(int(wall.replace(tzinfo=zone).timestamp()))
 
     def _bsd(self, stamp: bytes) -> int | None:
+        stamp = stamp.partition(b".")[0]
         wall = (MONTHS[stamp[:3]], int(stamp[3:-9]), int(stamp[-8:-6]), int(stamp[-5:-3]))
         second = int(stamp[-2:])
         if self._newest is not None:

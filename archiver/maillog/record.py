@@ -3,11 +3,21 @@
 Pure. The headers in mail logs:
 
     RFC 3164       Aug 16 15:53:25 server qmail[12]: text      [12] is optional
-    syslogd -v     Aug 16 15:53:25 <mail.info> server imapd: text            (FreeBSD)
+    syslogd -v     Aug 16 15:53:25 <2.6> server imapd: text                  (FreeBSD)
+    syslogd -vv    Aug 16 15:53:25 <mail.info> server imapd: text            (FreeBSD)
+    busybox, AIX   Aug 16 15:53:25 server mail.info imapd: text              or mail:info
+    Solaris        Aug 16 15:53:25 server sendmail[12]: [ID 801593 mail.info] text
     rsyslog        2026-11-23T08:46:46.123456+01:00 server postfix/qmgr[1]: text
     RFC 5424       <22>1 2026-11-23T08:46:46Z server imapd 12 - - text
     multilog       @400000004120bc1f1ee2e234 text              no host, no program
     Exim           2026-11-23 08:46:46 [12] text               its own main log
+    Dovecot        Nov 23 08:46:46 imap-login: Info: text      its own log_path
+    journalctl     Nov 23 08:46:46.123456 server qmail[12]: text             -o short-precise
+                   Mon 2026-11-23 08:46:46 CET server qmail[12]: text        -o short-full
+                   1795419606.123456 server qmail[12]: text                  -o short-unix
+    containers     2026-11-23T08:46:46.1Z Nov 23 08:46:46 server qmail[12]: text   docker logs -t
+                   2026-11-23T08:46:46.1Z stdout F Nov 23 … text             CRI
+                   mail-1  | Nov 23 08:46:46 server qmail[12]: text          docker compose logs
     lost month     16 15:53:25 server splogger: text           seen in the wild
 
 and, inside the text, splogger's own stamp: `1092664405.519292 text`, or with `+` instead of
@@ -18,18 +28,45 @@ import re
 from dataclasses import dataclass
 
 PRIORITY = rb"(?:<\d{1,3}>)?"
-BSD_STAMP = rb"(?:[A-Z][a-z][a-z] )?[ \d]?\d \d\d:\d\d:\d\d"
+BSD_STAMP = rb"(?:[A-Z][a-z][a-z] )?[ \d]?\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
 ISO_STAMP = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[+-]\d\d:?\d\d|Z)?"
-TAG = rb"(?P<program>[^\s:\[\]]+)(?:\[(?P<pid>\d+)\])?:(?: |$)"
+# systemd's short-full and short-unix. The zone's name says nothing that can be relied on.
+DAY_STAMP = (
+    rb"(?:[A-Z][a-z][a-z] )\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})? [A-Z][A-Z0-9+-]{1,5}"
+)
+UNIX_STAMP = rb"\d{9,10}\.\d{6}"
+SPACED_STAMP = rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
+STAMP = b"|".join([BSD_STAMP, ISO_STAMP, DAY_STAMP, UNIX_STAMP])
+LEVELS = rb"(?:emerg|alert|crit|err|error|warn|warning|notice|info|debug|panic)"
+FACILITY = rb"(?:[a-z]+\d?[.:]" + LEVELS + rb" )?"
+# After a process id, the text may follow at once, or after several blanks.
+TAG = (
+    rb"(?P<program>[^\s:\[\]]+)(?:\[(?P<pid>\d+)\]: *|:(?: +|$))"
+    rb"(?:\[ID \d+ [a-z]+\d?\." + LEVELS + rb"\] )?"
+)
 SYSLOG = re.compile(
     PRIORITY
     + rb"(?P<stamp>"
-    + BSD_STAMP
-    + rb"|"
-    + ISO_STAMP
-    + rb") (?:<[a-z0-9]+\.[a-z]+> )?(?P<host>[^\s:]\S*) (?:"
+    + STAMP
+    + rb") (?:<[a-z0-9]+\.[a-z0-9]+> )?(?P<host>[^\s:]\S*) (?:"
+    + FACILITY
     + TAG
     + rb")?"
+)
+# With a blank in its stamp, a line is Exim's own, unless host and program with its process follow.
+SPACED = re.compile(
+    rb"(?P<stamp>" + SPACED_STAMP + rb") (?P<host>[^\s:\[\]<>()]+|[0-9A-Fa-f]*:[0-9A-Fa-f.:]+) "
+    rb"(?P<program>[^\s:\[\]]+)\[(?P<pid>\d+)\]: *"
+)
+DOVECOT = re.compile(
+    rb"(?P<stamp>" + BSD_STAMP + rb"|" + SPACED_STAMP + rb") "
+    rb"(?P<process>[a-z][\w-]*(?:\([^\s()]*\))?(?:<[^\s<>]*>)*): "
+    rb"(?:Info: |(?=(?:Debug|Warning|Error|Fatal|Panic): ))"
+)
+# What those who collect the output of containers put before each line.
+COLLECTED = re.compile(
+    rb"(?:[\w.-]+ +\| )?(?:" + ISO_STAMP + rb" (?:std(?:out|err) [FP] )?)?"
+    rb"(?=" + BSD_STAMP + rb" |" + ISO_STAMP + rb" |" + SPACED_STAMP + rb" )"
 )
 RFC5424 = re.compile(
     rb"<\d{1,3}>1 (?P<stamp>"
@@ -70,7 +107,12 @@ def record(line: bytes) -> SyslogRecord | None:
     line = line.removesuffix(b"\n")
     if len(line) > LONGEST:
         return None
-    header = RFC5424.match(line) or SYSLOG.match(line)
+    if (collected := COLLECTED.match(line)) and collected.end():
+        line = line[collected.end() :]
+    if header := DOVECOT.match(line):
+        text = header["process"] + b": " + line[header.end() :]
+        return SyslogRecord(header["stamp"], b"", b"dovecot", b"", text)
+    header = RFC5424.match(line) or SYSLOG.match(line) or SPACED.match(line)
     if header:
         program, pid = header["program"] or b"", header["pid"] or b""
         pid = b"" if pid == b"-" else pid

@@ -139,11 +139,13 @@ def test_the_stamps_are_those_that_are_read() -> None:
     )
     bsd = clock.BSD.decode()
     assert told == {
-        "PRIORITY": clock.PRIORITY.decode(),
+        "BEFORE": clock.BEFORE.decode(),
         "BSD": bsd,
         "ISO": clock.ISO.decode(),
         "TAI": clock.TAI.decode(),
+        "UNIX": clock.UNIX.decode(),
         "SPLOGGER": clock.SPLOGGER.pattern.decode().replace(f"({bsd})", "(BSD)"),
+        "WITH_ID": clock.WITH_ID.pattern.decode().replace(f"({bsd})", "(BSD)"),
     }
 
 

@@ -49,7 +49,7 @@ OLD_SESSION = rb"(?:(?!sieve: )(?P<session>[\w+/]+(?::\w+)*): )?"
 PART = rb"(?:(?!: ).)*"  # one of the parts that `: ` separates
 LAST = rb"(?:(?!: )[^\n])*$"  # the last part of a line, for the passes
 ACTION = rb": (?:[A-Za-z]+ action: )?"
-MSGID = rb"msgid=(?:unspecified|(?P<message_id>.*?))" + ACTION
+MSGID = rb"msgid=(?:unspecified|(?:\? )?(?P<message_id>.*?))" + ACTION
 STORED = rb"stored mail into mailbox '"
 SAVED = rb"saved mail to "
 # A line that says so twice has one from a stranger: that it was stored is certain, no more.
@@ -91,6 +91,13 @@ DELIVERIES = (
 )
 
 
+# The mail_log plugin. A user names mailboxes: where `msgid=` stands twice, neither is believed.
+MAIL_LOG = (
+    rb"(?!.*msgid=.*msgid=)(?P<action>expunge|(?:un)?delete|copy|save|append|flag_change)"
+    rb"(?: from [^:]*)?: (?P<what>.*?)msgid=<?(?P<message_id>[^<>,]*)>?(?P<rest>,.*)?"
+)
+
+
 def _deliveries() -> Iterator[tuple[str, bytes]]:
     for name, text in DELIVERIES:
         yield name, NEW + text
@@ -125,13 +132,19 @@ FAMILY = Family(
         b" dovecot-lda deliver managesieve submission auth auth-worker master".split()
     ),
     events=events(
-        ("login", LOGIN + rb"Login" + CLIENT),
-        ("proxied", LOGIN + rb"(?P<reason>proxy\([^<>]*\): started proxying[^<>]*)" + CLIENT),
+        ("login", LOGIN + rb"(?:Login|Logged in)" + CLIENT),
+        (
+            "proxied",
+            LOGIN
+            + rb"(?P<reason>proxy\([^<>]*\): [Ss]tarted proxying(?: to <[^\s<>@]*>)?[^<>]*)"
+            + CLIENT,
+        ),
         ("login failed", LOGIN + rb"(?=[^<>]*auth failed)(?P<reason>[^<>]+)" + CLIENT),
         ("disconnected", LOGIN + rb"(?P<reason>[^<>]+)" + CLIENT),
         ("connected", LMTP + rb"Connect from " + PEER),
         ("disconnected", LMTP + rb"Disconnect from " + PEER + rb"(?:: (?P<reason>.*))?"),
         *_deliveries(),
+        *(("mailbox", who + MAIL_LOG) for who in (NEW, OLD)),
         *(
             ("logout", who + rb"(?P<reason>(?:Disconnected|Connection closed|Logged out)\b.*)")
             for who in (NEW, OLD)
@@ -156,10 +169,13 @@ FAMILY = Family(
         ),
         ("ip", rb",(?: rip=)?([0-9a-f.:]{2,45})(?:[,)]|$)"),
         ("ip", rb"onnect from ([0-9a-f.:]{2,45}?)(?:: |$)"),
-        ("message_id domain", rb"msgid=(?:([^\n]*?)" + ACTION + LAST + rb"|[^\n]*)"),
+        ("message_id domain", rb"msgid=(?:\? )?(?:([^\n]*?)" + ACTION + LAST + rb"|[^\n]*)"),
+        ("message_id domain", rb"msgid=<?([^<>,\n]*)>?(?:,|$)"),
         (
             "message_id domain",
-            rb"msgid=(?:([^\n]*?)" + ACTION + rb"(?:failed to store into mailbox|save failed to) "
+            rb"msgid=(?:\? )?(?:([^\n]*?)"
+            + ACTION
+            + rb"(?:failed to store into mailbox|save failed to) "
             rb"(?:(?!: )[^\n])*: " + LAST + rb"|[^\n]*)",
         ),
     ),

@@ -40,13 +40,17 @@ NEXT_HOST = rb"H=(?P<relay>[^\s()\[\]]+)(?: \[(?P<relay_ip>" + IP + rb")\]" + PO
 
 # More fields and flags, such as X=TLS1.3:… CV=no DN="…" PRDR K; not those that have a place of
 # their own.
-MORE = rb'(?: (?!(?:[ACFHPRSTU]|id)=)[0-9A-Za-z]+=(?:"[^"]*"|[^\s"]+)| [A-Z]+\*?)*'
+MORE = rb'(?: (?!(?:[ACFHPRSTU]|id)=)[0-9A-Za-z]+=(?:"[^"]*"|[^\s"]+)| [A-Z]+[*.]?)*'
 BEGIN = (
     QID + rb"<= " + SENDER + rb"(?:(?<= <>) R=(?P<parent_queue_id>" + ID + rb")| R=" + ID + rb")?"
 )
 # Only a client that has logged in has A= and a protocol that ends in -a (once it was asmtp).
 FROM_HOST = (
-    (rb" (?:DS )?H=" + CLIENT + rb'(?: TFO)?(?: U=(?P<ident>[^\s"]+))?(?= P=(?P<proto>[^\s"]+))')
+    (
+        rb" (?:DS )?H="
+        + CLIENT
+        + rb'(?: TFO)?(?: U=(?P<ident>[^\s"]+))?(?: Ci=\d+)?(?= P=(?P<proto>[^\s"]+))'
+    )
     + (rb"(?: P=(?:asmtp|[\w-]*a)" + MORE + rb" A=[^\s:]+")
     + rb'(?::(?:(?P<user>[^\s:"<>]+)(?::[^\s"]*)?)?)?| P=[^\s"]+)'
 )
@@ -60,14 +64,14 @@ CONTENT = (
 )
 
 # `local <a@b>`, `/var/mail/x <a@b>`, `a@b (via@x) <c@d>`.
-ADDRESSEE = (
+ADDRESSED = (
     (rb"(?:(?P<file>[/|][^\s<>]*(?: [^\s<>=]++(?=[ <>]|$))*+|:\w+:)|" + RECIPIENT + rb")")
     + (rb"(?: \(" + ODD + rb"\))*")
     + (rb"(?: <(?:(?P<orig_to>" + FULL + rb")|(?P<odd_orig_to>" + ODD_FULL + rb"))>)?")
     + (rb"(?: [FP]=<" + ODD_FULL + rb">)*")
     + (rb"(?: R=(?P<router>[\w.-]+))?(?: T=(?P<transport>[\w.-]+))?(?: S=\d+)?")
-    + (rb"(?: " + NEXT_HOST + rb")?(?:" + MORE + rb" A=\S+)?")
 )
+ADDRESSEE = ADDRESSED + rb"(?: " + NEXT_HOST + rb")?(?:" + MORE + rb" A=\S+)?"
 # The next server's reply, and its own id of the message where the reply has a known program's form.
 REPLY = (
     rb"(?:" + MORE + rb' (?:C="250[ -](?:\d\.\d\.\d:? )?(?:'
@@ -100,8 +104,20 @@ FAMILY = Family(
         ("received", QID + rb"<= (?P<odd>.*)"),
         ("delivery", QID + rb"(?P<how>[-=*>]>) " + ADDRESSEE + REPLY + MORE),
         ("delivery", QID + rb"(?P<how>[-=*>]>) (?P<odd>.*)"),
-        ("bounced", QID + rb"\*\* " + ADDRESSEE + MORE + rb": (?P<reason>.*)"),
+        # From 4.99 on with a blank before the colon.
+        ("bounced", QID + rb"\*\* " + ADDRESSEE + MORE + rb" ?: (?P<reason>.*)"),
         ("bounced", QID + rb"\*\* (?P<odd>.*)"),
+        (
+            "deferred",
+            QID
+            + rb"== "
+            + ADDRESSED
+            + MORE
+            + rb" defer (?P<code>\(-?\d+\)) "
+            + NEXT_HOST
+            + MORE
+            + rb" ?: (?P<reason>.*)",
+        ),
         ("deferred", QID + rb"== " + ADDRESSEE + MORE + rb" defer (?P<reason>\(-?\d+\).*)"),
         ("deferred", QID + rb"== (?P<odd>.*)"),
         ("completed", QID + rb"Completed(?: QT=(?P<took>\S+))?"),
@@ -134,6 +150,16 @@ FAMILY = Family(
         (
             "connection",
             ONCE + rb"(?P<how>" + CONNECTION + rb") " + CLIENT + rb"(?P<reason>[ :].*)?",
+        ),
+        (
+            "refused",
+            ONCE
+            + rb"(?P<how>SMTP (?:protocol|syntax) error in "
+            + QUOTED
+            + rb"|SMTP protocol synchronization error \([^()]*\): rejected connection from"
+            + rb"|SMTP call from) (?:H=)?"
+            + CLIENT
+            + rb"(?P<reason> .*)?",
         ),
         ("no host name", rb"no host name found for IP address (?P<ip>" + IP + rb")"),
         ("queue run", rb"(?P<how>Start|End) (?:'[^']*' )?queue run: (?P<reason>.*)"),

@@ -61,11 +61,26 @@ CONTENT = (
     + PEER
     + rb"(?:: (?P<reason>[^<>]*))?"
 )
+# What was submitted on the machine itself has no client, and no HELO.
+LOCAL_CONTENT = (
+    rb"(?P<part>header|body|content) (?>(?P<content>.*?) from local; from=<)"
+    + SENDER
+    + rb"to=<(?P<recipient>"
+    + INNER
+    + rb")>(?: "
+    + PEER
+    + rb")?(?:: (?P<reason>[^<>]*))?"
+)
+# What an SMTP proxy filter in front of the queue answered; also without the client.
+PROXIED = (
+    rb"(?:" + QID_OR_NONE + rb")?(?P<action>proxy-(?:accept|reject)): (?P<stage>[A-Z-]+)"
+    rb": (?>(?P<reason>" + QUEUED + rb"(?P<new_queue_id>[\w-]+)|.*?); from=<)" + SENDER + TO + PEER
+)
 ODD_CONTENT = rb"(?P<part>header|body|content) (?P<content>.*)"
 VERDICTS = tuple(
     (name, QID_OR_NONE + rb"(?P<action>" + action + rb"): " + rest)
     for name, action in (("rejected", rb"(?:[a-z]+-)*reject"), ("checked", rb"[a-z_-]+"))
-    for rest in (WITH_RECIPIENT, WITHOUT_RECIPIENT, ODD, CONTENT, ODD_CONTENT)
+    for rest in (WITH_RECIPIENT, WITHOUT_RECIPIENT, ODD, CONTENT, LOCAL_CONTENT, ODD_CONTENT)
 )
 
 # -- deliveries: QID: to=<>, relay=host[ip]:port, delay=, dsn=, status=sent (reply) --------------
@@ -121,6 +136,8 @@ FAMILY = Family(
             DELIVERED + NOWHERE + rb"\((?P<reason>connect to " + FAR + rb": " + WORDS + rb")\)",
         ),
         ("delivery", DELIVERED + RELAY + rb"\((?P<reason>" + WORDS + rb")\)"),
+        # syslogd cut the line off: what stood before is whole.
+        ("delivery", DELIVERED + RELAY + rb"\((?P<reason>" + WORDS + rb")"),
         ("delivery", QID + rb"(?P<unclear>to=<.*)"),
         (
             "received",
@@ -195,6 +212,7 @@ FAMILY = Family(
             rb"warning: (?P<ip>[0-9A-Fa-f.:]*[0-9A-Fa-f]): "
             rb"(?P<reason>(?:hostname|address not listed for hostname) .*)",
         ),
+        ("proxied", PROXIED),
         *VERDICTS,
         (
             "tls",

@@ -79,11 +79,37 @@ def test_bulk() -> None:
     [
         b"(12345-01) Passed CLEAN {RelayedInbound}, [192.0.2.7]:4711 <s@a.example> -> <u@b.exam...",
         b"(12345-01) ...ple>, Queue-ID: 0413A61C, mail_id: y, Hits: -, size: 8, queued_as: 3, 2 ms",
-        b"...(12345-01) Passed CLEAN",
-        b"starting. /usr/sbin/amavisd-new at mail amavisd-new-2.11.0",
     ],
 )
-def test_a_piece_that_is_not_whole_says_nothing(text: bytes) -> None:
+def test_a_piece_that_is_not_whole_says_whose_it_is(text: bytes) -> None:
+    """A value that may have been cut is none; where the next piece begins, nobody knows."""
+    assert keys_of(FAMILY.parse(text)) == {("session", b"12345-01")}
+
+
+WHOLE = (
+    b"(12345-01) Passed CLEAN {RelayedInbound}, [192.0.2.7]:4711 [192.0.2.7] ESMTP/ESMTP"
+    b" <s@a.example> -> <u@b.example>, (ESMTPS://[192.0.2.7]:4711), Queue-ID: 0413A61C,"
+    b" Message-ID: <m@a.example>, mail_id: y, b: Zz-1, Hits: -0.1, size: 8, queued_as: 37ABA23820,"
+    b" dkim_sd=a:a.example, 2131 ms"
+)
+ENVELOPE_KEYS = {("address", b"s@a.example"), ("address", b"u@b.example"), ("ip", b"192.0.2.7")}
+
+
+@pytest.mark.parametrize("length", range(160, len(WHOLE)))
+def test_the_first_piece_says_what_stood_before_the_cut(length: int) -> None:
+    """By whole fields: never a key of which the end is missing."""
+    cut = keys_of(FAMILY.parse(WHOLE[:length] + b"..."))
+    whole = keys_of(FAMILY.parse(WHOLE))
+    assert cut <= whole
+    assert WHOLE.index(b"Message-ID") > length or cut >= ENVELOPE_KEYS
+    assert WHOLE.index(b"dkim_sd") > length or whole == cut
+    assert_found_in_bulk(FAMILY, [WHOLE[:length] + b"..."])
+
+
+@pytest.mark.parametrize(
+    "text", [b"...(12345-01) Passed CLEAN", b"starting. /usr/sbin/amavisd-new at mail"]
+)
+def test_what_is_no_verdict_says_nothing(text: bytes) -> None:
     assert FAMILY.parse(text) is None
 
 

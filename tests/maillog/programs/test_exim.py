@@ -131,7 +131,7 @@ LISTED = {
     ),
     ID + b" == u@d R=dns T=smtp defer (-44) H=mx [192.0.2.3]: SMTP error after RCPT TO": (
         "deferred",
-        {("queue_id", ID), ("address", b"u@d"), ("domain", b"d")},
+        {("queue_id", ID), ("address", b"u@d"), ("domain", b"d"), ("ip", b"192.0.2.3")},
     ),
     ID + b" ** u@d <o@e> R=dns T=smtp H=mx.d [192.0.2.3]: SMTP error after RCPT TO:<u@d>: 550": (
         "bounced",
