@@ -40,7 +40,7 @@ EVERYWHERE = passes(
     ("ip", rb"\[(?:::ffff:(?=[\d.]+\])|ipv6:)?([0-9a-f]*[.:][0-9a-f.:]*)\]"),
 )
 UNUSUAL = re.compile(rb"[ <>:]")
-DOMAINS = re.compile(rb"@([^@\n]*?)[ <>]*$", re.MULTILINE)
+DOMAINS = re.compile(rb"@([^@\n]*+)$", re.MULTILINE)
 BEFORE_HOST = re.compile(
     PRIORITY + rb"(?:" + STAMP + rb"|" + SPACED_STAMP + rb")(?: <[a-z0-9.]+>)?"
 )
@@ -81,7 +81,7 @@ def spelt(found: set[bytes], kinds: Collection[str]) -> set[bytes]:
         keys.discard(key)
         keys |= {key.strip(EDGES), normal_ip(key) or b""}
     if "domain" in kinds:
-        keys.update(DOMAINS.findall(text))
+        keys.update(domain.rstrip(EDGES) for domain in DOMAINS.findall(text))
     return keys - {b""}
 
 
