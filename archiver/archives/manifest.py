@@ -27,6 +27,7 @@ from archiver.system.zone import compact, parse_rfc3339, rfc3339
 
 SCHEMA = 1
 TOOL = "maillog-archiver"
+KIND = r"[a-z][a-z0-9-]{0,63}"
 DIGEST = r"[0-9a-f]{64}"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
@@ -193,7 +194,7 @@ def decode(document: bytes) -> Manifest:
     """
     try:
         fields = json.loads(document.decode(), parse_constant=_refuse_constant)
-        if type(fields["schema"]) is int and fields["schema"] > SCHEMA:
+        if type(fields["schema"]) is int and SCHEMA < fields["schema"] < 2**63:
             raise NewerVersionError(f"a manifest of schema {fields['schema']}")
         if fields["schema"] is not SCHEMA:
             raise ValueError(f"schema {fields['schema']!r} is not {SCHEMA}")
@@ -212,9 +213,9 @@ def _decode(fields: Mapping[str, Any]) -> Manifest:
     segment, archive, tool = fields["segment"], fields["archive"], fields["tool"]
     kinds = {"archive": (True, True), "empty-day": (False, False)}
     kind = _text(fields["kind"])
-    if kind not in kinds:
+    if kind not in kinds and re.fullmatch(KIND, kind):
         raise NewerVersionError(f"a manifest of kind {kind!r}")
-    if kinds[kind] != (segment is not None, archive is not None):
+    if kinds.get(kind) != (segment is not None, archive is not None):
         raise ValueError(f"kind {fields['kind']!r} contradicts the other fields")
     _text(tool["name"])
     return Manifest(

@@ -27,6 +27,7 @@ from archiver.archives.manifest import (
     digest,
     encode,
 )
+from archiver.errors import NewerVersionError
 from archiver.system.zone import day_start, local_date
 from tests import DATA, TOP
 
@@ -251,10 +252,10 @@ def changed(place: tuple[Any, ...], *value: Any) -> bytes:
 
 
 def refused(document: bytes) -> bool:
-    """Whether decoding raises ValueError; any other exception ends the test."""
+    """Whether decoding raises ValueError, or says that it is newer; anything else ends the test."""
     try:
         decode(document)
-    except ValueError:
+    except (ValueError, NewerVersionError):
         return True
     return False
 
@@ -322,6 +323,20 @@ def test_a_document_that_contradicts_itself_is_refused(what: str) -> None:
     """Each value is of its type, and the whole is no manifest."""
     name, value = CONTRADICTIONS[what]
     assert refused(changed(PLACES[name], value))
+
+
+@pytest.mark.parametrize(("name", "value"), [("schema", 2), ("schema", 900), ("kind", "index-v2")])
+def test_what_a_newer_version_wrote_is_no_damage(name: str, value: object) -> None:
+    with pytest.raises(NewerVersionError, match=str(value)):
+        decode(changed(PLACES[name], value))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("schema", 0), ("schema", 2**63), ("kind", ""), ("kind", "no kind!")]
+)
+def test_what_no_version_writes_is_damage(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        decode(changed(PLACES[name], value))
 
 
 def test_fields_of_later_versions_are_passed_over() -> None:
