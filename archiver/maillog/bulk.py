@@ -48,8 +48,7 @@ BEFORE_HOST = re.compile(
 # what a family's patterns do not expect at a line's end.
 # Two patterns, for `re` looks for a literal beginning at the speed of memory.
 APART = (re.compile(rb"\[\d{1,7}\]:(?:[^ \n]|  | \[ID )"), re.compile(rb" \n"))
-AT_THE_END = re.compile(rb"[ \r]+(?=\n|\Z)")
-HAS_FACILITY = re.compile(FACILITY.removesuffix(b"?"))
+HAS_FACILITY = re.compile(FACILITY)
 STAMP_BEGINS = re.compile(rb"[^<\[]*: \d+")
 SPLOGGER_STAMPS = re.compile(rb"(?:\d{10}\.\d{6} )*")
 SECOND_HEADER = re.compile(rb":\d\d (?<=[^\n]{20})\S+ [^\s:\[\]]+(?:\[\d+\])?: ")
@@ -139,10 +138,10 @@ class KeyReader:
         found: set[bytes] = set()
         to_parse = list(_incomplete(before, frame, after))
         for piece in cut(io.BytesIO(frame), PIECE):
-            unix = AT_THE_END.sub(b"", piece) if b"\r" in piece else piece
-            lines = unix.split(b"\n")
-            apart = [line for pattern in APART for line in _texts_with(pattern, unix)]
-            apart += lines[-1:] if unix.endswith(b" ") else []
+            clean = _without_returns(piece)
+            lines = clean.split(b"\n")
+            apart = [line for pattern in APART for line in _texts_with(pattern, clean)]
+            apart += lines[-1:] if clean.endswith(b" ") else []
             begin, host = _shape(lines)
             low_host, twice = host.lower(), 0
             for families, header, text in self._sorted(lines, apart, begin, host, to_parse):
@@ -212,6 +211,13 @@ class KeyReader:
         for (families, width), of_them in of_families.items():
             newline = b"\n" if width else b"\n: "
             yield families, width, newline.join([b"", *of_them, b""]).lower()
+
+
+def _without_returns(piece: bytes) -> bytes:
+    """The piece without what a copy through Windows leaves at the ends of lines, if it was one."""
+    if b"\r" not in piece:
+        return piece
+    return b"\n".join([line.rstrip(b" \r") for line in piece.split(b"\n")])
 
 
 def _shape(lines: Sequence[bytes]) -> tuple[int, bytes]:

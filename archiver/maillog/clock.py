@@ -58,9 +58,6 @@ OTHER_LINES = re.compile(rb"\n(?:" + BEFORE + rb")?(" + ANY + rb")")
 HEADER = re.compile(rb"(?:" + BEFORE + rb")?(" + ANY + rb")")
 ISO_PARTS = re.compile(rb"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)?(.*)", re.DOTALL)
 SPLOGGER = re.compile(rb"\n(" + BSD + rb") [^ \n]{1,255} [^ \n]{1,64}: (\d{9,10})\.\d{6}[ +]")
-
-UNIX_STAMP = re.compile(rb"\d{9,10}\.\d{6}")
-
 # An id where Postfix, Exim and Sendmail put it: at the beginning of the text.
 WITH_ID = re.compile(rb"\n(" + BSD + rb") [^ \n]{1,255} [^ \n]{1,64}: ([0-9A-Za-z-]{12,30})[: ]")
 
@@ -158,7 +155,7 @@ class Clock:
             made = born(found[2], near=self._written)
             if made is None or made > self.ceiling:
                 continue
-            time = Clock(self.zone, written=self._written, state=State(made, made))._time(found[1])  # noqa: SLF001
+            time = self.again(State(made, made))._time(found[1])  # noqa: SLF001 (one of its kind)
             if time is not None and made - DAY_SECONDS <= time <= made + NEAR:
                 return time
         return None
@@ -255,10 +252,9 @@ class Clock:
         try:
             if stamp.startswith(b"@"):
                 return _plausible(int(stamp[1:17], 16) - TAI_EPOCH)
-            if UNIX_STAMP.fullmatch(stamp):
-                return _plausible(int(stamp[:-7]))
             if stamp[:1].isdigit():
-                return self._iso(stamp)
+                is_iso = stamp[4:5] == b"-"
+                return self._iso(stamp) if is_iso else _plausible(int(stamp.partition(b".")[0]))
             return self._bsd(stamp)
         except (ValueError, OverflowError, OSError, KeyError):
             return None

@@ -67,10 +67,9 @@ def _fact(parsed: SyslogRecord) -> Fact | None:
         if own := SPLOGGER.match(text):
             parsed, text = replace(parsed, logged=own["stamp"]), text[own.end() :]
     is_splogged = parsed.logged or parsed.stamp.startswith(b"@")
-    families = SPLOGGED if is_splogged else family_of(parsed.program)
     # What a copy through Windows, or a careless editor, leaves at the end is not the program's.
     text = text.rstrip(b" \r")
-    for family in families:
+    for family in SPLOGGED if is_splogged else family_of(parsed.program):
         if event := family.parse(text):
             return Fact(parsed, family.name, event, times)
     return None

@@ -38,7 +38,7 @@ UNIX_STAMP = rb"\d{9,10}\.\d{6}"
 SPACED_STAMP = rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 STAMP = b"|".join([BSD_STAMP, ISO_STAMP, DAY_STAMP, UNIX_STAMP])
 LEVELS = rb"(?:emerg|alert|crit|err|error|warn|warning|notice|info|debug|panic)"
-FACILITY = rb"(?:[a-z]+\d?[.:]" + LEVELS + rb" )?"
+FACILITY = rb"[a-z]+\d?[.:]" + LEVELS + rb" "
 # After a process id, the text may follow at once, or after several blanks.
 TAG = (
     rb"(?P<program>[^\s:\[\]]+)(?:\[(?P<pid>\d+)\]: *|:(?: +|$))"
@@ -48,8 +48,9 @@ SYSLOG = re.compile(
     PRIORITY
     + rb"(?P<stamp>"
     + STAMP
-    + rb") (?:<[a-z0-9]+\.[a-z0-9]+> )?(?P<host>[^\s:]\S*) (?:"
+    + rb") (?:<[a-z0-9]+\.[a-z0-9]+> )?(?P<host>[^\s:]\S*) (?:(?:"
     + FACILITY
+    + rb")?"
     + TAG
     + rb")?"
 )

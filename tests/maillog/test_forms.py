@@ -12,6 +12,7 @@ from archiver.maillog.clock import Clock
 from archiver.maillog.kinds import KINDS
 from archiver.maillog.lines import keys_of
 from archiver.maillog.record import record
+from tests.maillog.programs.contract import assert_linear
 
 ZONE = ZoneInfo("Europe/Rome")
 AT = int(datetime(2026, 11, 23, 9, 41, 7, tzinfo=ZONE).timestamp())
@@ -104,6 +105,13 @@ def test_dovecots_own_file() -> None:
         assert keys_of(own) == keys_of(syslog) != set()
         assert {key.lower() for _, key in keys_of(own)} <= bulk(own)
         assert {key.lower() for _, key in keys_of(own)} <= bulk(*[syslog] * 3, own)
+
+
+@pytest.mark.parametrize("hostile", [b" ", b"\r", b" \r", b" x", b"\rx"])
+def test_blanks_and_returns_take_linear_time(hostile: bytes) -> None:
+    """Wherever they stand: a stranger may have logged them."""
+    begin = line(FORMS["rfc 3164"], b"mx1", b"postfix/smtpd[7]", TEXTS[0])
+    assert_linear(bulk, begin + b"Nov 23 09:41:07 mx1 postfix/smtpd[7]: \r", hostile, b"x\n")
 
 
 def test_with_a_blank_in_its_stamp_a_line_is_exims() -> None:
