@@ -10,13 +10,6 @@ Pure. docs/format.md specifies every field.
     tombstone   this archive was destroyed, why, and what every store answered
     copies      these copies were read back, or are no longer what they were
     clock       a person confirms that the clock is right
-
-Since schema 2:
-
-    told        what these rules would destroy was told to people
-    not-watched nobody knows whether anything was logged on these days
-    gap         why something is missing for good, in a person's words
-    evicted     these copies were removed from a store that keeps archives for a shorter time
 """
 
 from collections.abc import Mapping
@@ -230,56 +223,6 @@ class ClockConfirmed:
 
 
 @dataclass(frozen=True)
-class RulesTold:
-    """People were told what these rules would destroy by themselves: so many archives, of these log
-    dates.
-
-    boot: names the machine's start since which `uptime` seconds had passed; empty: not known.
-    """
-
-    rules: tuple[Rule, ...]
-    archives: int
-    first: date | None = None
-    last: date | None = None
-    boot: str = ""
-    uptime: int = 0
-
-
-@dataclass(frozen=True)
-class NotWatched:
-    """No run can say whether anything was logged on these days, both included, and why."""
-
-    source: str
-    first: date
-    last: date
-    why: str
-
-
-@dataclass(frozen=True)
-class GapKnown:
-    """What is missing stays missing, and why. first, last: log dates, both included. numbers: of
-    manifests that are missing in the chain.
-    """
-
-    source: str
-    reason: str
-    first: date | None = None
-    last: date | None = None
-    numbers: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Evicted:
-    """Copies that a target no longer keeps, though archives are kept. archives: keys of manifests.
-    place: where the target is.
-    """
-
-    target: str
-    place: str
-    archives: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Unknown:
     """A record of a kind that only a newer version knows. critical: who does not understand it must
     not go on.
@@ -298,10 +241,6 @@ Body = (
     | Tombstone
     | CopiesSeen
     | ClockConfirmed
-    | RulesTold
-    | NotWatched
-    | GapKnown
-    | Evicted
     | Unknown
 )
 KINDS: Mapping[str, type] = {
@@ -313,12 +252,5 @@ KINDS: Mapping[str, type] = {
     "tombstone": Tombstone,
     "copies": CopiesSeen,
     "clock": ClockConfirmed,
-    "told": RulesTold,
-    "not-watched": NotWatched,
-    "gap": GapKnown,
-    "evicted": Evicted,
 }
 NAMES = {kind: name for name, kind in KINDS.items()}
-# An older version finds the ledger damaged at the first record of one of these, and then destroys
-# nothing (docs/format.md, Versions).
-SINCE_SCHEMA_2 = (RulesTold, NotWatched, GapKnown, Evicted)

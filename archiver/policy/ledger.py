@@ -17,11 +17,11 @@ from typing import Any
 
 from archiver.archives.manifest import DIGEST, TOOL
 from archiver.archives.names import NAME, ledger_prefix
+from archiver.errors import NewerVersionError
 from archiver.policy.as_json import as_json, from_json
 from archiver.policy.bodies import (
     KINDS,
     NAMES,
-    SINCE_SCHEMA_2,
     Body,
     HoldAdded,
     HoldReleased,
@@ -31,7 +31,7 @@ from archiver.policy.bodies import (
 from archiver.policy.rules import DOUBTFUL, Hold, Policy
 from archiver.system.zone import DAY_SECONDS, parse_rfc3339, rfc3339
 
-# The newest that this version writes and reads.
+# The newest schema that this version reads. All kinds that it writes are of the first.
 SCHEMA = 2
 
 
@@ -62,8 +62,7 @@ class Record:
 def encode(record: Record) -> bytes:
     """Return the record as the JSON document that is stored."""
     document = {
-        # The older number where it will do: so versions that know only that one go on reading.
-        "schema": SCHEMA if isinstance(record.body, SINCE_SCHEMA_2) else 1,
+        "schema": 1,
         "kind": record.kind,
         "host": record.host,
         "sequence": record.sequence,
@@ -117,6 +116,11 @@ def _body(fields: Mapping[str, Any]) -> Body:
         return Unknown(kind, critical=fields.get("critical") is True)
     body: Body = from_json(KINDS[kind], fields["body"])
     return body
+
+
+def newer(record: Record) -> NewerVersionError:
+    """Return the error for a record of a kind that this version does not know."""
+    return NewerVersionError(f"{record.key}, a record of kind {record.kind!r},")
 
 
 # -- what follows from records ---------------------------------------------------------------

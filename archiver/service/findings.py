@@ -11,8 +11,9 @@ from functools import cached_property
 
 from archiver.catalog import Catalog
 from archiver.config.settings import Config
-from archiver.errors import ArchiverError, NewerVersionError, Problems, WorkKeptError
+from archiver.errors import ArchiverError, Problems, WorkKeptError
 from archiver.policy.inventory import Inventory
+from archiver.policy.ledger import newer
 from archiver.policy.questions.reply import count
 from archiver.policy.rules import holds_on
 from archiver.retention.gather import inventory_of
@@ -138,10 +139,9 @@ def last_run(standing: Standing) -> Iterator[ArchiverError]:
         )
 
 
-def newer_versions(standing: Standing) -> Iterator[ArchiverError]:
+def newer_versions(standing: Standing) -> Iterable[ArchiverError]:
     """Records that this version does not know, and skips."""
-    for record in standing.catalog.records.unknown():
-        yield NewerVersionError(f"{record.key}, a record of kind {record.kind!r},")
+    return map(newer, standing.catalog.records.unknown())
 
 
 def missed(standing: Standing) -> list[ArchiverError]:

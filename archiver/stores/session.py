@@ -17,7 +17,7 @@ from archiver.errors import (
 )
 from archiver.policy.bodies import Unknown
 from archiver.policy.decide import clock_doubt
-from archiver.policy.ledger import newest_instant
+from archiver.policy.ledger import newer, newest_instant
 from archiver.stores import Store, open_stores
 from archiver.stores.catch_up import catch_up, rebuild
 from archiver.stores.ledger_writer import LedgerWriter, who
@@ -117,7 +117,7 @@ def not_understood(catalog: Catalog) -> NewerVersionError | None:
     """Return the error for a record that this version must understand, and does not."""
     for record in catalog.records.unknown():
         if isinstance(record.body, Unknown) and record.body.critical:
-            return NewerVersionError(f"{record.key}, a record of kind {record.kind!r},")
+            return newer(record)
     return None
 
 

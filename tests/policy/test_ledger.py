@@ -10,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archiver.archives.names import Key, parse
-from archiver.policy.bodies import KINDS, File, HoldAdded, HoldReleased, PolicyNoted
-from archiver.policy.ledger import Record, decode, encode, governed_at, holds, newest_instant
+from archiver.policy.bodies import KINDS, File, HoldAdded, HoldReleased, PolicyNoted, Unknown
+from archiver.policy.ledger import (
+    Record,
+    decode,
+    encode,
+    governed_at,
+    holds,
+    newer,
+    newest_instant,
+)
 from archiver.policy.period import Period
 from archiver.policy.rules import Rule, Scope, changes
 from archiver.system.zone import DAY_SECONDS
@@ -77,6 +85,33 @@ def test_fields_of_later_versions_are_passed_over() -> None:
     document = json.loads(encode(chain(HoldReleased("A", "over"))[0]))
     document["body"]["new"] = document["newer"] = 1
     assert decode(json.dumps(document).encode()).body == HoldReleased("A", "over")
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "critical"),
+    [
+        ({"kind": "seal"}, "seal", False),
+        ({"kind": "seal", "schema": 2}, "seal", False),
+        ({"kind": "seal", "schema": 2, "critical": True}, "seal", True),
+        ({"kind": "seal", "critical": "yes"}, "seal", False),
+        # Under a later schema, even a name that is known may mean something else.
+        ({"schema": 3}, "release (schema 3)", True),
+    ],
+)
+def test_what_a_newer_version_wrote_is_no_damage(
+    fields: dict[str, Any], kind: str, critical: bool
+) -> None:
+    """It keeps its place in the chain, whatever its body is."""
+    document = json.loads(encode(chain(HoldReleased("A", "over"))[0]))
+    record = decode(json.dumps({**document, "body": ["?"], **fields}).encode())
+    assert (record.body, record.sequence) == (Unknown(kind, critical), 1)
+    assert newer(record).message.endswith("was written by a newer version of archiver")
+
+
+def test_a_kind_that_is_known_counts_whatever_it_says_of_itself() -> None:
+    document = json.loads(encode(chain(HoldReleased("A", "over"))[0]))
+    for more in ({"critical": True}, {"schema": 2}):
+        assert decode(json.dumps({**document, **more}).encode()).body == HoldReleased("A", "over")
 
 
 def chain(*bodies: Any, at: tuple[int, ...] = ()) -> list[Record]:

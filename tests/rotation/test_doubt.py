@@ -4,14 +4,18 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
 from archiver.archives.manifest import decode
-from archiver.errors import Problems
+from archiver.errors import Problems, StoreError
 from archiver.find import snapshot as query
 from archiver.stores import open_stores
+from archiver.stores.local import LocalStore
 from tests.world.host import MONDAY, ROME, Host, after, lines
 
 
@@ -169,6 +173,60 @@ def test_a_number_that_is_used_twice_is_told(place: Path) -> None:
     assert host.archiver("fetch", "--from", str(after(MONDAY))).out == b"".join(written)
     numbers = [decode(document).sequence for document in host.documents()]
     assert numbers == [1, 2, 2]
+
+
+@pytest.fixture
+def behind(place: Path) -> Host:
+    """An old catalog was put back, and only the second store has the newest manifest."""
+    host = Host(place, targets=("store", "second"))
+    host.write(lines(MONDAY, "08:00:00"))
+    host.night(after(MONDAY))
+    old = host.config.host.catalog.read_bytes()
+    host.take_away()
+    host.write(lines(after(MONDAY), "09:00:00"))
+    assert host.night(after(MONDAY, 2)).exit_status == 12
+    host.bring_back()
+    host.config.host.catalog.write_bytes(old)
+    host.write(lines(after(MONDAY, 2), "09:00:00"))
+    return host
+
+
+def numbers(host: Host, target: str) -> list[int]:
+    paths = (host.directory / target).glob("host=mx1/source=maillog/*/*.manifest.json")
+    return sorted(int(path.name.partition(".")[0].rpartition("-")[2]) for path in paths)
+
+
+def test_a_newest_manifest_that_a_store_does_not_give_is_not_passed_over(behind: Host) -> None:
+    """The store lists it, and fails: whatever is sealed now would get its number."""
+    newest = max((behind.directory / "second").glob("host=mx1/source=maillog/*/*.manifest.json"))
+    stream = LocalStore.stream
+
+    def failing(store: LocalStore, key: str, *where: Any) -> Iterator[bytes]:
+        if store.name == "second" and key.endswith(newest.name):
+            raise StoreError("store 'second': Input/output error", hint="its disk")
+        return stream(store, key, *where)
+
+    with mock.patch.object(LocalStore, "stream", failing):
+        report = behind.night(after(MONDAY, 3))
+    assert (report.exit_status, report.sources[0].rotated) == (12, True)
+    assert (numbers(behind, "store"), numbers(behind, "second")) == ([1], [1, 2])
+    assert any(name.endswith(".log") for name in behind.spooled())
+    assert behind.night(after(MONDAY, 3), "01:00").exit_status == 0
+    assert numbers(behind, "store") == numbers(behind, "second") == [1, 2, 3]
+
+
+def test_a_newest_manifest_of_a_newer_version_is_not_passed_over(behind: Host) -> None:
+    newest = max((behind.directory / "second").glob("host=mx1/source=maillog/*/*.manifest.json"))
+    whole = newest.read_bytes()
+    newest.chmod(0o600)
+    newest.write_bytes(whole.replace(b'"schema": 1', b'"schema": 2'))
+    report = behind.night(after(MONDAY, 3))
+    assert (report.exit_status, report.sources[0].rotated) == (3, True)
+    assert {failure.code for failure in report.failures} == {"newer_version"}
+    assert (numbers(behind, "store"), numbers(behind, "second")) == ([1], [1, 2])
+    newest.write_bytes(whole)
+    assert behind.night(after(MONDAY, 3), "01:00").exit_status == 0
+    assert numbers(behind, "store") == numbers(behind, "second") == [1, 2, 3]
 
 
 def test_copies_in_stores_that_are_not_configured_do_not_count(place: Path) -> None:
