@@ -65,7 +65,7 @@ class NightReport:
 
     @property
     def exit_status(self) -> int:
-        """0: no failure; 3: failures of several statuses; else the status of all failures."""
+        """One for all failures, as `Problems.worst` decides."""
         return self.failures.worst
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 
 from archiver.cli.answer import Answer, Invocation, count, verb
-from archiver.errors import ArchiverError, IntegrityError, Problems, WorkKeptError
+from archiver.errors import ArchiverError, Problems, WorkKeptError
 from archiver.service.status import status
 from archiver.setup.checks import CRITICAL, OK, WARNING, Finding, Patient
 from archiver.setup.checks.system import service_user
@@ -71,9 +71,7 @@ def state(patient: Patient) -> Iterator[Finding]:
     with patient.catalog() as catalog:
         found = status(patient.config, catalog, now=patient.now, max_age=None)
     for problem in found.problems:
-        changed = problem.exit_status == IntegrityError.exit_status
-        # As for monitoring: whatever is found after a run that failed, is critical.
-        level = CRITICAL if changed or found.last.exit_status else WARNING
+        level = CRITICAL if found.is_critical(problem) else WARNING
         yield Finding(level, problem.message, problem.hint)
     if found.last.started and not found.last.exit_status:
         yield Finding(OK, "the last run succeeded")

@@ -25,6 +25,13 @@ class Status:
     problems: tuple[ArchiverError, ...]
     stale: bool
 
+    def is_critical(self, problem: ArchiverError) -> bool:
+        """Whether one of the problems is more than a warning: something that is stored has changed;
+        or, whatever it is, no run has gone well since, or for too long.
+        """
+        changed = problem.exit_status == IntegrityError.exit_status
+        return changed or self.stale or bool(self.last.exit_status)
+
 
 def status(config: Config, catalog: Catalog, *, now: int, max_age: float | None) -> Status:
     """Return how things stand. max_age: a run must have succeeded within so many seconds."""
@@ -32,7 +39,7 @@ def status(config: Config, catalog: Catalog, *, now: int, max_age: float | None)
     sources = tuple(status_of(config, catalog, source, today) for source in config.sources)
     last = last_run.load(config.host.state_dir)
     standing = Standing(config, catalog, sources, last, now, max_age)
-    return Status(sources, last, tuple(findings(standing)), bool(tuple(missed(standing))))
+    return Status(sources, last, tuple(findings(standing)), bool(missed(standing)))
 
 
 def archived(
@@ -55,8 +62,7 @@ def nagios(found: Status) -> tuple[int, str]:
     if found.last.started is None:
         return 3, "UNKNOWN: no run has been made yet"
     text = "; ".join(each.message for each in found.problems) or "all logs archived"
-    changed = any(each.exit_status == IntegrityError.exit_status for each in found.problems)
-    if changed or found.stale or found.last.exit_status:
+    if any(map(found.is_critical, found.problems)):
         return 2, f"CRITICAL: {text}"
     if found.problems:
         return 1, f"WARNING: {text}"
